@@ -401,6 +401,7 @@ INSTALL_DATA := \
     $(call into,$(wildcard apache/*.conf),$(apachedir)) \
     completion/ssecast.bash:$(datadir)/bash-completion/completions/ssecast completion/_ssecast:$(datadir)/zsh/site-functions/_ssecast
 INSTALL_LINKS += $(foreach name,ssecast-broker ssecast-fcgi $(notdir $(BRIDGES)),$(datadir)/bash-completion/completions/$(name):ssecast)
+INSTALL_EXAMPLES := $(foreach file,$(wildcard examples/*.* examples/*/*.*),$(file):$(docdir)/$(file))
 INSTALL_SETTINGS := $(call into,$(wildcard conf/*.conf),$(sysconfdir)/ssecast)
 INSTALL_EDIT := -e 's|/usr/bin/ssecast|$(bindir)/ssecast|g' -e 's|/etc/ssecast/|$(sysconfdir)/ssecast/|g' -e 's|/etc/lighttpd/|$(sysconfdir)/lighttpd/|g' \
     -e 's|@prefix@|$(prefix)|;s|@libdir@|$(libdir)|;s|@includedir@|$(includedir)|;s|@version@|$(VERSION)|'
@@ -414,6 +415,10 @@ install: all ## install below prefix (/usr/local): programs, man pages, units, c
 	for row in $(INSTALL_PROGRAMS); do install -D -m 755 "$$(from $$row)" "$$(to $$row)"; done; \
 	for row in $(INSTALL_LIBS); do install -D -m 644 "$$(from $$row)" "$$(to $$row)"; done; \
 	for row in $(INSTALL_DATA); do edited $$row | install -D -m 644 /dev/stdin "$$(to $$row)"; done; \
+	for row in $(INSTALL_EXAMPLES); do \
+	    mode=644; [ ! -x "$$(from $$row)" ] || mode=755; \
+	    edited $$row | install -D -m $$mode /dev/stdin "$$(to $$row)"; \
+	done; \
 	for row in $(INSTALL_LINKS); do ln -sfn "$${row#*:}" '$(DESTDIR)'"$$(from $$row)"; done; \
 	for row in $(INSTALL_SETTINGS); do \
 	    if [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; \
@@ -422,13 +427,13 @@ install: all ## install below prefix (/usr/local): programs, man pages, units, c
 
 uninstall: ## remove what install put there; settings that were changed, and the history, stay
 	@$(ROW); \
-	for row in $(INSTALL_PROGRAMS) $(INSTALL_LIBS) $(INSTALL_DATA); do rm -f "$$(to $$row)"; done; \
+	for row in $(INSTALL_PROGRAMS) $(INSTALL_LIBS) $(INSTALL_DATA) $(INSTALL_EXAMPLES); do rm -f "$$(to $$row)"; done; \
 	for row in $(INSTALL_LINKS); do rm -f '$(DESTDIR)'"$$(from $$row)"; done; \
 	for row in $(INSTALL_SETTINGS); do \
 	    if edited $$row | cmp -s - "$$(to $$row)"; then rm -f "$$(to $$row)"; \
 	    elif [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; fi; \
 	done; \
-	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' $(foreach folder,/docs/adr /docs/pictures /docs /client/js /client /,'$(DESTDIR)$(docdir)$(folder)') '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
+	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' $(foreach folder,$(patsubst %,/%,$(sort $(dir $(wildcard examples/*/*.*)))) /examples /docs/adr /docs/pictures /docs /client/js /client /,'$(DESTDIR)$(docdir)$(folder)') '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
 
 clean: ## remove everything that was built
 	rm -rf build build-*

@@ -137,6 +137,33 @@ static int check_endpoints(const struct broker_config *c, char why[OPTION_WHY_MA
     return err ? err : check_endpoint(c, "presence", c->presence, why);
 }
 
+/* The system chooses another port for each. */
+static bool any_port(const char *endpoint)
+{
+    const char *port = strrchr(endpoint, ':');
+    return strncmp(endpoint, "tcp://", 6) == 0 && (strcmp(port, ":0") == 0 || strcmp(port, ":*") == 0);
+}
+
+/* Otherwise the second one could not be bound: "Address already in use". */
+static int check_distinct(const struct broker_config *c, char why[OPTION_WHY_MAX])
+{
+    const char *const names[] = {"feed", "sync", "presence", "commands"};
+    const char *const own[] = {c->feed, c->sync, c->presence};
+    size_t count = 3 + c->commands.count;
+    for (size_t i = 0; i < count; i++) {
+        const char *one = i < 3 ? own[i] : c->commands.items[i - 3];
+        for (size_t j = 0; j < i; j++) {
+            const char *other = j < 3 ? own[j] : c->commands.items[j - 3];
+            if (strcmp(one, other) != 0 || any_port(one))
+                continue;
+            snprintf(why, OPTION_WHY_MAX, "--%s and --%s have the same endpoint, %.200s; accepted: one for each",
+                     names[j < 3 ? j : 3], names[i < 3 ? i : 3], one);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Checks that the key files can be read. The broker reads them again when it starts. */
 static int check_keys(const struct broker_config *c, char why[OPTION_WHY_MAX])
 {
@@ -183,7 +210,8 @@ static int broker_options_check(const void *config, char why[OPTION_WHY_MAX])
     const struct broker_config *c = config;
     int err = check_keys(c, why);
     err = err ? err : check_nats_files(c, why);
-    return err ? err : check_endpoints(c, why);
+    err = err ? err : check_endpoints(c, why);
+    return err ? err : check_distinct(c, why);
 }
 
 const struct option_program broker_program = {

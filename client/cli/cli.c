@@ -11,6 +11,7 @@
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
 #include "ops/option.h"
+#include "ops/option_help.h"
 #include "ops/variables.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -89,16 +90,30 @@ static void show_verbs(void)
     printf("\nCommands:\n");
     for (size_t i = 0; i < COUNT(verbs); i++)
         printf("  %-11s  %-14s  %s\n", verbs[i]->name, verbs[i]->args, verbs[i]->summary);
-    printf("\n" PROGRAM " COMMAND --help describes a command. --json prints the broker's reply, for programs.\n"
+    printf("\n" PROGRAM " COMMAND --help describes a command.\n"
+           "--json prints the broker's reply, for programs.\n"
            "Exit status: 0 success; 1 the broker refused or did not answer; 2 usage error.\n");
+}
+
+/* Each line of text is a paragraph. */
+static void show_paragraphs(const char *text)
+{
+    char line[1024];
+    for (size_t len; *text; text += len + (text[len] == '\n')) {
+        len = strcspn(text, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)len, text);
+        option_help_text(stdout, 0, line);
+    }
 }
 
 static void show_verb_help(const struct verb *verb)
 {
     printf("Usage: " PROGRAM " [OPTION]... %s%s%s%s\n\n%c%s.\n", verb->name, verb->flags.count ? " [FLAG]..." : "",
            *verb->args ? " " : "", verb->args, verb->summary[0] - 'a' + 'A', verb->summary + 1);
-    if (verb->more)
-        printf("\n%s", verb->more);
+    if (verb->more) {
+        putchar('\n');
+        show_paragraphs(verb->more);
+    }
     printf("\nFlags:\n");
     flags_help(&verb->flags, stdout);
     printf("\n" PROGRAM " --help lists the options that all commands share.\n");

@@ -37,7 +37,7 @@ struct verb {
     const char *name;
     const char *args;    /* "EVENT [DATA|-]" */
     const char *summary; /* one line, no full stop */
-    const char *more;    /* further paragraphs of --help, wrapped by hand; NULL: none */
+    const char *more;    /* further paragraphs of --help, each ends with \n; NULL: none */
     struct flags flags;
     size_t flags_size; /* of the verb's struct, bytes */
     int min_args, max_args;

@@ -273,11 +273,10 @@ const struct verb verb_keygen = {
     .summary = "create a CURVE key pair or a token secret",
     .more =
         "The pair goes into FILE (mode 0600), which is what --curve-key-file names. FILE.pub and the output get the "
-        "public\n"
-        "half: the line for the broker's --keys file, or, with --role broker, the key that everybody else takes as\n"
-        "--broker-key. Files that exist are not overwritten. The broker is not asked.\n"
+        "public half: the line for the broker's --keys file, or, with --role broker, the key that everybody else takes "
+        "as --broker-key. Files that exist are not overwritten. The broker is not asked.\n"
         "\n"
-        "With --jwt, FILE gets a secret that tokens are signed with (HS256), as a JWKS: what a worker takes as\n"
+        "With --jwt, FILE gets a secret that tokens are signed with (HS256), as a JWKS: what a worker takes as "
         "--jwt-secret-file. A file with secrets keeps them, and gets the new one as its last. The output is its kid.\n",
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct keygen_flags),

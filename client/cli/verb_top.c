@@ -220,10 +220,17 @@ static int show_once(struct session *s)
                           : STATUS_OK;
 }
 
-static bool is_terminal(void)
+/* Why a frame cannot replace the one before. NULL: it can. */
+static const char *no_terminal(void)
 {
     const char *term = getenv("TERM");
-    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+    if (!isatty(STDOUT_FILENO))
+        return "the output is not a terminal";
+    if (!isatty(STDIN_FILENO))
+        return "the input is not a terminal";
+    if (!term || !*term)
+        return "TERM is not set";
+    return strcmp(term, "dumb") == 0 ? "TERM is dumb, a terminal that cannot move the cursor" : NULL;
 }
 
 static int run_top(const struct verb_call *call)
@@ -231,8 +238,9 @@ static int run_top(const struct verb_call *call)
     const struct top_flags *flags = call->flags;
     struct session s = {.call = call};
     bool once = flags->once || call->settings->json;
-    if (!once && !is_terminal())
-        return complain(call, STATUS_USAGE, "the output is not a terminal; --once prints one frame");
+    const char *why = once ? NULL : no_terminal();
+    if (why)
+        return complain(call, STATUS_USAGE, "%s; --once prints one frame", why);
     int status = open_publisher(call, &s.publisher);
     if (status == STATUS_OK)
         status = once ? show_once(&s) : watch_screen(&s);

@@ -10,8 +10,12 @@ const char *handshake_problem(enum handshake what, bool curve)
     case HANDSHAKE_MISMATCH:
         return curve ? "what answers there does not use CURVE: is it this broker, and has it keys?"
                      : "what answers there is no broker, or wants a key: see curve-key-file and broker-key";
+    case HANDSHAKE_OTHER:
+        return "what answers there is another endpoint of the broker, or another program such as a web server; a "
+               "broker's ports are usually 5570 for commands, 5571 for feed and 5572 for sync";
     case HANDSHAKE_CUT:
-        return curve ? "what answers there does not accept us: is broker-key the public key of this broker?"
+        return curve ? "what answers there does not accept us: is broker-key the public key of this broker, and "
+                       "is the port the right one?"
                      : "what answers there ends the connection: it is another endpoint of the broker, no broker, or "
                        "wants a key (curve-key-file)";
     case HANDSHAKE_SILENT:
@@ -25,7 +29,7 @@ const char *handshake_problem(enum handshake what, bool curve)
 
 bool handshake_final(enum handshake what)
 {
-    return what == HANDSHAKE_REFUSED || what == HANDSHAKE_MISMATCH;
+    return what == HANDSHAKE_REFUSED || what == HANDSHAKE_MISMATCH || what == HANDSHAKE_OTHER;
 }
 
 void handshakes_note(struct handshakes *h, enum handshake what)

@@ -12,6 +12,7 @@ enum handshake {
     HANDSHAKE_NONE,     /* no failure since the last success */
     HANDSHAKE_REFUSED,  /* the broker rejected our key; libzmq does not retry */
     HANDSHAKE_MISMATCH, /* the security mechanisms differ; libzmq does not retry */
+    HANDSHAKE_OTHER,    /* the peer is no endpoint of the kind that belongs to this socket; libzmq does not retry */
     HANDSHAKE_CUT,      /* the connection ended during the handshake */
     HANDSHAKE_SILENT,   /* a peer accepted the connection and never sent a greeting */
 };

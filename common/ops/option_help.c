@@ -6,7 +6,7 @@
 #define HELP_WIDTH 80     /* columns */
 #define HELP_NAMES_MAX 30 /* columns; a longer name has a line of its own */
 
-static void help_wrap(FILE *out, int column, const char *text)
+void option_help_text(FILE *out, int column, const char *text)
 {
     int at = column;
     while (*text) {
@@ -48,7 +48,7 @@ void option_help_line(FILE *out, int column, const struct option_row *row, char 
         at = 0;
     }
     fprintf(out, "%*s", column - at, "");
-    help_wrap(out, column, text);
+    option_help_text(out, column, text);
 }
 
 static void help_row(FILE *out, int column, const struct option_row *row)
@@ -65,14 +65,14 @@ void option_help(FILE *out, const struct option_program *program, const struct o
 {
     int column = widest(built_in, count, widest(program->rows, program->count, 0)) + 2;
     fprintf(out, "Usage: %s %s\n", program->name, program->usage);
-    help_wrap(out, 0, program->summary);
+    option_help_text(out, 0, program->summary);
     fprintf(out, "\nOptions:\n");
     for (size_t i = 0; i < program->count; i++)
         help_row(out, column, &program->rows[i]);
     for (size_t i = 0; i < count; i++)
         option_help_line(out, column, &built_in[i], 0, built_in[i].help);
     fputc('\n', out);
-    help_wrap(
+    option_help_text(
         out, 0,
         "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
         "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "

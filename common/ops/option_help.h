@@ -7,6 +7,9 @@
 
 #include "ops/option.h"
 
+/* Write a text from this column on, without a line break in it, and end the line. */
+void option_help_text(FILE *out, int column, const char *text);
+
 /* Write one option: its name, and text from this column on. A longer name has a line of its own.
  * letter: the option is -H too; 0: it has none. */
 void option_help_line(FILE *out, int column, const struct option_row *row, char letter, const char *text);

@@ -225,9 +225,20 @@ static enum handshake outcome_of(uint16_t event)
         return HANDSHAKE_REFUSED;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         return HANDSHAKE_MISMATCH;
+    case ZMQ_EVENT_DISCONNECTED:
+        return HANDSHAKE_OTHER;
     default:
         return HANDSHAKE_CUT;
     }
+}
+
+/* The end of a connection whose handshake was reported before. libzmq reports a peer of the wrong kind
+ * by the end of the connection alone, and does not connect again. */
+static bool is_known_end(struct zsock *z, uint16_t event)
+{
+    bool known = event == ZMQ_EVENT_DISCONNECTED && z->judged;
+    z->judged = event != ZMQ_EVENT_DISCONNECTED && event != ZMQ_EVENT_CONNECTED;
+    return known;
 }
 
 bool zsock_next_handshake(struct zsock *z, int64_t now_ms)
@@ -238,6 +249,8 @@ bool zsock_next_handshake(struct zsock *z, int64_t now_ms)
         return false;
 
     enum handshake outcome = outcome_of(event);
+    if (is_known_end(z, event))
+        return true;
     handshakes_note(&z->handshakes, outcome);
     if (handshake_final(outcome))
         z->again_at = now_ms + z->again_ms;

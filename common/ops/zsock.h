@@ -33,7 +33,7 @@ struct zsock_options {
 /* What the monitor of a socket that connects is asked for. */
 #define ZSOCK_HANDSHAKES                                                                                               \
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |      \
-     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED)
 
 struct zsock {
     void *socket;   /* NULL: not open */
@@ -42,6 +42,7 @@ struct zsock {
     bool curve;     /* it has keys */
     int again_ms;
     int64_t again_at; /* when to connect again, because libzmq does not; 0: never */
+    bool judged;      /* the monitor has reported how the handshake of this connection ended */
     struct handshakes handshakes;
 };
 

@@ -6,12 +6,12 @@
  * Requires PHP: 7.4
  * License: Apache-2.0
  *
- * Install: copy this file and ssecast.php (client/php) to wp-content/plugins/ssecast-live-comments/, activate it, and put into
- * wp-config.php, above "That's all":
+ * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to
+ * wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above "That's all":
  *     define('SSECAST_URL', 'https://example.org/sse');     // the mount point of the streams, as the server reaches it
- *     define('SSECAST_TOKEN', '…');                         // may publish to the channels post:*; docs/secure.md says how to make it
+ *     define('SSECAST_TOKEN', '…');                         // may publish to the channels post:*; docs/php.md says how to make it
  *     define('SSECAST_PATH', '/sse');                       // the mount point, as browsers reach it; this is the default
- * The worker: session-from = none, and channels-from as it is (the query). Whoever can see a post may read its channel: comments of
+ * The worker: publish = yes and jwt-secret-file, session-from = none, and channels-from as it is (the query). Whoever can see a post may read its channel: comments of
  * private and protected posts are never published.
  */
 

@@ -101,6 +101,8 @@ const char *listen_socket_check(const char *where)
     struct slice host, port;
     if (where[0] == '@')
         return "a unix socket path (with a /) or HOST:PORT; an abstract socket has no permissions";
+    if (strstr(where, "://") || strncmp(where, "unix:", 5) == 0 || strncmp(where, "unix/", 5) == 0)
+        return "a unix socket path (with a /) or HOST:PORT, without unix: or tcp:// before it";
     if (is_path(where))
         return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
                                                                            : "a unix socket path of at most 107 bytes";

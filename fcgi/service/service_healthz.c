@@ -30,6 +30,8 @@ static void put_reasons(struct buf *out, const struct streams *set)
         json_put_text(out, NULL, slice_of("no broker"));
     else if (!upstream_connected(set->upstream))
         json_put_text(out, NULL, slice_of("broker silent"));
+    else if (upstream_feed_is_silent(set->upstream))
+        json_put_text(out, NULL, slice_of("feed silent"));
     if (upstream_turned_away(set->upstream))
         json_put_text(out, NULL, slice_of("broker handshake"));
     if (set->draining)

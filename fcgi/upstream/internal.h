@@ -33,6 +33,8 @@ struct upstream {
     int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */
     int64_t piece_at;       /* when the last piece of an answer came */
     int64_t heard_at;
+    int64_t fed_at;   /* when the feed brought something last; the welcome, if later */
+    bool feed_silent; /* it was logged since */
     struct receiving receiving;
     struct outstanding requests;
     struct reassembly sequence;

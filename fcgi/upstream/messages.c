@@ -66,8 +66,11 @@ static void on_welcome(struct upstream *u, struct slice message)
         upstream_lose_broker(u);
     note_run(u, &m);
     u->hello_first_us = 0;
-    if (!u->welcomed)
+    if (!u->welcomed) {
+        u->fed_at = loop_now(u->loop);
+        u->feed_silent = false;
         log_event(LOG_INFO, "broker connected", log_count("head", m.head));
+    }
     u->run = m.run;
     u->welcomed = true;
 

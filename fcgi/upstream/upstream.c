@@ -155,6 +155,14 @@ static bool has_had_its_share(const struct receiving *r)
     return r->bytes >= BYTES_PER_SOCKET || (r->bytes && clock_us() - r->began_us >= US_PER_SOCKET);
 }
 
+static void note_fed(struct upstream *u)
+{
+    u->fed_at = loop_now(u->loop);
+    if (u->feed_silent)
+        log_info("--feed %s: messages arrive again", u->config.feeds[u->broker]);
+    u->feed_silent = false;
+}
+
 /* The next message of the sync socket, then of the feed. False when there is none, or each socket
  * has had its share of the iteration. */
 static bool upstream_receive(struct upstream *u, struct slice *message)
@@ -168,6 +176,8 @@ static bool upstream_receive(struct upstream *u, struct slice *message)
             if (!r->bytes)
                 r->began_us = clock_us();
             r->bytes += message->len;
+            if (socket == u->feed)
+                note_fed(u);
             return true;
         }
     }
@@ -251,7 +261,7 @@ static int open_sockets(struct upstream *u)
     u->feed = socket_open(u->sockets, SOCKET_FEED, u->config.feeds[u->broker], u->broker);
     u->sync = u->feed ? socket_open(u->sockets, SOCKET_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
     u->broker_from = loop_now(u->loop);
-    u->fed = false;
+    u->fed = u->feed_silent = false;
     if (!u->sync)
         close_sockets(u);
     return u->sync ? 0 : -1;
@@ -266,6 +276,23 @@ static void move_on(struct upstream *u)
         log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
+/* The broker answers, and its events do not arrive. Another broker of a cluster may have them. */
+static void look_for_feed(struct upstream *u, int64_t now)
+{
+    int64_t timeout = u->config.pace.silence;
+    if (!u->welcomed || u->feed_silent || now - u->fed_at < timeout)
+        return;
+
+    log_warn("--feed %s: nothing arrives for %d s, although the broker answers at %s: is this its feed, and "
+             "does a firewall let it through? No event reaches the streams",
+             u->config.feeds[u->broker], (int)(timeout / 1000), u->config.syncs[u->broker]);
+    u->feed_silent = true;
+    if (u->config.brokers > 1) {
+        upstream_lose_broker(u);
+        move_on(u);
+    }
+}
+
 static void upstream_tick(void *context, int64_t now)
 {
     struct upstream *u = context;
@@ -278,6 +305,7 @@ static void upstream_tick(void *context, int64_t now)
     }
     socket_tick(u->feed, now);
     socket_tick(u->sync, now);
+    look_for_feed(u, now);
     if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move && !upstream_pieces(u))
         move_on(u);
     if ((!u->welcomed || u->hello_first_us) && now - u->hello_at >= pace->tick)
@@ -295,6 +323,11 @@ bool upstream_turned_away(const struct upstream *u)
 bool upstream_connected(const struct upstream *u)
 {
     return u->welcomed;
+}
+
+bool upstream_feed_is_silent(const struct upstream *u)
+{
+    return u->welcomed && u->feed_silent;
 }
 
 bool upstream_current(const struct upstream *u)

@@ -157,6 +157,10 @@ bool upstream_connected(const struct upstream *u);
  * broker has sent. */
 bool upstream_current(const struct upstream *u);
 
+/* The broker answers at its sync endpoint, and nothing has come on the feed for the pace's silence.
+ * The log has said so. */
+bool upstream_feed_is_silent(const struct upstream *u);
+
 /* Something answers at the broker's endpoints and does not become connected: a key does not fit,
  * or it is no broker. The log has said why. */
 bool upstream_turned_away(const struct upstream *u);

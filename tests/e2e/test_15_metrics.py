@@ -14,6 +14,7 @@ from support.broker import Broker
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
 from support.network import Network
+from support.ports import free_port
 from support.processes import CLI, WORKER, run
 from support.prometheus import MONITORING, Prometheus, Samples, check
 from support.site import Site
@@ -372,6 +373,25 @@ def test_prometheus_itself_reads_all_of_it(bench):
     assert {rule["health"] for group in prometheus.api("rules")["groups"] for rule in group["rules"]} <= {"ok", "unknown"}
     site.broker.kill()
     wait_until(lambda: [v for _, v in prometheus.query("ssecast_up")] == [0], 30, what="ssecast_up is 0")
+
+
+def test_a_feed_that_nothing_comes_from_is_told(bench):
+    """The broker's sync is right and its feed is not: nothing answers there, as behind a firewall."""
+    broker = Broker(bench).start()
+    feed = f"tcp://127.0.0.1:{free_port()}"
+    worker = Worker(bench, broker, feed=feed, broker_timeout="2s").start()
+    wait_until(lambda: health(worker) == (503, {"live": True, "ready": False, "reasons": ["feed silent"]}), 20, "not ready")
+    assert f"--feed {feed}: nothing arrives for 2 s, although the broker answers at {broker.endpoint('sync')}" in worker.log()
+
+
+@pytest.mark.parametrize("option, wrong", [("feed", "commands"), ("sync", "presence")])
+def test_another_endpoint_of_the_broker_is_told(bench, option, wrong):
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker, **{option: broker.endpoint(wrong)}).start()
+    wait_until(lambda: "broker handshake" in health(worker)[1]["reasons"], 20, "told")
+    told = worker.log()
+    assert f"--{option} {broker.endpoint(wrong)}: what answers there is another endpoint of the broker" in told \
+        or f"--{option} {broker.endpoint(wrong)}: what answers there ends the connection: it is another endpoint" in told
 
 
 # Who may see it

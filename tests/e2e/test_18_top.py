@@ -46,7 +46,13 @@ def test_json_is_the_reply(site, cli):
 
 def test_without_a_terminal_it_says_so(cli):
     run = cli("top")
-    assert run.status == 2 and "--once" in run.err and run.out == ""
+    assert run.status == 2 and "the output is not a terminal; --once" in run.err and run.out == ""
+
+
+@pytest.mark.parametrize("term, said", [("TERM=dumb", "TERM is dumb"), ("TERM=", "TERM is not set")])
+def test_a_terminal_that_cannot_move_the_cursor_is_named(term, said):
+    with Terminal(["/usr/bin/env", term, CLI, "top"], columns=120) as terminal:
+        assert terminal.wait_end() == 2 and said in terminal.text() and "--once" in terminal.text()
 
 
 def test_it_goes_on_showing_until_q(site, session):

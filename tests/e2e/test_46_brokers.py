@@ -2,6 +2,7 @@
 
 import pytest
 from support.broker import Broker
+from support.ports import free_port
 from support.site import Site
 from support.waiting import wait_until
 
@@ -58,3 +59,16 @@ def test_at_the_start_it_takes_whichever_is_there(bench):
     site = Site(bench, worker={"feed": [b.endpoint("feed") for b in brokers], "sync": [b.endpoint("sync") for b in brokers]})
     site.open("anna")
     wait_until(lambda: connections(brokers[1], "anna") == 1, timeout=20, what="anna is known to the second broker")
+
+
+def test_one_whose_feed_brings_nothing_is_left(bench):
+    """It answers, and its events do not come: the next one's do."""
+    brokers = [Broker(bench, "deaf").start(), Broker(bench, "whole").start()]
+    site = Site(bench, worker={"feed": [f"tcp://127.0.0.1:{free_port()}", brokers[1].endpoint("feed")],
+                               "sync": [b.endpoint("sync") for b in brokers], "broker_timeout": "2s"})
+    anna = site.open("anna")
+    wait_until(lambda: connections(brokers[1], "anna") == 1, timeout=20, what="anna is known to the second broker")
+    with brokers[1].commands() as client:
+        client.publish("m", data="heard", to={"sessions": ["anna"]})
+    anna.wait(lambda: "heard" in str(anna.data()), "the second broker's event")
+    assert not anna.ended

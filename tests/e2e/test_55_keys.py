@@ -300,7 +300,7 @@ def test_an_operator_that_is_taken_out_is_cut_off_from_presence(bench):
 @pytest.mark.parametrize("how, said", [
     ("unknown", "the broker refuses this key"),
     ("publisher", "the broker refuses this key"),
-    ("wrong broker", "is broker-key the public key of this broker?"),
+    ("wrong broker", "is broker-key the public key of this broker, and is the port the right one?"),
     ("none", "wants a key"),
 ])
 def test_a_worker_says_why_it_has_no_broker(keyed, bench, how, said):
@@ -343,7 +343,7 @@ def test_the_command_line_with_a_key(keyed, session):
 def test_the_command_line_says_why_it_cannot_connect(keyed):
     cases = [(cli_of(keyed), "wants a key"),
              (cli_of(keyed, keyed.keys.stranger("cli")), "the broker refuses this key"),
-             (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public), "is broker-key the public key of this broker?")]
+             (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public), "is broker-key the public key of this broker, and is the port the right one?")]
     with concurrent.futures.ThreadPoolExecutor() as pool:  # each waits for its time-out
         tries = [(pool.submit(cli, "ping", "--timeout", patient(1)), said) for cli, said in cases]
     for ended, said in tries:

@@ -13,6 +13,7 @@ from support.apache import Apache, ApacheBalancer, ApacheCgi, ApacheHandoff
 from support.bench import Bench
 from support.lighttpd import Lighttpd, LighttpdCgi
 from support.nginx import Nginx
+from support.php import PhpFpm
 from support.processes import ROOT
 from support.site import Site
 from support.tokens import Issuer
@@ -245,6 +246,92 @@ def test_what_is_beside_the_mount_point_is_the_web_server_s(bench, web):
         assert done.status == 200 and done.read() == b"hello"
     assert raw_status(site, "GET", "/sse/nothing") == 404
     assert raw_status(site, "GET", "/sse") == raw_status(site, "GET", "/sse/") == 200
+
+
+# The application's own FastCGI program
+
+class _BesideDebiansPhp:
+    """The lines of Debian's php-fpm.conf, which has the name localhost for its socket."""
+
+    php = None
+
+    def more(self):
+        return ["<FilesMatch \\.php$>", f'SetHandler "proxy:unix:{self.php.socket}|fcgi://localhost"', "</FilesMatch>"]
+
+
+class ApacheBesideDebiansPhp(_BesideDebiansPhp, Apache):
+    pass
+
+
+class ApacheHandoffBesideDebiansPhp(_BesideDebiansPhp, ApacheHandoff):
+    pass
+
+
+@pytest.mark.parametrize("web", [ApacheBesideDebiansPhp, ApacheHandoffBesideDebiansPhp], ids=lambda w: w.name)
+def test_pages_in_php_are_php_s_and_streams_the_worker_s(bench, web):
+    php = PhpFpm(bench).start()
+    secret = Issuer(bench.folder / "jwt.secret").secret_file
+    site = Site(bench, web=type(web.__name__, (web,), {"php": php}), worker={"publish": True, "jwt_secret_file": secret})
+    page = site.web.place / "www" / "page.php"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("<?php echo 'from PHP';")
+    page.chmod(0o644)
+
+    for _ in range(3):
+        assert urllib.request.urlopen(f"{site.web.origin}/page.php", timeout=10).read() == b"from PHP"
+        assert site.request("POST", path="/publish")[0] == 401, "the worker wants a token"
+        site.open().close()
+
+
+# A site that sends every path to its index page, with the remedies of docs/troubleshoot.md
+
+def remedy(pattern):
+    return re.search(pattern, (ROOT / "docs/troubleshoot.md").read_text())[1]
+
+
+class _ApacheRewriting:
+    def more(self):
+        return ["RewriteEngine On", remedy(r"put `(RewriteRule [^`]*)`"), "RewriteRule ^ /index.txt [PT]"]
+
+
+class ApacheRewriting(_ApacheRewriting, Apache):
+    modules = (*Apache.modules, "rewrite")
+
+
+class ApacheHandoffRewriting(_ApacheRewriting, ApacheHandoff):
+    modules = (*ApacheHandoff.modules, "rewrite")
+
+
+class LighttpdRewriting(Lighttpd):
+    @property
+    def extra(self):
+        pattern = remedy(r"with\s+`([^`]*)` instead of")
+        return f'server.modules += ("mod_rewrite")\nurl.rewrite-once = ({pattern} => "/index.txt")'
+
+
+@pytest.mark.parametrize("web", [ApacheRewriting, ApacheHandoffRewriting, LighttpdRewriting], ids=lambda w: w.name)
+def test_rewrite_rules_leave_the_streams_alone(bench, web):
+    site = Site(bench, web=web)
+    page = site.web.place / "www" / "index.txt"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("the application")
+    page.chmod(0o644)
+    for path in ("/", "/some/page", "/ssecast"):
+        assert urllib.request.urlopen(site.web.origin + path, timeout=10).read() == b"the application", path
+    assert raw_status(site, "GET", "/sse/nothing") == 404
+    site.open_counted("anna")
+
+
+class ApachePrefork(Apache):
+    mpm = "prefork"
+
+
+def test_with_prefork_apache_starts_and_streams(bench):
+    """As Debian does with mod_php: ssecast-mpm.conf, which is about threads, keeps it from nothing."""
+    site = Site(bench, web=ApachePrefork)
+    reader = site.open_counted("anna")
+    site.publish("m", data=1, to={"sessions": ["anna"]})
+    assert reader.wait_for(1)[0].data == "1"
 
 
 # Compression

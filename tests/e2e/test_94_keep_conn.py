@@ -181,7 +181,7 @@ class ApacheKeeping(Apache):
     def more(self):
         text = (ROOT / "apache" / "ssecast.conf").read_text()
         assert "flushpackets=on retry=0" in text
-        return [text.replace('fcgi://localhost/" flushpackets=on', 'fcgi://localhost/" enablereuse=on flushpackets=on')]
+        return [text.replace('fcgi://ssecast/" flushpackets=on', 'fcgi://ssecast/" enablereuse=on flushpackets=on')]
 
 
 class HaproxyKeeping(Haproxy):

@@ -50,7 +50,9 @@ def test_everything_is_there_and_only_programs_may_be_executed(root):
             "usr/lib/systemd/system/ssecast-broker.service", "usr/share/man/man1/ssecast.1"} <= there
     for name in there:
         mode = (root / name).stat().st_mode
-        assert stat.S_IMODE(mode) == (0o755 if "/bin/" in name else 0o644), name
+        example = ROOT / name.partition("/doc/ssecast/")[2] if "/examples/" in name else None
+        program = "/bin/" in name or (example and os.access(example, os.X_OK))
+        assert stat.S_IMODE(mode) == (0o755 if program else 0o644), name
     assert run([root / "usr/bin/ssecast", "--version"]).returncode == 0
 
 
@@ -60,7 +62,14 @@ def test_the_documents_find_each_other_and_their_pictures(root):
     pages = [p for p in folder.rglob("*.md")]
     targets = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#:]+\.(?:md|png|svg))[)#]", page.read_text())]
     dead = {target for page, target in targets if not (page.parent / target).exists()}
-    assert len(targets) > 200 and dead <= {"CONTRIBUTING.md", "../CONTRIBUTING.md", "examples/README.md", "../examples/README.md"}
+    assert len(targets) > 200 and dead <= {"CONTRIBUTING.md", "../CONTRIBUTING.md"}
+
+
+def test_the_examples_are_where_the_documents_and_configurations_name_them(root):
+    folder = root / "usr/share/doc/ssecast"
+    links = [(page, target) for page in folder.rglob("*.md") for target in re.findall(r"\]\(((?:\.\./)?examples/[^)#]*)[)#]", page.read_text())]
+    assert len(links) > 10 and [target for page, target in links if not (page.parent / target).exists()] == []
+    assert (folder / "examples/php/authorize.php").exists(), "ssecast-login.conf names it"
 
 
 def test_uninstall_leaves_nothing(root):

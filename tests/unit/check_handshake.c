@@ -15,6 +15,7 @@ START_TEST(what_failed_is_said_and_what_to_look_at)
     ck_assert_ptr_nonnull(strstr(handshake_problem(HANDSHAKE_CUT, true), "broker-key"));
     ck_assert_ptr_nonnull(strstr(handshake_problem(HANDSHAKE_MISMATCH, false), "curve-key-file"));
     ck_assert(handshake_final(HANDSHAKE_REFUSED) && handshake_final(HANDSHAKE_MISMATCH));
+    ck_assert(handshake_final(HANDSHAKE_OTHER));
     ck_assert(!handshake_final(HANDSHAKE_CUT) && !handshake_final(HANDSHAKE_NONE));
 }
 END_TEST

@@ -612,6 +612,15 @@ static void setup_doubting(void)
     setup();
 }
 
+/* The same of its feed; the broker itself answers often. */
+static void setup_starving(void)
+{
+    pace = calm;
+    pace.renew = 20;
+    pace.silence = 500;
+    setup();
+}
+
 /* What is on its way comes soon, or is not waited for. */
 static void setup_impatient(void)
 {
@@ -1638,6 +1647,18 @@ END_TEST
 
 /* --- keys --- */
 
+START_TEST(a_feed_that_brings_nothing_is_noticed_although_the_broker_answers)
+{
+    join();
+    ck_assert(!upstream_feed_is_silent(upstream));
+    await(upstream_feed_is_silent(upstream));
+    ck_assert(upstream_connected(upstream));
+    announce();
+    await(!upstream_feed_is_silent(upstream));
+    await(upstream_connected(upstream));
+}
+END_TEST
+
 /* A broker with CURVE in place of the one without, and a worker that takes expected for the broker's key (NULL: has none). */
 static void use_curve(struct curve_client *client, const char *expected)
 {
@@ -1792,7 +1813,8 @@ int main(void)
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
           *asking_again = one_case(suite, "asking again"), *doubting = one_case(suite, "doubting"),
           *renewing = one_case(suite, "renewing"), *leasing = one_case(suite, "leasing"),
-          *keys = one_case(suite, "keys"), *impatient = one_case(suite, "impatient"), *once = one_case(suite, "once"),
+          *keys = one_case(suite, "keys"), *impatient = one_case(suite, "impatient"),
+          *starving = one_case(suite, "starving"), *once = one_case(suite, "once"),
           *waiting = one_case(suite, "waiting");
 
     tcase_add_checked_fixture(keys, setup_calm, teardown);
@@ -1802,6 +1824,8 @@ int main(void)
     tcase_add_checked_fixture(questions, setup_calm, teardown);
     tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
     tcase_add_checked_fixture(doubting, setup_doubting, teardown);
+    tcase_add_checked_fixture(starving, setup_starving, teardown);
+    tcase_add_test(starving, a_feed_that_brings_nothing_is_noticed_although_the_broker_answers);
     tcase_add_checked_fixture(impatient, setup_impatient, teardown);
     tcase_add_checked_fixture(renewing, setup_renewing, teardown);
     tcase_add_checked_fixture(leasing, setup_leasing, teardown);

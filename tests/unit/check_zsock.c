@@ -186,6 +186,61 @@ START_TEST(a_handshake_that_fails_for_good_is_explained_and_repeated)
 }
 END_TEST
 
+static void open_pair(int server_type, int client_type)
+{
+    struct zsock_options options = server_options;
+    zsock_close(&server);
+    options.type = server_type;
+    ck_assert_int_eq(zsock_open(&server, context, &options), 0);
+    bind_server();
+    options = client_options();
+    options.type = client_type;
+    ck_assert_int_eq(zsock_open(&client, context, &options), 0);
+}
+
+/* The other side may end the connection first. libzmq then connects again by itself. */
+static void await_other(void)
+{
+    while (client.handshakes.last != HANDSHAKE_OTHER) {
+        client.again_at = 0;
+        problem();
+    }
+}
+
+START_TEST(a_peer_of_another_kind_is_explained_and_tried_again)
+{
+    open_pair(ZMQ_ROUTER, ZMQ_SUB);
+    ck_assert_int_eq(zsock_connect(&client, endpoint), 0);
+    await_other();
+    ck_assert_str_eq(zsock_problem(&client), handshake_problem(HANDSHAKE_OTHER, false));
+
+    client.handshakes = (struct handshakes){0};
+    zsock_reconnect(&client, client.again_at);
+    await_other();
+}
+END_TEST
+
+START_TEST(the_end_of_an_open_connection_is_no_problem)
+{
+    bind_server();
+    open_client();
+    ck_assert_int_eq(zsock_connect(&client, endpoint), 0);
+    for (int round = 0; round < 3; round++) {
+        client.handshakes.greeted = false;
+        for (int64_t until = clock_ms() + WAIT_MS; !client.handshakes.greeted; poll(NULL, 0, 1)) {
+            ck_assert_int_lt(clock_ms(), until);
+            zsock_next_handshake(&client, 0);
+            ck_assert_int_ne(client.handshakes.last, HANDSHAKE_OTHER);
+        }
+        zsock_close(&server);
+        ck_assert_int_eq(zsock_open(&server, context, &server_options), 0);
+        for (int64_t until = clock_ms() + WAIT_MS; zsock_bind(&server, endpoint) != 0; poll(NULL, 0, 1))
+            ck_assert_int_lt(clock_ms(), until); /* libzmq closes the former one in the background */
+    }
+    ck_assert_int_eq(client.again_at, 0);
+}
+END_TEST
+
 START_TEST(a_handshake_that_succeeds_is_no_problem)
 {
     bind_server();
@@ -237,6 +292,8 @@ int main(void)
     tcase_add_test(tests, the_socket_has_its_options);
     tcase_add_test(tests, the_monitor_reports_events_with_their_values);
     tcase_add_test(tests, a_handshake_that_fails_for_good_is_explained_and_repeated);
+    tcase_add_test(tests, a_peer_of_another_kind_is_explained_and_tried_again);
+    tcase_add_test(tests, the_end_of_an_open_connection_is_no_problem);
     tcase_add_test(tests, a_handshake_that_succeeds_is_no_problem);
     tcase_add_test(tests, wrong_keys_and_endpoints_are_refused);
     tcase_add_test(tests, closing_may_come_twice);
