@@ -106,11 +106,11 @@ static void check_descriptors(struct broker *b, uint64_t accepted)
 
     bus_hold(b->bus, b->descriptors.scarce);
     if (b->descriptors.scarce)
-        log_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
-                  log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+        log_each_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
+                       log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
     else
-        log_event(LOG_INFO, "descriptors available again: accepting tcp connections",
-                  log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+        log_each_event(LOG_INFO, "descriptors available again: accepting tcp connections",
+                       log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
 }
 
 static void look_at_connections(struct broker *b)

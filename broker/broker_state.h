@@ -30,7 +30,6 @@ struct batch_state {
     int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
     uint64_t delta[BROKER_COUNTERS]; /* what it counted */
     bool failing;                    /* the last batch could not be stored */
-    uint64_t failed;                 /* batches that could not be stored */
     bool serving;                    /* history was read: the feed is open */
 };
 

@@ -70,7 +70,7 @@ static void on_committed(struct broker *b, uint64_t events)
     if (event_log_is_shared(&b->log))
         b->counters[BATCHES_STORED]++;
     if (b->batch.failing)
-        log_event(LOG_INFO, "events can be stored again", log_count("failed_batches", b->batch.failed));
+        log_each(LOG_INFO, "events can be stored again");
 
     b->batch.failing = false;
     end_batch(b, NULL);
@@ -84,10 +84,8 @@ static void fail_batch(struct broker *b, enum store_outcome outcome)
     snprintf(message, sizeof message, "%s: %s",
              outcome == NOT_STORED ? "nothing was stored" : "it is not known whether it was stored", why);
     take_back_publishes(b);
-    b->batch.failed++; /* a number in the line, since the log drops one that equals another of the last minute */
     if (!b->batch.failing)
-        log_event(LOG_ERROR, "events cannot be stored: publishes fail with store_failed", log_name("why", why),
-                  log_count("failed_batches", b->batch.failed));
+        log_each_event(LOG_ERROR, "events cannot be stored: publishes fail with store_failed", log_name("why", why));
 
     b->batch.failing = true;
     end_batch(b, &(struct store_failure){outcome, message});

@@ -192,9 +192,9 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
 {
     bool fresh = !p->named;
     if (fresh)
-        log_info("broker %.*s joined the cluster", (int)m->name.len, m->name.data);
+        log_each(LOG_INFO, "broker %.*s joined the cluster", (int)m->name.len, m->name.data);
     else if (p->silent)
-        log_info("broker %.*s reconnected", (int)m->name.len, m->name.data);
+        log_each(LOG_INFO, "broker %.*s reconnected", (int)m->name.len, m->name.data);
     p->named = true;
     p->silent = false;
     p->name_len = m->name.len;
@@ -283,7 +283,7 @@ static void on_gossip(struct cluster *c, struct peer *p, const struct gossip *m,
         on_request(c, m);
         break;
     case GOSSIP_BYE: /* a broker that stops in order is not missing: its workers connect to others */
-        log_info("broker %.*s left the cluster", (int)m->name.len, m->name.data);
+        log_each(LOG_INFO, "broker %.*s left the cluster", (int)m->name.len, m->name.data);
         peer_forget(c, p);
         break;
     }
@@ -311,7 +311,7 @@ static void peer_check(struct cluster *c, struct peer *p, int64_t now)
 {
     if (!p->silent && now - p->heard_at > CLUSTER_SILENCE_MS) {
         p->silent = true;
-        log_warn("broker %.*s silent for %d s; its connections are unknown", (int)p->name_len, p->name,
+        log_each(LOG_WARN, "broker %.*s silent for %d s; its connections are unknown", (int)p->name_len, p->name,
                  CLUSTER_SILENCE_MS / 1000);
     }
     if (now - p->heard_at > CLUSTER_FORGET_MS)

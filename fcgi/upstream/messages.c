@@ -67,7 +67,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     note_run(u, &m);
     u->hello_first_us = 0;
     if (!u->welcomed)
-        log_event(LOG_INFO, "broker connected", log_count("head", m.head));
+        log_each_event(LOG_INFO, "broker connected", log_count("head", m.head));
     u->run = m.run;
     u->welcomed = true;
 

@@ -263,7 +263,7 @@ static void move_on(struct upstream *u)
     close_sockets(u);
     u->broker = (u->broker + 1) % u->config.brokers;
     if (open_sockets(u) == 0)
-        log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
+        log_each(LOG_INFO, "broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
 static void upstream_tick(void *context, int64_t now)
@@ -273,7 +273,7 @@ static void upstream_tick(void *context, int64_t now)
     int64_t timeout = u->config.brokers > 1 ? pace->move : pace->silence;
 
     if (u->welcomed && now - u->heard_at >= timeout) {
-        log_warn("broker silent for %d s: streams stay open and wait", (int)(timeout / 1000));
+        log_each(LOG_WARN, "broker silent for %d s: streams stay open and wait", (int)(timeout / 1000));
         upstream_lose_broker(u);
     }
     socket_tick(u->feed, now);
