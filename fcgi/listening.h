@@ -18,7 +18,7 @@ struct listening {
     bool cgi; /* the program's one request is in its environment */
 };
 
-/* Find or open them. 0, or the exit status with a line in the log. */
+/* Find or open them. 0, or the exit status with a line in the log: some of them may be open then. */
 int listening_open(struct listening *l, const struct options *o);
 
 /* Remove the files of our own sockets, so that no web server connects any more. */

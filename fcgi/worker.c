@@ -325,6 +325,7 @@ static bool worker_start(struct worker *w)
     return true;
 }
 
+/* Free all there is, after a failed start too. */
 static void worker_stop(struct worker *w)
 {
     listening_remove(&w->listening, &w->options);
@@ -354,10 +355,10 @@ static int worker_run(struct worker *w)
     hold_signals(&w->held);
     if (!setup_keys(w))
         return 2;
+
     int status = listening_open(&w->listening, &w->options);
-    if (status)
-        return status;
-    status = worker_start(w) && loop_run(w->loop) == 0 ? 0 : 1;
+    if (!status)
+        status = worker_start(w) && loop_run(w->loop) == 0 ? 0 : 1;
     worker_stop(w);
     log_close();
     return status;
