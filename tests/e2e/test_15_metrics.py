@@ -377,7 +377,7 @@ def test_prometheus_itself_reads_all_of_it(bench):
 # Who may see it
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics"])
-def test_others_are_refused(closed, path):
+def test_clients_without_access_are_refused(closed, path):
     status, headers, body = closed.request(path=path)
     assert (status, json.loads(body)) == (403, {"error": "forbidden", "message": "access denied; accepted: an address of the option monitor-from, or the monitor token"})
     assert closed.request("DELETE", path=path)[0] == 403, "who may not see it is not told what there is"

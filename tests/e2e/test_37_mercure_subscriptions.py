@@ -209,7 +209,7 @@ def test_who_may_not_see_the_list(hub, topic):
 
 
 @pytest.mark.parametrize("path", ["/a/b", "/exact/a/b", "/a/b/c", "/exact/a/b/c", "/" + 300 * "a"])
-def test_what_is_not_there(hub, path):
+def test_an_unknown_subscription_is_404(hub, path):
     assert get(hub, path, hub.old_token(subscribe=["*"]))[0] == 404
 
 

@@ -233,7 +233,7 @@ LENGTHS = [struct.pack(">BB", 255, 255), struct.pack(">II", 0xFFFFFFFF, 0xFFFFFF
 
 @pytest.mark.parametrize("pieces", [1, 7, 10_000], ids=["single bytes", "pieces", "whole"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=lambda b: b.hex())
-def test_lengths_that_lie(site, session, lengths, pieces):
+def test_lengths_that_exceed_the_record_are_harmless(site, session, lengths, pieces):
     request = begin() + record(fcgi.PARAMS, lengths + b"x") + record(fcgi.PARAMS) + record(STDIN)
     with FastCgi(site.worker.socket) as web:
         for n in range(0, len(request), pieces):

@@ -413,7 +413,7 @@ START_TEST(a_broker_that_stood_still_does_not_take_the_others_for_silent)
 }
 END_TEST
 
-START_TEST(noise_is_ignored)
+START_TEST(a_message_in_another_format_is_ignored)
 {
     ck_assert(!cluster_receive(nodes[0].cluster, S("noise"), now));
     ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
@@ -439,6 +439,6 @@ int main(void)
     tcase_add_test(tests, a_piece_that_is_lost_has_all_reported_anew_once);
     tcase_add_test(tests, brokers_without_end_are_not_all_remembered);
     tcase_add_test(tests, a_broker_that_stood_still_does_not_take_the_others_for_silent);
-    tcase_add_test(tests, noise_is_ignored);
+    tcase_add_test(tests, a_message_in_another_format_is_ignored);
     return run_suite(suite);
 }

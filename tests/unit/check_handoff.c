@@ -303,7 +303,7 @@ START_TEST(another_user_changes_nothing)
 }
 END_TEST
 
-START_TEST(offers_expire)
+START_TEST(an_offer_without_a_descriptor_expires)
 {
     int64_t until = clock_ms() + HANDOFF_MS + 20000;
     struct handoff *h = handoff_offer(set, &owner);
@@ -692,7 +692,7 @@ int main(void)
     tcase_add_test(tests, another_kind_of_descriptor_is_refused);
     tcase_add_test(tests, a_message_with_more_than_one_or_none_is_refused);
     tcase_add_test(tests, another_user_changes_nothing);
-    tcase_add_test(tests, offers_expire);
+    tcase_add_test(tests, an_offer_without_a_descriptor_expires);
     tcase_add_test(tests, their_number_is_bounded);
     tcase_add_test(tests, one_socket_serves_offers_under_new_names);
     tcase_add_test(tests, sockets_kept_for_later_are_bounded);

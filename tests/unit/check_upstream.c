@@ -872,7 +872,7 @@ START_TEST(bans_are_told_before_anything_else)
 }
 END_TEST
 
-START_TEST(nonsense_is_ignored)
+START_TEST(malformed_messages_are_ignored)
 {
     join();
     zmq_send(broker.feed, "SSC\5", 4, 0);
@@ -1717,7 +1717,7 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, a_jump_of_the_sequence_is_no_loss);
     tcase_add_test(tests, a_broker_that_forgot_breaks_the_sequence);
     tcase_add_test(tests, bans_are_told_before_anything_else);
-    tcase_add_test(tests, nonsense_is_ignored);
+    tcase_add_test(tests, malformed_messages_are_ignored);
     tcase_add_test(tests, every_event_comes_once_and_in_order);
 }
 
