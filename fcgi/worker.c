@@ -37,7 +37,7 @@
 #define BODIES 32u                /* of the largest that may be published; more for those */
 #define STOP_TIMEOUT_MS 3000      /* after the drain, for the last bytes to leave */
 
-/* A CGI program's life is one request: no news. */
+/* A CGI program serves one request: that it starts and stops is no news. */
 static enum log_level news_level(const struct worker *w)
 {
     return w->listening.cgi ? LOG_DEBUG : LOG_INFO;
@@ -248,7 +248,7 @@ static void serve(struct worker *w)
     notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
 }
 
-/* libzmq tries again without a word where it may not use a socket. */
+/* libzmq does not say that it has no permission to use a socket: it retries silently. */
 static void warn_of_no_broker(const struct worker *w)
 {
     const char *endpoints[] = {w->options.feeds.items[0], w->options.syncs.items[0]};

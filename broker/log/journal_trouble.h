@@ -1,4 +1,4 @@
-/* journal_trouble.h - what is said of a journal that does not get on: each problem once, and its
+/* journal_trouble.h - log lines about a journal that makes no progress: each problem once, and its
  * end.
  *
  * It does not decide what is tried next (journal.h).

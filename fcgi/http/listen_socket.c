@@ -47,14 +47,16 @@ static bool passed_as(long i, const char *name)
     return names && strncmp(names, name, len) == 0 && (!names[len] || names[len] == ':');
 }
 
-/* The passed socket for SCGI, or the one for FastCGI. -1: none; -EINVAL: more than one, or not a
- * listening stream socket. */
-static int find_passed(long passed, bool scgi)
+enum passed_kind { PASSED_FASTCGI, PASSED_SCGI };
+
+/* The passed socket of this kind. -1: none; -EINVAL: more than one, or not a listening stream
+ * socket. */
+static int find_passed(long passed, enum passed_kind kind)
 {
     int found = -1;
     for (long i = 0; i < passed; i++) {
         int fd = PASSED_FD + (int)i;
-        if (passed_as(i, LISTEN_SOCKET_SCGI) != scgi)
+        if (passed_as(i, LISTEN_SOCKET_SCGI) != (kind == PASSED_SCGI))
             continue;
         if (found >= 0 || !is_listening(fd))
             return -EINVAL;
@@ -66,7 +68,7 @@ static int find_passed(long passed, bool scgi)
 int listen_socket_handed(void)
 {
     long passed = passed_descriptors();
-    int fd = find_passed(passed, false);
+    int fd = find_passed(passed, PASSED_FASTCGI);
     if (!passed)
         return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
     if (fd >= 0)
@@ -78,7 +80,7 @@ int listen_socket_handed(void)
 
 int listen_socket_handed_scgi(void)
 {
-    int fd = find_passed(passed_descriptors(), true);
+    int fd = find_passed(passed_descriptors(), PASSED_SCGI);
     if (fd == -EINVAL)
         log_error("LISTEN_FDNAMES: a worker takes one listening stream socket named %s", LISTEN_SOCKET_SCGI);
     return fd;

@@ -1,4 +1,4 @@
-/* What is said of a journal that does not get on: each problem once, and its end. */
+/* Log lines about a journal that makes no progress: each problem once, and its end. */
 #include "log/journal_trouble.h"
 
 #include "capture.h"
