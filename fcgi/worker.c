@@ -62,22 +62,27 @@ static void stop_accepting(struct worker *w)
         acceptor_stop(w->scgi_acceptor);
 }
 
-/* Close the streams one after the other: each step those whose time has come. */
+/* Close this step's share of the streams that are left. The number of streams after it. */
+static size_t drain_share(struct worker *w, int64_t now)
+{
+    size_t streams = registry_count(w->streams.registry);
+    int64_t time_left = w->drain_until - now;
+    size_t steps = time_left > DRAIN_STEP_MS ? (size_t)(time_left / DRAIN_STEP_MS) : 1;
+    return streams_drain(&w->streams, (streams + steps - 1) / steps);
+}
+
+/* Close the streams one after the other. When there are none, accept no more. */
 static void drain_step(void *context, int64_t now)
 {
     struct worker *w = context;
-    size_t left = registry_count(w->streams.registry);
-    int64_t time_left = w->drain_until - now;
-    size_t steps = time_left > DRAIN_STEP_MS ? (size_t)(time_left / DRAIN_STEP_MS) : 1;
-    left = streams_drain(&w->streams, (left + steps - 1) / steps);
-    if (!left) {
+    size_t streams = drain_share(w, now);
+    if (!streams) {
         listening_remove(&w->listening, &w->options);
         take_backlogs(w);
         stop_accepting(w);
-    } else {
-        loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     }
-    if (!left && w->exchanges.conns.count)
+
+    if (streams || w->exchanges.conns.count)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     if (now >= w->drain_until + STOP_TIMEOUT_MS) {
         services_give_up(&w->services);
