@@ -8,7 +8,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -449,16 +448,6 @@ START_TEST(a_second_peer_does_not_disturb_the_first)
     close(pair[1]);
 }
 END_TEST
-
-static rlim_t set_descriptors(rlim_t most)
-{
-    struct rlimit limit;
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    rlim_t before = limit.rlim_cur;
-    limit.rlim_cur = most;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    return before;
-}
 
 /* A peer that waits would wake the loop without end. */
 START_TEST(without_descriptors_an_offer_is_lost)
