@@ -31,7 +31,6 @@ struct cluster {
     struct table *peers, *workers;
     uint64_t number;
     bool asked;                    /* reports of all workers were requested */
-    bool crowded;                  /* a broker was ignored, and that was logged */
     int64_t ticked_at;             /* 0: not yet */
     struct worker_home *reporting; /* its report has begun; NULL: none */
     bool reporting_full;
@@ -151,13 +150,6 @@ static bool make_room(struct cluster *c)
     return oldest != NULL;
 }
 
-static void warn_crowded(struct cluster *c)
-{
-    if (!c->crowded)
-        log_warn("more than %u brokers on the subject of the cluster; ignoring the others", CLUSTER_PEERS_MAX);
-    c->crowded = true;
-}
-
 /* NULL when there are too many, or out of memory. */
 static struct peer *peer_of(struct cluster *c, uint64_t epoch)
 {
@@ -169,7 +161,7 @@ static struct peer *peer_of(struct cluster *c, uint64_t epoch)
         return p;
 
     if (table_count(c->peers) >= CLUSTER_PEERS_MAX && !make_room(c)) {
-        warn_crowded(c);
+        log_warn("more than %u brokers on the subject of the cluster; ignoring the others", CLUSTER_PEERS_MAX);
         return NULL;
     }
     p = table_insert(c->peers, key);

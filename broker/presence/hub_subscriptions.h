@@ -14,12 +14,6 @@
 #include "presence/member_batch.h"
 #include "presence/presence.h"
 
-/* Zeroed, but for max: nothing was left out. */
-struct hub_subscriptions {
-    uint64_t max;  /* of all streams; 0: they are not reported */
-    bool left_out; /* that subscriptions are left out was logged */
-};
-
 /* The topics of the subscriptions of a connection. It begins with .packed set, the rest zeroed. */
 struct hub_walk {
     struct slice packed; /* subscription.h */
@@ -30,8 +24,9 @@ struct hub_walk {
 /* The next topic, valid until the next call. Empty: there are no more. */
 struct slice hub_walk_next(struct hub_walk *walk);
 
-/* There are count subscriptions. May there be one more? If not, that is logged once. */
-bool hub_subscriptions_admit(struct hub_subscriptions *hub, uint64_t count);
+/* There are count subscriptions. May there be one more? At most max are reported; 0: none are. A
+ * refusal is logged, unless max is 0. */
+bool hub_subscriptions_admit(uint64_t max, uint64_t count);
 
 /* Append that the subscription of this connection begins, or that it has ended. `begun` is the event
  * that said that it began. */
