@@ -84,8 +84,8 @@ static void send_log_level(struct broker *b)
         buf_release(&b->message);
 }
 
-/* A worker whose broker has restarted, or which may have missed events meanwhile, finds out with the next
- * message of the feed. */
+/* A worker whose broker has restarted, or which may have missed events meanwhile, finds out with
+ * the next message of the feed. */
 static void greet(struct broker *b)
 {
     if (!b->greet_at || clock_ms() < b->greet_at)

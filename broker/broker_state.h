@@ -1,7 +1,8 @@
 /* broker_state.h - the state of a broker, and the functions of the files that work on it.
  *
  * start.c opens and closes it, broker.c is the loop, commit.c is the batch of an iteration,
- * commands.c runs requests and replies, and workers.c answers workers. No other file includes this header.
+ * commands.c runs requests and replies, and workers.c answers workers. No other file includes this
+ * header.
  */
 #ifndef SSECAST_BROKER_STATE_H
 #define SSECAST_BROKER_STATE_H

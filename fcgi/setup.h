@@ -41,8 +41,8 @@ struct worker {
     bool stopping;
 };
 
-/* Read the files of keys and the monitor's token, before the listening socket is there. False with a
- * line in the log. */
+/* Read the files of keys and the monitor's token, before the listening socket is there. False with
+ * a line in the log. */
 bool setup_keys(struct worker *w);
 
 /* Make streams, services, the hand-off and upstream, on w's loop. w->listening is filled in before.

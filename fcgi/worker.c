@@ -157,10 +157,10 @@ static bool turn_end(void *context)
 /* --- the start --- */
 
 /* What has come from the broker goes first. Else a stream that is requested after the reply to a
- * publish or a shutdown would often begin before it. When one call leaves more news, later requests of
- * the turn do not take them: timers and other connections wait for the end of the turn. The answer is
- * written at once: what a request needs for a moment then leaves no holes between the memory of
- * streams. */
+ * publish or a shutdown would often begin before it. When one call leaves more news, later requests
+ * of the turn do not take them: timers and other connections wait for the end of the turn. The
+ * answer is written at once: what a request needs for a moment then leaves no holes between the
+ * memory of streams. */
 static void hand_on(struct worker *w, const struct incoming *in)
 {
     uint64_t turn = loop_turn(w->loop);

@@ -42,9 +42,9 @@ static int statement(const struct outbox_sql *q, struct database *db, run_sql *r
     return err;
 }
 
-/* id, version and object of the rows that the condition selects. A large row has no object. $1 is the
- * number of bytes that an object may have. -EINVAL: the server cannot read one of them. -EAGAIN: that, or
- * the server is in trouble. */
+/* id, version and object of the rows that the condition selects. A large row has no object. $1 is
+ * the number of bytes that an object may have. -EINVAL: the server cannot read one of them.
+ * -EAGAIN: that, or the server is in trouble. */
 #define OBJECTS                                                                                                        \
     "SELECT ssecast_row.id, ssecast_row.xmin AS version, CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text "   \
     "END AS object FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
@@ -87,8 +87,8 @@ static int find_table(struct outbox_sql *q, struct database *db)
     return err;
 }
 
-/* The size of a text is known without reading it. A jsonb is read and copied, which is faster than to
- * write it as JSON; in memory a number may take 6 times as many bytes as there. */
+/* The size of a text is known without reading it. A jsonb is read and copied, which is faster than
+ * to write it as JSON; in memory a number may take 6 times as many bytes as there. */
 static int find_columns(struct outbox_sql *q, struct database *db)
 {
     static const char sql[] =
@@ -243,7 +243,8 @@ static void make_plain(char *text)
             *text = '?';
 }
 
-/* The reason may have characters of the row, which the database's encoding lacks, or a part of one. */
+/* The reason may have characters of the row, which the database's encoding lacks, or a part of
+ * one. */
 int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key, char *why)
 {
     int err = write_error(q, db, key, why);

@@ -40,7 +40,8 @@ struct journal_wants {
     const struct history_limits *limits;
 };
 
-/* Warn if the stream, as the server describes it, is less than is wanted. Only the first call does. */
+/* Warn if the stream, as the server describes it, is less than is wanted. Only the first call
+ * does. */
 void trouble_compare(struct journal_trouble *t, const struct jetstream_reply *r, const struct journal_wants *wants);
 
 #endif

@@ -206,8 +206,9 @@ static void rehearse(struct store_dir *d)
     _exit(0);
 }
 
-/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows invalid
- * pointers in a damaged page, or aborts. Where no child can be made, the store is opened unprobed. */
+/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows
+ * invalid pointers in a damaged page, or aborts. Where no child can be made, the store is opened
+ * unprobed. */
 static bool is_readable(struct store_dir *d)
 {
     int status = 0;

@@ -1,4 +1,5 @@
-/* hub_subscriptions.h - the subscriptions of a hub's streams (docs/mercure.md), as members of channels.
+/* hub_subscriptions.h - the subscriptions of a hub's streams (docs/mercure.md), as members of
+ * channels.
  *
  * Each subscription is the only member of the channel that is its topic, under its connection's id.
  * It departs without a grace time. Beyond a bound, further ones are left out.
@@ -28,8 +29,8 @@ struct slice hub_walk_next(struct hub_walk *walk);
  * refusal is logged, unless max is 0. */
 bool hub_subscriptions_admit(uint64_t max, uint64_t count);
 
-/* Append that the subscription of this connection begins, or that it has ended. `begun` is the event
- * that said that it began. */
+/* Append that the subscription of this connection begins, or that it has ended. `begun` is the
+ * event that said that it began. */
 void hub_subscription_begin(struct member_batch *t, const struct pair *p, const struct connection *c);
 void hub_subscription_end(struct member_batch *t, const struct pair *p, const struct event *begun);
 

@@ -2,7 +2,8 @@
  * alone: when a pair is due, presence and the state are asked. So it makes no difference in which
  * order changes come, or how often.
  *
- * Whether what was appended has become final is not asked: a pair is looked at again a moment later. */
+ * Whether what was appended has become final is not asked: a pair is looked at again a moment
+ * later. */
 #include "presence/members.h"
 
 #include <errno.h>

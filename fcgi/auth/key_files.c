@@ -1,5 +1,5 @@
-/* key_files.c - a file that changes is noticed by its times, or, while these are too fresh to tell, by
- * reading it. */
+/* key_files.c - a file that changes is noticed by its times, or, while these are too fresh to tell,
+ * by reading it. */
 #include "auth/key_files.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* Each offer has a listening socket of its own, its listener, because mod_proxy_fdpass says nothing
- * but the name of the socket. With the first peer that may connect, the listener gets another random
- * name, and the peer's connection has until the offer's deadline.
+ * but the name of the socket. With the first peer that may connect, the listener gets another
+ * random name, and the peer's connection has until the offer's deadline.
  *
- * Making and removing a socket file costs most of a hand-off. So a listener through which a browser's
- * socket has come is used again: no peer asks for its former names. One whose offer has expired is
- * not used again: Apache may still be about to connect to it. */
+ * Making and removing a socket file costs most of a hand-off. So a listener through which a
+ * browser's socket has come is used again: no peer asks for its former names. One whose offer has
+ * expired is not used again: Apache may still be about to connect to it. */
 #include "http/handoff.h"
 
 #include <errno.h>
@@ -269,7 +269,8 @@ static bool peer_permitted(const struct handoffs *set, int fd)
     return peer.uid == set->peer || peer.uid == geteuid();
 }
 
-/* A peer that may connect has done so. Usually its message has come already, so it is read at once. */
+/* A peer that may connect has done so. Usually its message has come already, so it is read at
+ * once. */
 static void take_peer(struct handoff *h, int fd)
 {
     struct handoffs *set = h->set;

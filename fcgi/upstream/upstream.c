@@ -1,6 +1,7 @@
-/* Feed and sync are two sockets with no order between them. What they bring goes to the module that
- * it is for: the reassembly of the sequence, the welcome, the outstanding requests, the reporter.
- * upstream_next() takes out of these what follows from a message before it receives the next one. */
+/* Feed and sync are two sockets with no order between them. What they bring goes to the module
+ * that it is for: the reassembly of the sequence, the welcome, the outstanding requests, the
+ * reporter. upstream_next() takes out of these what follows from a message before it receives
+ * the next one. */
 #include "upstream/upstream.h"
 
 #include <stdlib.h>
