@@ -84,8 +84,8 @@ static void send_log_level(struct broker *b)
         buf_release(&b->message);
 }
 
-/* A worker whose broker has restarted, or which may have missed events meanwhile, finds out with the next
- * message of the feed. */
+/* A worker whose broker has restarted, or which may have missed events meanwhile, finds out with
+ * the next message of the feed. */
 static void greet(struct broker *b)
 {
     if (!b->greet_at || clock_ms() < b->greet_at)
@@ -106,11 +106,11 @@ static void check_descriptors(struct broker *b, uint64_t accepted)
 
     bus_hold(b->bus, b->descriptors.scarce);
     if (b->descriptors.scarce)
-        log_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
-                  log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+        log_each_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
+                       log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
     else
-        log_event(LOG_INFO, "descriptors available again: accepting tcp connections",
-                  log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+        log_each_event(LOG_INFO, "descriptors available again: accepting tcp connections",
+                       log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
 }
 
 static void look_at_connections(struct broker *b)

@@ -1,7 +1,8 @@
 /* broker_state.h - the state of a broker, and the functions of the files that work on it.
  *
  * start.c opens and closes it, broker.c is the loop, commit.c is the batch of an iteration,
- * commands.c runs requests and replies, and workers.c answers workers. No other file includes this header.
+ * commands.c runs requests and replies, and workers.c answers workers. No other file includes this
+ * header.
  */
 #ifndef SSECAST_BROKER_STATE_H
 #define SSECAST_BROKER_STATE_H
@@ -30,7 +31,6 @@ struct batch_state {
     int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
     uint64_t delta[BROKER_COUNTERS]; /* what it counted */
     bool failing;                    /* the last batch could not be stored */
-    uint64_t failed;                 /* batches that could not be stored */
     bool serving;                    /* history was read: the feed is open */
 };
 

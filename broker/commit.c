@@ -4,8 +4,8 @@
  * The order matters: no client sees an event that a crash could still take back. Memory and a store
  * decide at once. A journal that other brokers share decides later: one batch is pending at a time,
  * and its requests are kept, because they are run again when another broker was first. Meanwhile
- * requests wait in their socket. Only when the journal takes long, or cannot be reached, they are
- * looked at: questions are answered, and what would append is kept until its time is over.
+ * later requests wait in their socket. When the journal takes long, or cannot be reached, they are
+ * received: queries are answered, and requests that append are kept until store-timeout.
  */
 #define LOG_SUBSYSTEM "broker"
 
@@ -70,7 +70,7 @@ static void on_committed(struct broker *b, uint64_t events)
     if (event_log_is_shared(&b->log))
         b->counters[BATCHES_STORED]++;
     if (b->batch.failing)
-        log_event(LOG_INFO, "events can be stored again", log_count("failed_batches", b->batch.failed));
+        log_each(LOG_INFO, "events can be stored again");
 
     b->batch.failing = false;
     end_batch(b, NULL);
@@ -84,10 +84,8 @@ static void fail_batch(struct broker *b, enum store_outcome outcome)
     snprintf(message, sizeof message, "%s: %s",
              outcome == NOT_STORED ? "nothing was stored" : "it is not known whether it was stored", why);
     take_back_publishes(b);
-    b->batch.failed++; /* a number in the line, since the log drops one that equals another of the last minute */
     if (!b->batch.failing)
-        log_event(LOG_ERROR, "events cannot be stored: publishes fail with store_failed", log_name("why", why),
-                  log_count("failed_batches", b->batch.failed));
+        log_each_event(LOG_ERROR, "events cannot be stored: publishes fail with store_failed", log_name("why", why));
 
     b->batch.failing = true;
     end_batch(b, &(struct store_failure){outcome, message});
@@ -385,8 +383,8 @@ static bool is_old(const struct broker *b, const struct pending_request *r, int6
     return now - r->arrived >= (int64_t)b->store_timeout_ms;
 }
 
-/* Refuse the requests whose time is over, also when the log is ready: an offer takes OFFER_MS at least, so
- * requests for many batches would wait for the outcome of one after the other. */
+/* Refuse the requests whose time is over, also when the log is ready: an offer takes OFFER_MS at
+ * least, so requests for many batches would wait for the outcome of one after the other. */
 static void refuse_old(struct broker *b, int64_t now)
 {
     const struct requests *kept = &b->batch.kept;

@@ -118,8 +118,10 @@ int dump_store(const char *dir, FILE *out)
 
     int err = store_open(dir, &store, why);
     err = err ? err : store_load(store, &loader, why);
-    if (!err && (!dump_summary(&d, store) || fflush(out) != 0))
-        snprintf(why, sizeof why, "cannot write: %s", strerror(err = errno ? errno : EIO));
+    if (!err && (!dump_summary(&d, store) || fflush(out) != 0)) {
+        err = errno ? errno : EIO;
+        snprintf(why, sizeof why, "cannot write: %s", strerror(err));
+    }
     if (err)
         fprintf(stderr, "--dump-store: %s\n", why);
 

@@ -8,8 +8,8 @@
 #include "http/listen_socket.h"
 #include "ops/log.h"
 
-/* A socket that was handed over stays open with who did it: no request is refused when this
- * worker ends. */
+/* The process that handed the socket over keeps it open: no request is refused when this worker
+ * ends. */
 static int take_socket(int fd, int *out)
 {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -28,8 +28,8 @@ static int take_handed(struct listening *l)
     return take_socket(fd, &l->fd);
 }
 
-/* Descriptor 0 may be anything then; but a socket from systemd that is never accepted on
- * would keep web servers waiting for ever. */
+/* With --listen descriptor 0 may be anything. A socket from systemd is an error: this worker would
+ * not accept on it, and web servers would wait without end. */
 static int listen_ourselves(struct listening *l, const struct options *o)
 {
     int handed = listen_socket_handed();
@@ -42,7 +42,7 @@ static int listen_ourselves(struct listening *l, const struct options *o)
                  o->listen);
     l->fd = listen_socket_open("listen", o->listen, (unsigned)o->listen_mode);
     l->own_path = l->fd >= 0 && strchr(o->listen, '/');
-    return l->fd < 0;
+    return l->fd < 0 ? 1 : 0;
 }
 
 /* The socket of Apache's hand-off, beside that of FastCGI. 0, or the exit status. */
@@ -67,7 +67,7 @@ static int listen_for_handoff(struct listening *l, const struct options *o)
     }
     l->scgi_fd = listen_socket_open("handoff-listen", o->handoff_listen, (unsigned)o->listen_mode);
     l->own_scgi_path = l->scgi_fd >= 0;
-    return l->scgi_fd < 0;
+    return l->scgi_fd < 0 ? 1 : 0;
 }
 
 int listening_open(struct listening *l, const struct options *o)

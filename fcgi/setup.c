@@ -37,7 +37,8 @@ static void make_labels(struct worker *w)
 
 /* --- parts --- */
 
-/* As many open files as we may have: each stream takes one. */
+/* Raise the limit of open files as far as it goes. The number of streams, each of which takes one
+ * file: what is configured, else all but a sixteenth of that limit. */
 static uint64_t stream_limit(uint64_t configured)
 {
     struct rlimit files;
@@ -161,7 +162,7 @@ static bool open_upstream(struct worker *w)
     return w->upstream != NULL;
 }
 
-/* Log it once. */
+/* Warn of a source that lets any client name any session. */
 static void warn_if_open(const struct worker *w)
 {
     const char *source = request_open_source(&w->streams.request_rules);
@@ -171,7 +172,7 @@ static void warn_if_open(const struct worker *w)
                  source);
 }
 
-/* Keys, where tokens are to be judged. False with a line in the log. */
+/* Load the keys, if there are any to judge tokens with. False with a line in the log. */
 static bool open_tokens(struct worker *w)
 {
     const struct options *o = &w->options;

@@ -1,6 +1,7 @@
 /* setup.h - the state of a worker, and its parts as the options want them.
  *
- * worker.c is the loop: when the parts are made, serve and end. No other file includes this header.
+ * When the parts are made, serve and end is up to worker.c, the only other file that includes this
+ * header.
  */
 #ifndef SSECAST_SETUP_H
 #define SSECAST_SETUP_H
@@ -40,12 +41,12 @@ struct worker {
     bool stopping;
 };
 
-/* Before the listening socket is there: the files of keys and the monitor's token. False with a
- * line in the log. */
+/* Read the files of keys and the monitor's token, before the listening socket is there. False with
+ * a line in the log. */
 bool setup_keys(struct worker *w);
 
-/* Streams, services, the hand-off and upstream, on w's loop. listening is filled in. False with a
- * line in the log; worker_stop() frees what there is. */
+/* Make streams, services, the hand-off and upstream, on w's loop. w->listening is filled in before.
+ * False with a line in the log; worker_stop() frees what there is. */
 bool setup_parts(struct worker *w);
 
 #endif

@@ -37,7 +37,7 @@
 #define BODIES 32u                /* of the largest that may be published; more for those */
 #define STOP_TIMEOUT_MS 3000      /* after the drain, for the last bytes to leave */
 
-/* A CGI program's life is one request: no news. */
+/* A CGI program serves one request: that it starts and stops is no news. */
 static enum log_level news_level(const struct worker *w)
 {
     return w->listening.cgi ? LOG_DEBUG : LOG_INFO;
@@ -62,22 +62,27 @@ static void stop_accepting(struct worker *w)
         acceptor_stop(w->scgi_acceptor);
 }
 
-/* Close the streams one after the other: each step those whose time has come. */
+/* Close this step's share of the streams that are left. The number of streams after it. */
+static size_t drain_share(struct worker *w, int64_t now)
+{
+    size_t streams = registry_count(w->streams.registry);
+    int64_t time_left = w->drain_until - now;
+    size_t steps = time_left > DRAIN_STEP_MS ? (size_t)(time_left / DRAIN_STEP_MS) : 1;
+    return streams_drain(&w->streams, (streams + steps - 1) / steps);
+}
+
+/* Close the streams one after the other. When there are none, accept no more. */
 static void drain_step(void *context, int64_t now)
 {
     struct worker *w = context;
-    size_t left = registry_count(w->streams.registry);
-    int64_t time_left = w->drain_until - now;
-    size_t steps = time_left > DRAIN_STEP_MS ? (size_t)(time_left / DRAIN_STEP_MS) : 1;
-    left = streams_drain(&w->streams, (left + steps - 1) / steps);
-    if (!left) {
+    size_t streams = drain_share(w, now);
+    if (!streams) {
         listening_remove(&w->listening, &w->options);
         take_backlogs(w);
         stop_accepting(w);
-    } else {
-        loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     }
-    if (!left && w->exchanges.conns.count)
+
+    if (streams || w->exchanges.conns.count)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     if (now >= w->drain_until + STOP_TIMEOUT_MS) {
         services_give_up(&w->services);
@@ -152,10 +157,10 @@ static bool turn_end(void *context)
 /* --- the start --- */
 
 /* What has come from the broker goes first. Else a stream that is requested after the reply to a
- * publish or a shutdown would often begin before it. When one call leaves more news, later requests of
- * the turn do not take them: timers and other connections wait for the end of the turn. The answer is
- * written at once: what a request needs for a moment then leaves no holes between the memory of
- * streams. */
+ * publish or a shutdown would often begin before it. When one call leaves more news, later requests
+ * of the turn do not take them: timers and other connections wait for the end of the turn. The
+ * answer is written at once: what a request needs for a moment then leaves no holes between the
+ * memory of streams. */
 static void hand_on(struct worker *w, const struct incoming *in)
 {
     uint64_t turn = loop_turn(w->loop);
@@ -248,7 +253,7 @@ static void serve(struct worker *w)
     notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
 }
 
-/* libzmq tries again without a word where it may not use a socket. */
+/* libzmq does not say that it has no permission to use a socket: it retries silently. */
 static void warn_of_no_broker(const struct worker *w)
 {
     const char *endpoints[] = {w->options.feeds.items[0], w->options.syncs.items[0]};
@@ -325,6 +330,7 @@ static bool worker_start(struct worker *w)
     return true;
 }
 
+/* Free all there is, after a failed start too. */
 static void worker_stop(struct worker *w)
 {
     listening_remove(&w->listening, &w->options);
@@ -354,10 +360,10 @@ static int worker_run(struct worker *w)
     hold_signals(&w->held);
     if (!setup_keys(w))
         return 2;
+
     int status = listening_open(&w->listening, &w->options);
-    if (status)
-        return status;
-    status = worker_start(w) && loop_run(w->loop) == 0 ? 0 : 1;
+    if (!status)
+        status = worker_start(w) && loop_run(w->loop) == 0 ? 0 : 1;
     worker_stop(w);
     log_close();
     return status;

@@ -134,8 +134,8 @@ static void wait_and_retry(struct delivery *d, const char *why)
     d->again_at = clock_ms() + (int64_t)backoff_wait(&d->backoff, random);
     d->step = STEP_WAITING;
     if (d->backoff.failures == 1)
-        log_event(LOG_WARN, "publish failed; retrying", log_name("broker", d->broker), log_name("reason", why),
-                  log_count("messages", d->count));
+        log_each_event(LOG_WARN, "publish failed; retrying", log_name("broker", d->broker), log_name("reason", why),
+                       log_count("messages", d->count));
 }
 
 static void delivery_settle(struct delivery *d, size_t index, const char *why)
@@ -158,7 +158,7 @@ static void advance(struct delivery *d)
 static void accepted(struct delivery *d)
 {
     if (d->backoff.failures)
-        log_event(LOG_INFO, "broker accepts events again", log_name("broker", d->broker));
+        log_each_event(LOG_INFO, "broker accepts events again", log_name("broker", d->broker));
     d->backoff.failures = 0;
     if (d->singly) {
         delivery_settle(d, d->current, NULL);

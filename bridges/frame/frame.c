@@ -211,7 +211,7 @@ void frame_connected(struct frame *f, const char *what)
 {
     MUST(f->delivery);
     f->backoff.failures = 0;
-    log_event(LOG_INFO, "connected", log_name("to", what), log_count("connects", ++f->connects));
+    log_each_event(LOG_INFO, "connected", log_name("to", what));
 }
 
 void frame_refused(struct frame *f, struct slice name, const char *why)

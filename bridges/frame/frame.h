@@ -92,7 +92,6 @@ struct frame {
     int signals; /* a descriptor */
     bool stopping;
     struct backoff backoff; /* of the other system */
-    uint64_t connects;      /* how often the other system was connected */
     uint64_t refused;       /* messages that were refused here */
     uint64_t dropped;       /* messages that were dropped because too much waited */
     int64_t status_at;

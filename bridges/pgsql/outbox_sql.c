@@ -28,20 +28,23 @@ void outbox_sql_release(struct outbox_sql *q)
 
 /* ---- statements are made of a format with the table's name ---- */
 
-static int statement(const struct outbox_sql *q, struct database *db, const char *format, const char *const *params,
-                     int count, struct rows **out)
+/* database_query() or database_try() */
+typedef int run_sql(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
+
+static int statement(const struct outbox_sql *q, struct database *db, run_sql *run, const char *format,
+                     const char *const *params, int count, struct rows **out)
 {
     char *sql;
     if (asprintf(&sql, format, q->name) < 0)
         return -ENOMEM;
-    int err = database_query(db, sql, params, count, out);
+    int err = run(db, sql, params, count, out);
     free(sql);
     return err;
 }
 
-/* id, version and object of the rows that the condition selects. A large row has no object. $1 is the
- * number of bytes that an object may have. -EINVAL: the server cannot read one of them. -EAGAIN: that, or
- * the server is in trouble. */
+/* id, version and object of the rows that the condition selects. A large row has no object. $1 is
+ * the number of bytes that an object may have. -EINVAL: the server cannot read one of them.
+ * -EAGAIN: that, or the server is in trouble. */
 #define OBJECTS                                                                                                        \
     "SELECT ssecast_row.id, ssecast_row.xmin AS version, CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text "   \
     "END AS object FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
@@ -84,8 +87,8 @@ static int find_table(struct outbox_sql *q, struct database *db)
     return err;
 }
 
-/* The size of a text is known without reading it. A jsonb is read and copied, which is faster than to
- * write it as JSON; in memory a number may take 6 times as many bytes as there. */
+/* The size of a text is known without reading it. A jsonb is read and copied, which is faster than
+ * to write it as JSON; in memory a number may take 6 times as many bytes as there. */
 static int find_columns(struct outbox_sql *q, struct database *db)
 {
     static const char sql[] =
@@ -112,7 +115,9 @@ int outbox_sql_open(struct outbox_sql *q, struct database *db)
     int err = find_table(q, db);
     if (!err)
         err = find_columns(q, db);
-    return err ? err : statement(q, db, "SELECT id::bigint, xmin, error FROM %s LIMIT 0", NULL, 0, NULL);
+    if (!err)
+        err = statement(q, db, database_query, "SELECT id::bigint, xmin, error FROM %s LIMIT 0", NULL, 0, NULL);
+    return err;
 }
 
 int outbox_sql_lock(const struct outbox_sql *q, struct database *db, bool *held)
@@ -174,7 +179,8 @@ int outbox_sql_read(const struct outbox_sql *q, struct database *db, size_t limi
 int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row_key *key, bool *found)
 {
     struct rows *rows = NULL;
-    int err = statement(q, db, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL, 0, &rows);
+    int err = statement(q, db, database_query, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL,
+                        0, &rows);
     if (err)
         return err;
 
@@ -216,7 +222,7 @@ int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, cons
 int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const char *ids, const char *versions)
 {
     const char *const params[] = {ids, versions};
-    return statement(q, db,
+    return statement(q, db, database_query,
                      "DELETE FROM %s AS t USING unnest($1::bigint[], $2::xid[]) AS done (id, version) "
                      "WHERE t.id = done.id AND t.xmin = done.version",
                      params, 2, NULL);
@@ -225,12 +231,8 @@ int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const cha
 static int write_error(const struct outbox_sql *q, struct database *db, const struct row_key *key, const char *why)
 {
     const char *const params[] = {key->id, key->version, why};
-    char *sql;
-    if (asprintf(&sql, "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", q->name) < 0)
-        return -ENOMEM;
-    int err = database_try(db, sql, params, 3, NULL);
-    free(sql);
-    return err;
+    return statement(q, db, database_try, "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", params,
+                     3, NULL);
 }
 
 /* What any database can hold. */
@@ -241,7 +243,8 @@ static void make_plain(char *text)
             *text = '?';
 }
 
-/* The reason may have characters of the row, which the database's encoding lacks, or a part of one. */
+/* The reason may have characters of the row, which the database's encoding lacks, or a part of
+ * one. */
 int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key, char *why)
 {
     int err = write_error(q, db, key, why);

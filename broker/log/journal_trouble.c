@@ -11,8 +11,11 @@ void trouble_report(struct journal_trouble *t, const char *why)
     if (strcmp(t->why, why) == 0)
         return;
 
+    if (t->why[0])
+        log_warn("store unavailable: %s", why); /* reasons may alternate with each try */
+    else
+        log_each(LOG_WARN, "store unavailable: %s", why);
     snprintf(t->why, sizeof t->why, "%s", why);
-    log_warn("store unavailable: %s", why);
 }
 
 void trouble_refused(struct journal_trouble *t, const char *what, const struct jetstream_reply *r)
@@ -40,7 +43,7 @@ void trouble_note(struct journal_trouble *t, const char *why)
 void trouble_end(struct journal_trouble *t)
 {
     if (t->why[0])
-        log_info("store available again");
+        log_each(LOG_INFO, "store available again");
     t->why[0] = '\0';
 }
 

@@ -1,4 +1,4 @@
-/* journal_trouble.h - what is said of a journal that does not get on: each problem once, and its
+/* journal_trouble.h - log lines about a journal that makes no progress: each problem once, and its
  * end.
  *
  * It does not decide what is tried next (journal.h).
@@ -40,7 +40,8 @@ struct journal_wants {
     const struct history_limits *limits;
 };
 
-/* Warn if the stream, as the server describes it, is less than is wanted. Only the first call does. */
+/* Warn if the stream, as the server describes it, is less than is wanted. Only the first call
+ * does. */
 void trouble_compare(struct journal_trouble *t, const struct jetstream_reply *r, const struct journal_wants *wants);
 
 #endif

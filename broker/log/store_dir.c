@@ -38,7 +38,7 @@ static int take_lock(struct store_dir *d, char why[STORE_WHY_MAX])
     d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int err = d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
     if (err == -EWOULDBLOCK)
-        explain(why, err = -EBUSY, "%s is in use by another process", d->path);
+        err = explain(why, -EBUSY, "%s is in use by another process", d->path);
     else if (err)
         explain(why, err, "%s: %s", path, strerror(-err));
     free(path);
@@ -206,8 +206,9 @@ static void rehearse(struct store_dir *d)
     _exit(0);
 }
 
-/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows invalid
- * pointers in a damaged page, or aborts. */
+/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows
+ * invalid pointers in a damaged page, or aborts. Where no child can be made, the store is opened
+ * unprobed. */
 static bool is_readable(struct store_dir *d)
 {
     int status = 0;

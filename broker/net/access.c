@@ -100,20 +100,17 @@ void access_reload(struct access *a, bool cut[BUS_SOCKETS])
     char why[KEYS_WHY_MAX];
     for (int s = 0; s < BUS_SOCKETS; s++)
         cut[s] = false;
-    a->readings++;
     if (!a->file) {
-        log_info("nothing to reload: --keys is not set");
+        log_each(LOG_INFO, "nothing to reload: --keys is not set");
         return;
     }
     struct keys *fresh = load_again(a->file, why);
     if (!fresh) {
-        log_event(LOG_ERROR, "keys not reloaded: the old keys stay in force", log_name("why", why),
-                  log_count("reading", a->readings));
+        log_each_event(LOG_ERROR, "keys not reloaded: the old keys stay in force", log_name("why", why));
         return;
     }
     size_t gone = compare_keys(a->keys, fresh, cut);
     keys_free(&a->keys);
     a->keys = fresh;
-    log_event(LOG_INFO, "keys reloaded", log_count("keys", keys_count(fresh)), log_count("removed", gone),
-              log_count("reading", a->readings));
+    log_each_event(LOG_INFO, "keys reloaded", log_count("keys", keys_count(fresh)), log_count("removed", gone));
 }

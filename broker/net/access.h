@@ -13,7 +13,6 @@
 struct access {
     const char *file;   /* of the keys; NULL: none */
     struct keys *keys;  /* NULL: without a file */
-    uint64_t readings;  /* reloads so far, for the log */
     uint64_t *counters; /* BROKER_COUNTERS of them */
 };
 

@@ -31,7 +31,6 @@ struct cluster {
     struct table *peers, *workers;
     uint64_t number;
     bool asked;                    /* reports of all workers were requested */
-    bool crowded;                  /* a broker was ignored, and that was logged */
     int64_t ticked_at;             /* 0: not yet */
     struct worker_home *reporting; /* its report has begun; NULL: none */
     bool reporting_full;
@@ -151,13 +150,6 @@ static bool make_room(struct cluster *c)
     return oldest != NULL;
 }
 
-static void warn_crowded(struct cluster *c)
-{
-    if (!c->crowded)
-        log_warn("more than %u brokers on the subject of the cluster; ignoring the others", CLUSTER_PEERS_MAX);
-    c->crowded = true;
-}
-
 /* NULL when there are too many, or out of memory. */
 static struct peer *peer_of(struct cluster *c, uint64_t epoch)
 {
@@ -169,7 +161,7 @@ static struct peer *peer_of(struct cluster *c, uint64_t epoch)
         return p;
 
     if (table_count(c->peers) >= CLUSTER_PEERS_MAX && !make_room(c)) {
-        warn_crowded(c);
+        log_warn("more than %u brokers on the subject of the cluster; ignoring the others", CLUSTER_PEERS_MAX);
         return NULL;
     }
     p = table_insert(c->peers, key);
@@ -192,9 +184,9 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
 {
     bool fresh = !p->named;
     if (fresh)
-        log_info("broker %.*s joined the cluster", (int)m->name.len, m->name.data);
+        log_each(LOG_INFO, "broker %.*s joined the cluster", (int)m->name.len, m->name.data);
     else if (p->silent)
-        log_info("broker %.*s reconnected", (int)m->name.len, m->name.data);
+        log_each(LOG_INFO, "broker %.*s reconnected", (int)m->name.len, m->name.data);
     p->named = true;
     p->silent = false;
     p->name_len = m->name.len;
@@ -283,7 +275,7 @@ static void on_gossip(struct cluster *c, struct peer *p, const struct gossip *m,
         on_request(c, m);
         break;
     case GOSSIP_BYE: /* a broker that stops in order is not missing: its workers connect to others */
-        log_info("broker %.*s left the cluster", (int)m->name.len, m->name.data);
+        log_each(LOG_INFO, "broker %.*s left the cluster", (int)m->name.len, m->name.data);
         peer_forget(c, p);
         break;
     }
@@ -311,7 +303,7 @@ static void peer_check(struct cluster *c, struct peer *p, int64_t now)
 {
     if (!p->silent && now - p->heard_at > CLUSTER_SILENCE_MS) {
         p->silent = true;
-        log_warn("broker %.*s silent for %d s; its connections are unknown", (int)p->name_len, p->name,
+        log_each(LOG_WARN, "broker %.*s silent for %d s; its connections are unknown", (int)p->name_len, p->name,
                  CLUSTER_SILENCE_MS / 1000);
     }
     if (now - p->heard_at > CLUSTER_FORGET_MS)

@@ -14,15 +14,14 @@ struct slice hub_walk_next(struct hub_walk *walk)
     return name;
 }
 
-bool hub_subscriptions_admit(struct hub_subscriptions *hub, uint64_t count)
+bool hub_subscriptions_admit(uint64_t max, uint64_t count)
 {
-    if (count < hub->max)
+    if (count < max)
         return true;
 
-    if (!hub->left_out && hub->max)
+    if (max)
         log_warn("more than %llu subscriptions of the Mercure protocol: further ones are not told (max-subscriptions)",
-                 (unsigned long long)hub->max);
-    hub->left_out = true;
+                 (unsigned long long)max);
     return false;
 }
 

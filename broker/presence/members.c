@@ -2,7 +2,8 @@
  * alone: when a pair is due, presence and the state are asked. So it makes no difference in which
  * order changes come, or how often.
  *
- * Whether what was appended has become final is not asked: a pair is looked at again a moment later. */
+ * Whether what was appended has become final is not asked: a pair is looked at again a moment
+ * later. */
 #include "presence/members.h"
 
 #include <errno.h>
@@ -28,7 +29,6 @@ struct members {
     char *pattern_text;
     struct pairs pairs;
     struct member_counts counts;
-    struct hub_subscriptions hub;
     uint64_t swept; /* position: members up to here were compared */
     bool full;      /* the state has no room for another member; looked at again with each sweep */
 };
@@ -65,7 +65,7 @@ static struct channel_rules rules_of(const void *context, struct slice channel)
     const struct members *m = context;
 
     if (subscription_is_topic(channel))
-        return (struct channel_rules){.kind = CHANNEL_OF_SUBSCRIPTION, .wanted = m->hub.max > 0};
+        return (struct channel_rules){.kind = CHANNEL_OF_SUBSCRIPTION, .wanted = m->config.max_subscriptions > 0};
     return (struct channel_rules){
         .kind = CHANNEL_OF_SESSIONS, .wanted = matches_pattern(m, channel), .grace_ms = m->config.grace_ms};
 }
@@ -78,7 +78,6 @@ struct members *members_new(const struct members_config *config)
 
     MUST(config->grace_ms >= 0 && config->lease_ms >= 0);
     m->config = *config;
-    m->hub.max = config->max_subscriptions;
     member_counts_init(&m->counts, config->max);
     int err = pairs_init(&m->pairs, rules_of, m);
     if (err || copy_patterns(m, config->channels) != 0)
@@ -188,8 +187,8 @@ static void change_pair(struct members *m, const struct member_change *change, s
 static void change_subscription(struct members *m, const struct member_change *change, struct slice topic,
                                 struct slice connection)
 {
-    uint64_t count = m->pairs.counts[CHANNEL_OF_SUBSCRIPTION];
-    if (count < m->hub.max || pairs_find(&m->pairs, topic, connection) || hub_subscriptions_admit(&m->hub, count))
+    uint64_t count = m->pairs.counts[CHANNEL_OF_SUBSCRIPTION], max = m->config.max_subscriptions;
+    if (count < max || pairs_find(&m->pairs, topic, connection) || hub_subscriptions_admit(max, count))
         change_pair(m, change, topic, connection);
 }
 

@@ -106,7 +106,7 @@ static void unlink_shown(struct own_ids *ids, const struct event *e)
 {
     struct named *left = event_shows_id(e) ? drop_named(ids, ids->shown, e->id) : NULL;
     if (left && left->event == e)
-        left->event = NULL; /* also the one that is left does not have the id for itself */
+        left->event = NULL; /* the one that is left showed an id that e had shown */
 }
 
 void own_ids_remove(struct own_ids *ids, const struct event *e, const struct deque *all)

@@ -209,14 +209,14 @@ static void hold_back(struct log_site *site, const struct log_record *r)
     snprintf(site->last, sizeof site->last, "%s", r->message);
 }
 
-/* True when r is to be written now. False: it repeats and is only counted. */
+/* True when r is to be written now. False: it repeats, or is one too many, and is only counted. */
 static bool is_news(struct log_site *site, const struct log_record *r)
 {
     meet(site);
     if (state.now_ms - site->since_ms >= MINUTE_MS)
         begin_minute(site);
     uint64_t hash = hash_record(r);
-    for (unsigned i = 0; i < site->texts; i++)
+    for (unsigned i = 0; i < site->texts && !site->each; i++)
         if (site->seen[i] == hash)
             return false;
     if (site->texts == LOG_DISTINCT)

@@ -4,9 +4,10 @@
  *     log_event(LOG_WARN, "a worker was silent and is lost, with its connections", log_text("worker", name), log_count("connections", n));
  *
  * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it
- * includes this header. Repeated lines are counted instead of written, for each call in the
- * source: lines with the same text as one of the last minute, and lines beyond LOG_DISTINCT in a
- * minute. One line a minute has their number. Lines of the level debug are all written.
+ * includes this header. Repeated lines are counted instead of written, for each call in the source:
+ * lines with the same text as one of the last minute, and lines beyond LOG_DISTINCT in a minute.
+ * One line a minute has their number. Lines of the level debug are all written. The lines of
+ * log_each() may be equal.
  *
  * Payloads, tokens and keys are never logged. Names come from outside: control characters in a line
  * are escaped.
@@ -75,17 +76,33 @@ enum log_level log_level_of(const char *name);
         log_put(&log_site_, (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);              \
     } while (0)
 
+/* The same, also when the line equals one of the last minute: because an operator asked for what
+ * it reports, or because a state changed. From one call LOG_DISTINCT lines a minute are written,
+ * too. */
+#define log_each(level, ...)                                                                                           \
+    do {                                                                                                               \
+        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};                                 \
+        log_print(&log_site_, (level), __VA_ARGS__);                                                                   \
+    } while (0)
+#define log_each_event(level, message, ...)                                                                            \
+    do {                                                                                                               \
+        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};                                 \
+        const struct log_field log_fields_[] = {__VA_ARGS__};                                                          \
+        log_put(&log_site_, (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);              \
+    } while (0)
+
 /* --- behind the macros --- */
 
 #ifndef LOG_SUBSYSTEM
 #define LOG_SUBSYSTEM __FILE_NAME__ /* up to the dot */
 #endif
 
-#define LOG_DISTINCT 20 /* different lines of one call in a minute */
+#define LOG_DISTINCT 20 /* lines of one call in a minute, without those that are only counted */
 
 /* One call in the source, and the lines that it wrote lately. */
 struct log_site {
     const char *subsystem;
+    bool each;                  /* equal lines are written */
     SLIST_ENTRY(log_site) link; /* all sites that wrote a line */
     bool linked;
     int64_t since_ms;            /* when its minute began */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -63,8 +64,10 @@ static ssize_t write_polled(const char *bytes, size_t len)
 {
     struct pollfd stderr_ = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    if (poll(&stderr_, 1, 0) == 0)
-        return errno = EAGAIN, -1;
+    if (poll(&stderr_, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
     return write(STDERR_FILENO, bytes, len < PIPE_BUF ? len : PIPE_BUF);
 }
 
@@ -100,7 +103,7 @@ static size_t write_most(const char *bytes, size_t len)
 }
 
 /* True when nothing of an earlier line is left. */
-static int flush_rest(void)
+static bool flush_rest(void)
 {
     size_t done = write_most(sink.rest, sink.rest_len);
 

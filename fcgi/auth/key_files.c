@@ -1,10 +1,9 @@
-/* key_files.c - a file that changes is noticed by its times, or, while these are too fresh to tell, by
- * reading it. */
+/* key_files.c - a file that changes is noticed by its times, or, while these are too fresh to tell,
+ * by reading it. */
 #include "auth/key_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,6 @@ struct key_file {
     unsigned char digest[JWKS_DIGEST]; /* of what it held */
     bool settled;                      /* a change after that reading shows in its times */
     bool failed;                       /* said so in the log already */
-    uint64_t reading;                  /* number of the last reading that was logged */
 };
 
 enum { SECRETS, PUBLIC_KEYS, FILES };
@@ -132,20 +130,13 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static void keep_old(struct key_file *file, const char *why)
 {
     if (!file->failed)
-        log_error("%s %s: %s%s", file->option, file->path, why, file->keys.count ? "; keeping the previous keys" : "");
+        log_each(LOG_ERROR, "%s %s: %s%s", file->option, file->path, why,
+                 file->keys.count ? "; keeping the previous keys" : "");
     file->failed = true;
 }
 
 /* Why a file is read. An operator who asked for it finds a success in the log, too. */
 enum load_reason { LOAD_ASKED_FOR, LOAD_CHANGED };
-
-/* With a number, since the log drops a line that equals one of the last minute: an operator waits for
- * it. */
-static void log_reading(struct key_file *file, size_t keys)
-{
-    log_info("%s %s: reloaded, %zu key%s, reading %" PRIu64, file->option, file->path, keys, keys == 1 ? "" : "s",
-             ++file->reading);
-}
 
 /* Read the file. False with a line in the log; the keys that were there stay. */
 static bool key_file_load(struct key_file *file, enum load_reason reason)
@@ -167,7 +158,8 @@ static bool key_file_load(struct key_file *file, enum load_reason reason)
     }
 
     if (!first && (reason == LOAD_ASKED_FOR || changed || file->failed))
-        log_reading(file, keys.count);
+        log_each(LOG_INFO, "%s %s: reloaded, %zu key%s", file->option, file->path, keys.count,
+                 keys.count == 1 ? "" : "s");
     jwks_release(&file->keys);
     file->keys = keys;
     file->failed = false;

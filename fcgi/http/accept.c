@@ -55,7 +55,6 @@ struct acceptor {
     void *context;
     struct waiting requests; /* before or within a request */
     struct waiting kept;     /* between two requests */
-    bool out_of_descriptors; /* logged */
 };
 
 void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeout_ms, int stop_fd,
@@ -292,9 +291,7 @@ static void pause_over(void *context, int64_t now)
 /* Without descriptors, pause accepting instead of spinning. */
 static void pause_accepting(struct acceptor *a)
 {
-    if (!a->out_of_descriptors)
-        log_error("out of file descriptors: raise the limit of open files or lower max-connections");
-    a->out_of_descriptors = true;
+    log_error("out of file descriptors: raise the limit of open files or lower max-connections");
     loop_set(a->loop, &a->watch, 0);
     loop_timer_set(a->loop, &a->pause, loop_now(a->loop) + PAUSE_MS);
 }

@@ -1,10 +1,10 @@
 /* Each offer has a listening socket of its own, its listener, because mod_proxy_fdpass says nothing
- * but the name of the socket. With the first peer that may connect, the listener gets another random
- * name, and the peer's connection has until the offer's deadline.
+ * but the name of the socket. With the first peer that may connect, the listener gets another
+ * random name, and the peer's connection has until the offer's deadline.
  *
- * Making and removing a socket file costs most of a hand-off. So a listener through which a browser's
- * socket has come is used again: no peer asks for its former names. One whose offer has expired is
- * not used again: Apache may still be about to connect to it. */
+ * Making and removing a socket file costs most of a hand-off. So a listener through which a
+ * browser's socket has come is used again: no peer asks for its former names. One whose offer has
+ * expired is not used again: Apache may still be about to connect to it. */
 #include "http/handoff.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 #define LOG_SUBSYSTEM "handoff"
 #include "ops/log.h"
 
-#define SPARES_MAX 256 /* as many offers as Apache has threads, which ask at the same time */
+#define SPARES_MAX 256 /* about the number of Apache's threads, all of which may ask at the same time */
 
 struct handoff_listener {
     struct loop_watch watch; /* of the listening socket */
@@ -52,7 +52,7 @@ struct handoffs {
     uint64_t *counters;
     TAILQ_HEAD(handoff_list, handoff) offers; /* in the order of their deadlines */
     size_t count;
-    struct listener_list spare; /* the longest first */
+    struct listener_list spare; /* the one that was used longest ago is first */
     size_t spare_count;
     struct listener_list closed; /* events may refer to them until the end of the turn */
     struct loop_timer timer;
@@ -151,7 +151,8 @@ static void release_listener(struct handoff *h, enum listener_fate fate)
     set->spare_count++;
 }
 
-/* Who connected to l is not for its offer. False: some of them still wait, for want of descriptors. */
+/* Close the connections of the peers that wait at l, which are not for its offer. False: some still
+ * wait, because there are no descriptors. */
 static bool refuse_peers(struct handoff_listener *l)
 {
     int fd;
@@ -162,8 +163,8 @@ static bool refuse_peers(struct handoff_listener *l)
     return errno == EAGAIN;
 }
 
-/* Peers wait that cannot be accepted. They would wake the loop without end, and be taken for those of
- * a later offer. */
+/* Close l, at which peers wait that cannot be accepted: they would wake the loop without end, and a
+ * later offer would take them for its own. */
 static void give_up_listener(struct handoff_listener *l)
 {
     if (l->offer) {
@@ -268,7 +269,8 @@ static bool peer_permitted(const struct handoffs *set, int fd)
     return peer.uid == set->peer || peer.uid == geteuid();
 }
 
-/* What the peer sends is there already, usually. */
+/* A peer that may connect has done so. Usually its message has come already, so it is read at
+ * once. */
 static void take_peer(struct handoff *h, int fd)
 {
     struct handoffs *set = h->set;
@@ -392,8 +394,8 @@ void handoffs_free(struct handoffs **set)
 
 /* --- requests --- */
 
-/* Is it said once, and is it this? */
-static bool says(const struct params *params, const char *name, const char *expected)
+/* Is the parameter there once, with this value? */
+static bool param_is(const struct params *params, const char *name, const char *expected)
 {
     const char *value = params_get(params, name);
     return value && strcmp(value, expected) == 0;
@@ -401,9 +403,10 @@ static bool says(const struct params *params, const char *name, const char *expe
 
 bool handoff_permitted(const struct params *params)
 {
-    bool plain_http = says(params, "REQUEST_SCHEME", "http") &&
-                      (says(params, "SERVER_PROTOCOL", "HTTP/1.1") || says(params, "SERVER_PROTOCOL", "HTTP/1.0"));
-    bool no_tls = !params_repeated(params, "HTTPS") && (!params_get(params, "HTTPS") || says(params, "HTTPS", "off"));
+    bool plain_http = param_is(params, "REQUEST_SCHEME", "http") && (param_is(params, "SERVER_PROTOCOL", "HTTP/1.1") ||
+                                                                     param_is(params, "SERVER_PROTOCOL", "HTTP/1.0"));
+    bool no_tls =
+        !params_repeated(params, "HTTPS") && (!params_get(params, "HTTPS") || param_is(params, "HTTPS", "off"));
     bool no_body = params_content_length(params) == 0 && !params_get(params, "HTTP_TRANSFER_ENCODING") &&
                    !params_repeated(params, "HTTP_TRANSFER_ENCODING");
 

@@ -47,14 +47,16 @@ static bool passed_as(long i, const char *name)
     return names && strncmp(names, name, len) == 0 && (!names[len] || names[len] == ':');
 }
 
-/* The passed socket for SCGI, or the one for FastCGI. -1: none; -EINVAL: more than one, or not a
- * listening stream socket. */
-static int find_passed(long passed, bool scgi)
+enum passed_kind { PASSED_FASTCGI, PASSED_SCGI };
+
+/* The passed socket of this kind. -1: none; -EINVAL: more than one, or not a listening stream
+ * socket. */
+static int find_passed(long passed, enum passed_kind kind)
 {
     int found = -1;
     for (long i = 0; i < passed; i++) {
         int fd = PASSED_FD + (int)i;
-        if (passed_as(i, LISTEN_SOCKET_SCGI) != scgi)
+        if (passed_as(i, LISTEN_SOCKET_SCGI) != (kind == PASSED_SCGI))
             continue;
         if (found >= 0 || !is_listening(fd))
             return -EINVAL;
@@ -66,7 +68,7 @@ static int find_passed(long passed, bool scgi)
 int listen_socket_handed(void)
 {
     long passed = passed_descriptors();
-    int fd = find_passed(passed, false);
+    int fd = find_passed(passed, PASSED_FASTCGI);
     if (!passed)
         return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
     if (fd >= 0)
@@ -78,7 +80,7 @@ int listen_socket_handed(void)
 
 int listen_socket_handed_scgi(void)
 {
-    int fd = find_passed(passed_descriptors(), true);
+    int fd = find_passed(passed_descriptors(), PASSED_SCGI);
     if (fd == -EINVAL)
         log_error("LISTEN_FDNAMES: a worker takes one listening stream socket named %s", LISTEN_SOCKET_SCGI);
     return fd;
@@ -124,8 +126,7 @@ static int fail(int fd, const char *option, const char *where, const char *what)
     return -1;
 }
 
-/* Is there something else than a socket? connect() fails as it does for a socket without a
- * listener. */
+/* Is there a file that is no socket? To connect() it looks like a socket without a listener. */
 static bool is_other_file(const char *path)
 {
     struct stat is;
@@ -136,10 +137,21 @@ static bool is_other_file(const char *path)
 static bool is_stale(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool stale =
-        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    if (fd < 0)
+        return false;
+
+    bool stale = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
     close(fd);
     return stale;
+}
+
+/* The file has this mode from the moment it appears. 0, or -1 with errno. */
+static int bind_unix(int fd, const struct sockaddr_un *address, unsigned mode)
+{
+    mode_t mask = umask(0777 & ~mode);
+    int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    umask(mask);
+    return bound;
 }
 
 static int listen_unix(const char *option, const char *path, unsigned mode)
@@ -152,20 +164,18 @@ static int listen_unix(const char *option, const char *path, unsigned mode)
     }
     if (is_stale(&address))
         unlink(path);
+
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail(fd, option, path, "socket");
-    mode_t mask = umask(0777 & ~mode); /* right from the moment it appears */
-    int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
-    umask(mask);
-    if (bound != 0 && errno != EADDRINUSE) {
+    if (bind_unix(fd, &address, mode) != 0) {
         char why[FOLDER_WHY_MAX];
+        if (errno == EADDRINUSE)
+            return fail(fd, option, path, "another process listens on this socket");
         log_error("--%s %s: %s", option, path, folder_problem(path, errno, why));
         close(fd);
         return -1;
     }
-    if (bound != 0)
-        return fail(fd, option, path, "another process listens on this socket");
     if (listen(fd, LISTEN_SOCKET_BACKLOG) != 0)
         return fail(fd, option, path, "listen");
     return fd;
@@ -179,11 +189,13 @@ static int listen_tcp(const char *option, const char *where)
     size_t len = (size_t)(colon - where);
     bool bracketed = where[0] == '[' && len > 2 && colon[-1] == ']';
     snprintf(host, sizeof host, "%.*s", (int)(bracketed ? len - 2 : len), where + bracketed);
+
     int err = getaddrinfo(host, colon + 1, &hints, &found);
     if (err) {
         log_error("--%s %s: %s", option, where, gai_strerror(err));
         return -1;
     }
+
     int one = 1;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&

@@ -47,7 +47,7 @@ static void prepare(int fd, int64_t user_timeout_ms)
     set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EVERY_S);
     if (user_timeout_ms)
-        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms); /* it decides, not the count */
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms); /* it takes the place of TCP_KEEPCNT */
     else
         set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);

@@ -34,7 +34,6 @@ struct monitor {
     size_t count;
     const struct option_list *hosts;
     const char *token_file; /* NULL: none */
-    uint64_t reading;       /* number of the last one of it that was asked for */
     size_t token_len;       /* 0: there is none */
     char token[MONITOR_TOKEN_MAX];
 };
@@ -263,8 +262,8 @@ static bool load_token(struct monitor *m)
     struct monitor_token token = {0};
     const char *wrong = open_token(m->token_file, &token);
     if (wrong) {
-        log_error("--monitor-token-file %s: %s%s", m->token_file, wrong,
-                  m->token_len ? "; keeping the previous token" : "");
+        log_each(LOG_ERROR, "--monitor-token-file %s: %s%s", m->token_file, wrong,
+                 m->token_len ? "; keeping the previous token" : "");
         return false;
     }
 
@@ -299,8 +298,8 @@ struct monitor *monitor_new(const struct option_list *from, const struct option_
 
 void monitor_reload(struct monitor *m)
 {
-    if (m->token_file && load_token(m)) /* the log drops a line that equals one of the last minute */
-        log_info("monitor-token-file %s: reloaded, reading %" PRIu64, m->token_file, ++m->reading);
+    if (m->token_file && load_token(m))
+        log_each(LOG_INFO, "monitor-token-file %s: reloaded", m->token_file);
 }
 
 void monitor_free(struct monitor **m)

@@ -84,7 +84,8 @@ static bool admitted_early(const struct stream *s, const struct event *e)
 
 /* --- private events, and the hub's streams --- */
 
-/* Does e have a topic that s, a stream of the hub, selects? It was routed to s, by whatever. */
+/* Does e have a topic that s, a stream of the hub, selects? e was routed to s, by a topic or by its
+ * session or connection. */
 static bool selects(const struct stream *s, const struct event *e)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];

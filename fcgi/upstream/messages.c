@@ -69,7 +69,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     if (!u->welcomed) {
         u->fed_at = loop_now(u->loop);
         u->feed_silent = false;
-        log_event(LOG_INFO, "broker connected", log_count("head", m.head));
+        log_each_event(LOG_INFO, "broker connected", log_count("head", m.head));
     }
     u->run = m.run;
     u->welcomed = true;

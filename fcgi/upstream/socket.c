@@ -213,7 +213,7 @@ static void log_problem(struct broker_socket *l)
     if (l->logged || !problem)
         return;
 
-    log_warn("--%s %s: %s", option_names[l->kind], l->endpoint, problem);
+    log_each(LOG_WARN, "--%s %s: %s", option_names[l->kind], l->endpoint, problem);
     l->logged = true;
 }
 

@@ -1,6 +1,7 @@
-/* Feed and sync are two sockets with no order between them. What they bring goes to the module that
- * it is for: the reassembly of the sequence, the welcome, the outstanding requests, the reporter.
- * upstream_next() takes out of these what follows from a message before it receives the next one. */
+/* Feed and sync are two sockets with no order between them. What they bring goes to the module
+ * that it is for: the reassembly of the sequence, the welcome, the outstanding requests, the
+ * reporter. upstream_next() takes out of these what follows from a message before it receives
+ * the next one. */
 #include "upstream/upstream.h"
 
 #include <stdlib.h>
@@ -273,7 +274,7 @@ static void move_on(struct upstream *u)
     close_sockets(u);
     u->broker = (u->broker + 1) % u->config.brokers;
     if (open_sockets(u) == 0)
-        log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
+        log_each(LOG_INFO, "broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
 /* The broker answers, and its events do not arrive. Another broker of a cluster may have them. */
@@ -300,7 +301,7 @@ static void upstream_tick(void *context, int64_t now)
     int64_t timeout = u->config.brokers > 1 ? pace->move : pace->silence;
 
     if (u->welcomed && now - u->heard_at >= timeout) {
-        log_warn("broker silent for %d s: streams stay open and wait", (int)(timeout / 1000));
+        log_each(LOG_WARN, "broker silent for %d s: streams stay open and wait", (int)(timeout / 1000));
         upstream_lose_broker(u);
     }
     socket_tick(u->feed, now);

@@ -506,7 +506,7 @@ def memory(effort):
         with Bench() as bench:
             broker = Broker(bench, history_bytes=mixes.LIMIT, history_events=10_000_000).start()
             worker = Worker(bench, broker, window_bytes=mixes.LIMIT).start()
-            before = {"broker": mixes.resident(broker), "worker": mixes.resident(worker)}
+            before = {"broker": mixes.own_memory(broker), "worker": mixes.own_memory(worker)}
             after = mixes.measure(broker, worker, mix)
         for program, bytes_before in before.items():
             found[f"{program}: {mix}"] = (after[program] - bytes_before) / mixes.LIMIT

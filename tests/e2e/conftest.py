@@ -1,7 +1,9 @@
 """What all end-to-end tests have: a bench that ends what they started, and a site that stands."""
 
 import itertools
+import os
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -43,6 +45,14 @@ def bench_of_all():
     """A bench for all tests of a file."""
     with Bench() as b:
         yield b
+
+
+@pytest.fixture
+def seed():
+    """Of all that a test draws by lot. Printed: SEED=n repeats a run that failed."""
+    n = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
+    print(f"SEED={n}")
+    return n
 
 
 @pytest.fixture(scope="session")

@@ -118,5 +118,5 @@ def test_stats_are_flat_numbers_that_count(site, session):
                >= 10 + sum(v for k, v in before.items() if "deliver" in k), what="deliveries are counted")
 
 
-def test_ping(site):
+def test_ping_is_answered(site):
     assert site.commands.ping()["ok"] is True

@@ -45,16 +45,10 @@ def test_memory_stays_bounded_while_more_is_published_than_is_retained(bench):
     broker = Broker(bench, history_bytes="10M").start()
     with broker.commands() as client:
         published(client, 3000, size=10_000)
-        before = resident(broker)
+        before = broker.resident()
         for _ in range(5):
             published(client, 3000, size=10_000)
-        assert resident(broker) - before < 20 << 20
-
-
-def resident(program):
-    """Bytes of memory it has."""
-    with open(f"/proc/{program.pid}/statm", encoding="ascii") as f:
-        return int(f.read().split()[1]) * 4096
+        assert broker.resident() - before < 20 << 20
 
 
 @pytest.mark.parametrize("mix", list(mixes.MIXES)[:4])

@@ -98,7 +98,7 @@ def test_a_session_is_online_from_its_first_connection_to_its_last(any_site, pre
     presence.wait(session, *CAME, "connected", "disconnected:client", *went("client"))
 
 
-def test_a_shutdown(any_site, presence, session):
+def test_a_shutdown_is_the_cause_of_a_disconnect(any_site, presence, session):
     any_site.open(session)
     any_site.commands.shutdown(sessions=[session], block=0)
     presence.wait(session, *CAME, *went("shutdown"))
@@ -265,7 +265,7 @@ def test_pages_of_the_snapshot(any_site, session):
 
 
 @pytest.mark.parametrize("fields", [{"limit": 1001}, {"limit": -1}, {"after": 1}, {"session": "a"}], ids=str)
-def test_a_wrong_question(any_site, fields):
+def test_a_bad_presence_request_is_refused(any_site, fields):
     with pytest.raises(Refused, match="bad_request"):
         any_site.commands.demand({"op": "presence", **fields})
 
@@ -430,7 +430,7 @@ def test_long_values_are_cut(any_site, session):
     assert any_site.commands.connections(session=session)["connections"][0]["meta"]["user_agent"] == "x" * 250
 
 
-def test_nothing_need_be_kept(bench):
+def test_with_meta_none_a_connection_has_no_meta(bench):
     site = Site(bench, worker={"meta": "none"})
     site.open("anna")
     site.wait_connections("anna", 1)
@@ -441,7 +441,7 @@ def test_nothing_need_be_kept(bench):
     (["nowhere:X"], "LABEL=]SOURCE"), (["a b=env:X"], "LABEL=]SOURCE"), ([f"env:V{n}" for n in range(9)], "at most 8"),
     (["env:X", "x=query:y"], "this label is used twice"),
 ])
-def test_what_cannot_be_kept(bench, meta, problem):
+def test_an_invalid_meta_is_refused_at_the_start(bench, meta, problem):
     argv = [processes.WORKER, "--listen", bench.folder / "w.sock", *[a for m in meta for a in ("--meta", m)]]
     done = processes.run(argv)
     assert done.returncode == 2 and problem in done.stderr

@@ -335,7 +335,7 @@ def test_a_browser_that_knows_the_password_sees_the_page_and_its_stream(closed, 
     chromium.goto("about:blank")
 
 
-def test_only_get_and_head(site):
+def test_methods_but_get_and_head_are_405(site):
     with watch(site.worker, REQUEST_METHOD="POST") as web:
         assert web.wait_end().head["status"] == 405 and web.head["allow"] == "GET, HEAD"
 
@@ -389,7 +389,7 @@ def number(browser, name):
     return int(text(browser, name).replace(",", "").replace("–", "-1"))
 
 
-def test_numbers_come_and_change(busy, page):
+def test_the_page_shows_numbers_as_they_change(busy, page):
     before = number(page, "connections")
     assert before >= 31 and number(page, "workers-count") == 2
     reader = busy.open("one-more")
@@ -448,7 +448,7 @@ def test_it_works_with_the_keyboard(page):
     wait_until(lambda: text(page, "o-connections").startswith("at most"))
 
 
-def test_it_can_be_paused(busy, page):
+def test_a_paused_page_shows_the_same_numbers(busy, page):
     page.driver.find_element("id", "pause").send_keys(Keys.ENTER)
     assert text(page, "contact") == "Paused"
     shown = text(page, "connections")

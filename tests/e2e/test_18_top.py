@@ -26,7 +26,7 @@ def number(text, name):
     return int(re.search(rf"{name} +([\d,]+)", text)[1].replace(",", ""))
 
 
-def test_one_frame_for_scripts(site, cli, session):
+def test_once_prints_one_frame_without_escapes(site, cli, session):
     for _ in range(3):
         site.open(session)
     site.wait_connections(session, 3)

@@ -158,12 +158,6 @@ def test_everything_works_over_ipv6(loopback6, bench):
 
 # Those who do not read
 
-def resident(program):
-    """Bytes of memory it has."""
-    with open(f"/proc/{program.pid}/statm", encoding="ascii") as f:
-        return int(f.read().split()[1]) * 4096
-
-
 def test_unread_replies_take_bounded_memory(bench, context):
     """Replies to `history` are of megabytes, and nobody takes them."""
     if b"__asan_init" in BROKER.read_bytes():
@@ -173,14 +167,14 @@ def test_unread_replies_take_bounded_memory(bench, context):
         for n in range(8):
             client.publish("m", payload=b"x" * 500_000, to={"sessions": ["nobody"]})
         deaf = socket_to(context, broker.endpoint("commands"), zmq.DEALER, RCVHWM=1, RCVBUF=4096, SNDHWM=0)
-        before = resident(broker)
+        before = broker.resident()
         for n in range(400):
             deaf.send(b'{"op":"history","limit":1000}')
         wait_until(lambda: client.stats()["requests"] > 400, what="all have been taken")
         wait_until(lambda: client.stats()["replies_dropped"] > 100, what="most replies are dropped")
-        assert resident(broker) - before < 150 << 20
+        assert broker.resident() - before < 150 << 20
         deaf.close()
-        wait_until(lambda: resident(broker) - before < 40 << 20, what="the memory is given back")
+        wait_until(lambda: broker.resident() - before < 40 << 20, what="the memory is given back")
         assert len(client.history(since=0)["events"]) > 5
 
 

@@ -329,13 +329,13 @@ def test_a_bad_value_is_named(site, query):
     ("last=1&from=earliest", "bad_parameter"), ("last=1&since=0", "bad_parameter"), ("since=0&from=earliest", "bad_parameter"),
     ("last=1&last=1", "repeated_parameter"), ("since=0&since=1", "repeated_parameter"),
     ("from=earliest&from=earliest", "repeated_parameter"), ("last=1&last=", "repeated_parameter")])
-def test_one_start_once(site, query, error):
+def test_a_stream_has_one_start_given_once(site, query, error):
     assert refusal(site, query)[:2] == (400, error)
 
 
 @pytest.mark.parametrize("query", ["last=%31%30", "from=%65arliest", "since=2016-12-31T23:59:60Z", "since=2016-12-31t23:59:59.123456789z",
                                    "since=1969-12-31T23:59:59Z", "since=2017-01-01T00:59:60%2B01:00"])
-def test_these_are_good(site, query):
+def test_unusual_spellings_of_a_start_are_accepted(site, query):
     assert site.request(path="?" + query)[0] == 200
 
 
@@ -366,7 +366,7 @@ def test_a_disconnect_in_the_middle_resumes_exactly(bench):
 
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache], ids=lambda w: w.name)
-def test_behind_web_servers(bench, web):
+def test_a_start_and_channels_come_through_web_servers(bench, web):
     site = Site(bench, web=web, worker={"session_from": "query:session,none"})
     for n in range(5):
         site.publish("m", data=n, to={"channels": ["a,b"]})

@@ -69,13 +69,6 @@ def broker(bench):
     return Broker(bench, store=bench.folder / "history", history_events=5).start()
 
 
-def again(broker):
-    """A client after kill -9 and a start."""
-    broker.kill()
-    broker.start()
-    return broker.commands()
-
-
 # All stores
 
 @pytest.fixture(params=["memory", "store", pytest.param("journal", marks=needs_nats)])
@@ -125,7 +118,7 @@ def test_keys_outlive_a_tiny_history_and_kill_9(broker):
         before = state(client)
     assert len(before) == KEYS and all(before[(f"k{n}", "None")] == (seq, str(-n)) for n, seq in newest.items())
     for _ in range(2):
-        with again(broker) as client:
+        with broker.killed_and_started() as client:
             assert state(client) == before
             flush(client)
             assert told_to_workers(broker) == sorted(seq for seq, _ in before.values())
@@ -139,10 +132,10 @@ def test_a_key_that_was_removed_does_not_come_back(broker):
         put(client, "gone", 2, remove=True)
         flush(client)
         put(client, "late", 2, remove=True)
-    with again(broker) as client:
+    with broker.killed_and_started() as client:
         assert {key for key, _ in state(client)} == {"stays"}
         flush(client)
-    with again(broker) as client:
+    with broker.killed_and_started() as client:
         assert {key for key, _ in state(client)} == {"stays"}
 
 
@@ -190,7 +183,7 @@ def test_when_the_disk_is_full_nothing_changes(bench):
         disk.empty(broker)
         put(client, "k3", "after")
         after = state(client)
-    with again(broker) as client:
+    with broker.killed_and_started() as client:
         assert state(client) == after and set(before) == set(after)
 
 
@@ -199,7 +192,7 @@ def test_the_age_of_the_history_does_not_concern_keys(bench):
     with broker.commands() as client:
         put(client, "a", 1)
         wait_until(lambda: not client.history()["events"], timeout=20, what="the history has expired")
-    with again(broker) as client:
+    with broker.killed_and_started() as client:
         assert {key for key, _ in state(client)} == {"a"}
 
 
@@ -213,7 +206,7 @@ def test_a_batch_without_room_for_all_keys_changes_nothing(bench):
         assert client.publish("m", data=9, key="a", id="own-1")["duplicate"] and state(client) == before
         assert client.publish("m", data=0, key="k0", id="own-k0").get("duplicate") is not True
         after = state(client)
-    with again(broker) as client:
+    with broker.killed_and_started() as client:
         assert state(client) == after
 
 

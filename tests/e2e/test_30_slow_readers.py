@@ -107,11 +107,11 @@ def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
     for n in range(50):
         web = FastCgi(site.worker.socket)
         lazy.append(web.get(f"session=s{n}").wait_open())
-    before = resident(site.worker)
+    before = site.worker.resident()
     for _ in range(30):
         site.commands.publish_many([{"event": "m", "text": TEXT}] * 50)
     wait_until(lambda: not any(site.commands.connections_of(f"s{n}") for n in range(50)), what="all cut")
-    assert resident(site.worker) - before < 80 << 20
+    assert site.worker.resident() - before < 80 << 20
     for web in lazy:
         web.close()
 
@@ -208,12 +208,6 @@ def test_others_wait_no_longer_because_of_many_that_do_not_read(bench):
     assert sorted(times)[25] < 0.05 * PATIENCE and max(times) < 1 * PATIENCE, times
     for reader in lazy:
         reader.close()
-
-
-def resident(program):
-    """Bytes of memory it has."""
-    with open(f"/proc/{program.pid}/statm", encoding="ascii") as f:
-        return int(f.read().split()[1]) * 4096
 
 
 # Many streams are written in one system call, where the kernel allows it.

@@ -8,10 +8,9 @@ import time
 import urllib.parse
 
 import pytest
-from support.apache import Apache
 from support.bench import Bench
 from support.fcgi import FastCgi
-from support.hub import DETAIL, GOOD, Hub, PATH
+from support.hub import DETAIL, GOOD, Hub, HubApache, PATH, quoted
 from support.lighttpd import Lighttpd
 from support.nats import SERVER, NatsServer
 from support.waiting import TIMEOUT, wait_until
@@ -22,19 +21,8 @@ NEW_PATTERN = BASE + "/:match_type/:match/:subscriber"
 SUBSCRIBER = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def quoted(text):
-    return urllib.parse.quote(text, safe="")
-
-
 OPTIONS = {"max_channels": 100, "mercure_subscriptions": True, "mercure_anonymous": True}
 LEASE = {"worker_lease": "3s"}
-
-
-class HubApache(Apache):
-    """The list has topics in its paths, as docs/mercure.md says."""
-
-    def more(self):
-        return ["AllowEncodedSlashes NoDecode"]
 
 
 @pytest.fixture(scope="module", params=[Lighttpd, HubApache], ids=["lighttpd", "apache"])
@@ -221,7 +209,7 @@ def test_who_may_not_see_the_list(hub, topic):
 
 
 @pytest.mark.parametrize("path", ["/a/b", "/exact/a/b", "/a/b/c", "/exact/a/b/c", "/" + 300 * "a"])
-def test_what_is_not_there(hub, path):
+def test_an_unknown_subscription_is_404(hub, path):
     assert get(hub, path, hub.old_token(subscribe=["*"]))[0] == 404
 
 

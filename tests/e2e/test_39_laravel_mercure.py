@@ -6,14 +6,10 @@ import time
 import urllib.parse
 
 import pytest
-from support.hub import DETAIL, FORM, GOOD, Hub
+from support.hub import DETAIL, FORM, GOOD, Hub, quoted
 from support.waiting import TIMEOUT, wait_until
 
 PREFIX = "https://laravel.alt/echo/"
-
-
-def quoted(text):
-    return urllib.parse.quote(text, safe="")
 
 
 @pytest.fixture(scope="module")

@@ -31,13 +31,6 @@ def retained(client):
     return events
 
 
-def restarted(broker):
-    """A client of the broker after kill -9 and a start."""
-    broker.kill()
-    broker.start()
-    return broker.commands()
-
-
 def publish(client, count, text="x", batch=500):
     """Publish this number of events in batches. Returns their seqs."""
     seqs = []
@@ -87,7 +80,7 @@ def test_everything_of_an_event_is_there_again(broker):
         client.publish("m", data={"n": 0.1}, to={"sessions": ["anna"], "channels": ["room"]}, id="order-17", retry=3000)
         client.publish(payload=b"two\nlines", **{"except": {"sessions": ["bert"]}})
         before = retained(client)
-    with restarted(broker) as client:
+    with broker.killed_and_started() as client:
         assert retained(client) == before
         assert client.history(session="bert")["events"] == []
 
@@ -117,7 +110,7 @@ def test_what_is_evicted_gives_its_space_back(bench, limit):
         before = retained(client)
     assert stats["store_file_bytes"] < 10 << 20
     assert stats["store_used_bytes"] < 4 << 20
-    with restarted(broker) as client:
+    with broker.killed_and_started() as client:
         assert retained(client) == before and len(before) <= 2000
 
 
@@ -300,7 +293,7 @@ def test_when_the_disk_fails_publishes_are_refused_until_it_works_again(bench, d
         each.wait_for(count + 10)
         assert [e.data.split()[0] for e in each.events] == [str(n) for n in range(count + 10)]
         assert each.events[-1].id == str(seqs[-1]) and each.opens == 1
-    with restarted(site.broker) as client:
+    with site.broker.killed_and_started() as client:
         assert [e["data"].split()[0] for e in retained(client)] == [str(n) for n in range(count + 10)]
     assert set(reader.types()) == {"m"}
 

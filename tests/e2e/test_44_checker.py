@@ -49,31 +49,31 @@ def test_what_is_right_is_right():
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_a_lost_event(n):
+def test_a_lost_event_is_found(n):
     [complaint] = judge(anna=without(ANNA, n))
     assert f"did not see k{ANNA[n].id}" in complaint
 
 
-def test_a_lost_last_event():
+def test_a_lost_last_event_is_found():
     [complaint] = judge(anna=ANNA[:-1])
     assert "did not see k20" in complaint and "before the end" in complaint
 
 
-def test_everything_lost():
+def test_a_stream_without_events_is_found():
     [complaint] = judge(anna=[checkpoint(10)])
     assert "did not see k11" in complaint and "4 more" in complaint
 
 
-def test_a_stream_that_never_began():
+def test_a_stream_that_never_began_is_found():
     assert judge(anna=[]) == ["anna: its stream never began"]
 
 
-def test_an_event_twice():
+def test_a_doubled_event_is_found():
     [complaint] = judge(anna=ANNA[:3] + [ANNA[2]] + ANNA[3:])
     assert "saw k12" in complaint and "twice" in complaint
 
 
-def test_an_event_twice_across_a_reconnect():
+def test_an_event_doubled_by_a_reconnect_is_found():
     [complaint] = judge(anna=ANNA[:3] + [checkpoint(12), ANNA[2]] + ANNA[3:])
     assert "twice" in complaint
 
@@ -226,7 +226,7 @@ def test_members_that_come_and_go_are_right():
     ([JOINED, LEFT, JOINED._replace(seq=3, at=127)], "had no stream"),
     ([], "for 9.900 s until 110.000, and is no member"),
 ])
-def test_members_that_do_not(changes, complaint):
+def test_wrong_member_events_are_found(changes, complaint):
     assert any(complaint in c for c in check_changes(changes, VISITS, RULES)), check_changes(changes, VISITS, RULES)
 
 

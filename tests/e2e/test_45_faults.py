@@ -4,21 +4,12 @@ SEED=n repeats a schedule; FAULT_SECONDS=n makes it longer. `make soak` runs man
 """
 
 import os
-import random
 
 import pytest
 from support import liar
 from support.faults import FaultySite
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "7"))
-
-
-@pytest.fixture
-def seed():
-    """Printed, so that what failed can be repeated."""
-    n = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
-    print(f"SEED={n}")
-    return n
 
 
 def go_through(site, seconds, **how):

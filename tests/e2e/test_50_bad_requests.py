@@ -22,7 +22,7 @@ NO_JSON = [b"", b"{", b"not json", b'{"op":"ping"} x', b'{"op":"ping",}', b"\xff
 
 
 @pytest.mark.parametrize("request_", NO_JSON, ids=lambda r: repr(r[:20]))
-def test_bad_json(site, request_):
+def test_what_is_no_json_is_refused(site, request_):
     assert refused(site, request_) in ("bad_json", "bad_request")
     site.commands.ping()
 
@@ -52,7 +52,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("request_", BAD, ids=[f"{n:02d}" for n in range(len(BAD))])
-def test_bad_request(site, request_):
+def test_an_unacceptable_request_is_a_bad_request(site, request_):
     assert refused(site, request_) == "bad_request"
 
 
@@ -61,7 +61,7 @@ def test_a_bad_field_is_named(site):
 
 
 @pytest.mark.parametrize("op", ["", "PING", "publish ", "drop", "x" * 10_000, "\n"], ids=lambda o: repr(o[:9]))
-def test_unknown_op(site, op):
+def test_an_unknown_op_is_refused(site, op):
     assert refused(site, {"op": op}) == "unknown_op"
 
 
@@ -80,7 +80,7 @@ def test_a_request_without_any_frame_is_answered_or_dropped_but_harms_nothing(si
     site.commands.ping()
 
 
-def test_too_large(bench):
+def test_data_beyond_max_event_bytes_are_too_large(bench):
     site = Site(bench, broker={"max_event_bytes": "10K"})
     reader = site.open("anna")
     to = {"sessions": ["anna"]}

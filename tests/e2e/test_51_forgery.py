@@ -19,7 +19,7 @@ def nothing_forged(reader, session, site):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=ascii)
-def test_data(site, session, value):
+def test_data_forge_no_event(site, session, value):
     reader = site.open(session)
     for fields in ({"text": value}, {"data": value}, {"data": {value: [value]}}, {"payload": value.encode()}):
         site.publish("m", to={"sessions": [session]}, **fields)
@@ -52,7 +52,7 @@ def test_reasons_of_a_shutdown(site, session, value):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=ascii)
-def test_cursors(site, session, value):
+def test_a_cursor_forges_no_event(site, session, value):
     with FastCgi(site.worker.socket) as web:
         web.get(f"session={session}", HTTP_LAST_EVENT_ID="unknown" + value)
         web.wait_text("ssecast.gap")
@@ -88,7 +88,7 @@ def test_sessions_and_channels(site, value):
 
 
 @pytest.mark.parametrize("value", ["https://a.example\r\nX-Forged: 1", "null\r\n\r\nforged", "*\nX-Forged: 1"], ids=ascii)
-def test_origins(site, value):
+def test_an_origin_forges_no_header(site, value):
     with FastCgi(site.worker.socket) as web:
         web.get("session=a", HTTP_ORIGIN=value)
         assert "x-forged" not in web.head and b"forged" not in web.body

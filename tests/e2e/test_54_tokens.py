@@ -212,7 +212,7 @@ def test_claims_that_do_not_do(site, key, session, claims, error):
 
 @pytest.mark.parametrize("claims", [{"aud": ["web", "others"]}, {"nbf": time.time() - 5}, {"sub": "ä €"}, {"iat": time.time() + 99}, {"more": {"a": [1]}}],
                          ids=claim_id)
-def test_claims_that_do(site, key, session, claims):
+def test_other_valid_claims_are_accepted(site, key, session, claims):
     assert accepted(site, good(key, **{"session": session, **claims} if "sub" not in claims else {"session": claims["sub"]}))
 
 

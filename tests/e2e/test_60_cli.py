@@ -82,7 +82,7 @@ def test_without_data_it_is_null(site, cli, session):
     assert [(e.type, e.data) for e in reader.wait_for(2)] == [("m", "null"), ("message", "1")]
 
 
-def test_targets_and_exceptions(site, cli, session):
+def test_flags_name_targets_and_exceptions(site, cli, session):
     anna, bert, carl = (site.open(f"{session}-{n}", channels=[f"{session}-room"] * (n < 2)) for n in range(3))
     room, end = f"{session}-room", [x for n in range(3) for x in ("--session", f"{session}-{n}")]
     cli("publish", "m", "1", "--channel", room).check()
@@ -437,7 +437,7 @@ def test_the_brokers_refusal(cli):
     assert done.status == FAILED and done.json["error"] == "bad_request" and "bad_request" in done.err
 
 
-def test_no_answer():
+def test_without_an_answer_a_verb_fails_in_time():
     endpoint = f"tcp://127.0.0.1:{free_port()}"
     done = Cli(endpoint=endpoint)("ping", "--timeout", "200ms")
     assert done.status == FAILED and endpoint in done.err and "0.2 s" in done.err
@@ -504,7 +504,7 @@ def test_a_wrong_call_is_explained(cli, args, said):
     assert done.status == USAGE and said in done.err and done.out == ""
 
 
-def test_help_and_version(cli):
+def test_help_of_each_verb_and_version_are_printed(cli):
     overview = cli("--help").check().out
     assert not [line for line in overview.splitlines() if len(line) > 80]
     verbs = re.findall(r"^  ([a-z-]+)  ", overview.partition("Commands:")[2], re.M)

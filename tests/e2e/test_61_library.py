@@ -342,7 +342,7 @@ def test_a_source_begins_at_the_given_id_and_reconnects(site, tool, session):
     assert "error state 0 end 0 status 200 wait 200" in out
 
 
-def test_the_standard_s_answers(tool):
+def test_answers_of_the_standard_reconnect_or_end(tool):
     with Misbehaving((200, STREAM, b"retry: 5\nid: 1\ndata: a\n\ndata: never finished"),
                      (200, STREAM, b"data: b\n\nid\ndata: c\n\n"),
                      (204, {}, b"")) as server:

@@ -372,7 +372,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("options, problem", BAD, ids=range(len(BAD)))
-def test_bad_options(options, problem):
+def test_options_that_are_not_accepted_are_named(options, problem):
     done = run([PGSQL, *arguments(options)])
     assert done.returncode == 2 and problem in done.stderr and "secret" not in done.stderr and done.stderr.count("\n") == 1
 

@@ -235,7 +235,7 @@ def test_a_broker_that_is_away_for_longer_than_the_connection_lives(mosquitto, b
     wait_numbers(broker, 50)
 
 
-def test_the_network_fails(bench, mosquitto, broker):
+def test_a_network_that_fails_loses_no_message(bench, mosquitto, broker):
     with Relay(mosquitto.port) as relay:
         program = Bridge(bench, broker, MQTT, server=f"127.0.0.1:{relay.port}", topic="home/#").start()
         for turn in range(5):
@@ -376,6 +376,6 @@ BAD = [
 
 
 @pytest.mark.parametrize("options, problem", BAD, ids=range(len(BAD)))
-def test_bad_options(options, problem):
+def test_options_that_are_not_accepted_are_named(options, problem):
     done = run([MQTT, *arguments(options)])
     assert done.returncode == 2 and problem in done.stderr and done.stderr.count("\n") == 1

@@ -98,7 +98,7 @@ def publisher(language, folder):
 
 
 @pytest.mark.parametrize("language", ["Python", "PHP", "Node", "C", "shell"])
-def test_publish(site, session, tmp_path, language):
+def test_the_example_publishes_in_every_language(site, session, tmp_path, language):
     reader = site.open(session)
     env = processes.clean_environment(SSECAST_COMMANDS=site.broker.endpoint("commands"))
     env["PATH"] = f"{processes.BUILD}:{env['PATH']}"
@@ -155,7 +155,7 @@ def set_score(pages, *score):
 
 
 @pytest.mark.parametrize("library", ["turbo", "htmx", "htmx4", "datastar"])
-def test_html_is_shown(see, browser, html, library):
+def test_html_that_is_published_is_shown_by_each_library(see, browser, html, library):
     pages = see("html", f"{library}.html", html)
     assert text(browser, "score") == "not yet begun"
     with Commands(pages.commands) as broker:
@@ -251,7 +251,7 @@ def test_a_chat_with_rooms(see, browser):
     assert lines(browser, "said") == ["Bert: <b>hi</b>", "Anna: hello"]
 
 
-def test_a_login(see, browser):
+def test_the_login_shows_who_is_logged_in(see, browser):
     pages = see("login")
     wait_text(browser, "state", "logged out")
     name = browser.driver.find_element(By.ID, "name")
@@ -363,7 +363,7 @@ def test_a_generation_is_read_from_its_first_token(see, browser):
     assert text(browser, "text") == generated()
 
 
-def test_a_dashboard(see, browser, bench):
+def test_the_dashboard_shows_what_its_counter_publishes(see, browser, bench):
     pages = see("dashboard")
     wait_text(browser, "state", "online")
     counter = processes.Program("counter", ["/usr/bin/python3", EXAMPLES / "dashboard" / "counter.py"], bench.folder, ours=False,

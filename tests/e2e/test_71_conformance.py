@@ -46,7 +46,7 @@ def as_sent(cursor):
 # Ours
 
 @each_vector
-def test_the_command_line(player, number):
+def test_the_command_line_reads_every_vector(player, number):
     v = VECTORS[number]
     with Cli(endpoint="ipc://unused").tail(f"{player.url}/{number}?cli-{number}", "--json") as tail:
         done = tail.finish().check()
@@ -82,7 +82,7 @@ def seen_by_chromium(player, shared_chromium):
 
 
 @each_vector
-def test_chromium(player, seen_by_chromium, number):
+def test_chromium_reads_every_vector(player, seen_by_chromium, number):
     v = VECTORS[number]
     assert [(e["type"], e["data"], e["id"]) for e in seen_by_chromium[number]] == v.events
     assert cursor_sent(player, f"chromium-{number}") == as_sent(v.cursor)

@@ -5,7 +5,6 @@ SEED=n repeats a schedule; FAULT_SECONDS=n makes it longer. `make soak` runs man
 """
 
 import os
-import random
 import shutil
 
 import pytest
@@ -15,14 +14,6 @@ from support.nats import SERVER
 pytestmark = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "10"))
-
-
-@pytest.fixture
-def seed():
-    """Printed, so that what failed can be repeated."""
-    n = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
-    print(f"SEED={n}")
-    return n
 
 
 def test_a_killed_program_loses_and_doubles_no_event(bench, seed):

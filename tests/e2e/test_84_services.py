@@ -7,8 +7,7 @@ import signal
 import urllib.parse
 
 import pytest
-from support.apache import Apache
-from support.hub import PATH, Hub
+from support.hub import PATH, Hub, HubApache
 from support.lighttpd import Lighttpd
 from support.waiting import PATIENCE, patient, wait_until
 
@@ -18,11 +17,6 @@ PATHS = {"health": ("/healthz", {}), "live": ("/healthz", {"live": 1}), "page": 
 ASK_LIMIT = 5   # seconds, for the broker's reply
 UNCHANGED = {"live": 200, "page": 200}
 NO_BROKER = {**UNCHANGED, "health": 503, "metrics": 200, "members": 503, "subscriptions": 503}
-
-
-class HubApache(Apache):
-    def more(self):
-        return ["AllowEncodedSlashes NoDecode"]
 
 
 @pytest.fixture(params=[Lighttpd, HubApache], ids=["lighttpd", "apache"])

@@ -392,6 +392,15 @@ def test_one_option_without_the_other_is_an_error(bench, options):
     assert done.returncode == 2 and b"--handoff" in done.stderr and b"needs" in done.stderr
 
 
+def test_a_worker_that_cannot_listen_for_the_hand_off_removes_its_other_socket(bench):
+    other_file = bench.folder / "file"
+    other_file.touch()
+    options = {"listen": bench.folder / "fcgi.sock", "handoff": bench.folder / "handoff", "handoff_listen": other_file}
+    done = subprocess.run([WORKER, *arguments(options)], capture_output=True)
+    assert done.returncode == 1 and b"this file is no socket" in done.stderr
+    assert not options["listen"].exists() and other_file.exists()
+
+
 def test_both_sockets_may_come_from_systemd_and_no_request_is_refused_in_a_restart(bench, monkeypatch):
     monkeypatch.setattr("support.site.Worker", PassedWorker)
     site = Site(bench, web=ApacheHandoff)

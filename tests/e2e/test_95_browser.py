@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import urllib.parse
 
 import pytest
 from support import node
@@ -10,7 +9,7 @@ from support.apache import Apache, ApacheCgi, ApacheHandoff
 from support.bench import Bench
 from support.browser import CLOSED, OPEN
 from support.firefox import Firefox
-from support.hub import PATH, Hub
+from support.hub import PATH, Hub, quoted
 from support.lighttpd import LighttpdCgi, LighttpdSpawning
 from support.network import Network
 from support.nginx import Nginx
@@ -418,10 +417,6 @@ def hub_relay(hub):
 @pytest.fixture
 def topic(session):
     return f"https://example.com/{session}"
-
-
-def quoted(text):
-    return urllib.parse.quote(text, safe="")
 
 
 def bring_cookie(browser, token):

@@ -625,7 +625,7 @@ def test_its_types_fit():
     assert done.returncode == 0, done.stdout
 
 
-def test_it_can_be_packed(tmp_path):
+def test_the_npm_package_has_its_four_files(tmp_path):
     done = subprocess.run([node.program("npm"), "pack", "--offline", "--silent", "--pack-destination", tmp_path, processes.ROOT / "client" / "js"],
                           cwd=tmp_path, capture_output=True, text=True, timeout=3 * TIMEOUT)
     assert done.returncode == 0, done.stderr

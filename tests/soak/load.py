@@ -35,18 +35,13 @@ def watch(programs, seconds, progress):
     """(seconds, {program: bytes}) now and then."""
     samples, started = [], time.monotonic()
     while (now := time.monotonic() - started) < seconds:
-        samples.append((now, {p.name: resident(p.pid) for p in programs}))
+        samples.append((now, {p.name: p.resident() for p in programs}))
         line = ", ".join(f"{name} {rss / 1e6:.1f} MB" for name, rss in samples[-1][1].items())
         progress.show(line)
         if len(samples) % 12 == 1:
             progress.keep(line)
         time.sleep(_SAMPLE)
     return samples
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/statm", encoding="ascii") as f:
-        return int(f.read().split()[1]) * 4096
 
 
 def judge(streams, published, seen, programs, samples, progress):

@@ -32,6 +32,12 @@ class Broker(processes.Program):
         self.stop()
         return self.start()
 
+    def killed_and_started(self):
+        """End it with kill -9 and start it again. Returns a client of its own."""
+        self.kill()
+        self.start()
+        return self.commands()
+
     def commands(self):
         """A client of its own (close it, or leave it to the bench's end)."""
         return Commands(self.endpoint("commands"))

@@ -6,6 +6,7 @@ import urllib.parse
 
 import jwt
 
+from .apache import Apache
 from .lighttpd import Lighttpd
 from .site import Site
 from .tokens import Issuer
@@ -15,6 +16,18 @@ PATH = "/.well-known/mercure"
 GOOD = "https://app.example"
 DETAIL = "https://mercure.rocks/authorization-detail"
 FORM = "application/x-www-form-urlencoded"
+
+
+def quoted(text):
+    """For a part of a path."""
+    return urllib.parse.quote(text, safe="")
+
+
+class HubApache(Apache):
+    """The list of subscriptions has topics in its paths, as docs/mercure.md says."""
+
+    def more(self):
+        return ["AllowEncodedSlashes NoDecode"]
 
 
 class Hub(Site):

@@ -67,7 +67,7 @@ def publish(client, make, count):
         client.publish_many([make(n) for n in chunk])
 
 
-def resident(program):
+def own_memory(program):
     """Bytes of memory it has of its own: files that it has mapped (a store) do not count."""
     for line in pathlib.Path(f"/proc/{program.pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("RssAnon:"):
@@ -83,4 +83,4 @@ def measure(broker, worker, mix):
         wait_until(lambda: client.ask({"op": "workers"})["workers"][0]["position"] == client.stats()["history_head"],
                    what="the worker has everything")
         counted = client.stats()["history_bytes"]
-    return {"broker": resident(broker), "worker": resident(worker), "counted": counted}
+    return {"broker": own_memory(broker), "worker": own_memory(worker), "counted": counted}

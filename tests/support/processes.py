@@ -8,6 +8,7 @@ import grp
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -208,6 +209,11 @@ class Program:
     def open_files(self):
         """How many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def resident(self):
+        """Bytes that it has in memory."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as f:
+            return int(f.read().split()[1]) * resource.getpagesize()
 
 
 def run(argv, env=None, stdin="", timeout=None, text=True):

@@ -44,7 +44,7 @@ static const struct {
     {"since=9999-12-31T23:59:59.999Z", START_SINCE, 253402300799999},
 };
 
-START_TEST(good_starts)
+START_TEST(a_valid_start_is_read)
 {
     ck_assert_msg(read_query(good[_i].query) == START_READ, "%s: %s", good[_i].query, why);
     ck_assert_int_eq(start.kind, good[_i].kind);
@@ -91,7 +91,7 @@ static const char *const bad[] = {
     "from=earliest&since=0",
 };
 
-START_TEST(bad_starts)
+START_TEST(an_invalid_start_is_refused_with_what_is_accepted)
 {
     ck_assert_int_eq(read_query(bad[_i]), START_BAD);
     ck_assert_ptr_nonnull(strstr(why, "accepted: "));
@@ -100,7 +100,7 @@ END_TEST
 
 static const char *const repeated[] = {"last=1&last=1", "from=earliest&from=", "since=&a=b&since=0"};
 
-START_TEST(repeated_starts)
+START_TEST(a_start_given_twice_is_refused)
 {
     ck_assert_int_eq(read_query(repeated[_i]), START_REPEATED);
 }
@@ -112,8 +112,8 @@ int main(void)
 {
     Suite *suite = suite_create("beginning");
     TCase *tests = one_case(suite, "start");
-    tcase_add_loop_test(tests, good_starts, 0, COUNT(good));
-    tcase_add_loop_test(tests, bad_starts, 0, COUNT(bad));
-    tcase_add_loop_test(tests, repeated_starts, 0, COUNT(repeated));
+    tcase_add_loop_test(tests, a_valid_start_is_read, 0, COUNT(good));
+    tcase_add_loop_test(tests, an_invalid_start_is_refused_with_what_is_accepted, 0, COUNT(bad));
+    tcase_add_loop_test(tests, a_start_given_twice_is_refused, 0, COUNT(repeated));
     return run_suite(suite);
 }

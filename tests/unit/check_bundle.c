@@ -39,7 +39,7 @@ static bool takes(struct event *e)
     return taken;
 }
 
-START_TEST(one_event_is_itself)
+START_TEST(the_text_of_one_event_is_that_event)
 {
     struct event *e = make(EVENT_MESSAGE, 1, NULL, NULL);
     event_ref(e);
@@ -90,7 +90,7 @@ START_TEST(nobody_and_everybody_are_not_the_same)
 }
 END_TEST
 
-START_TEST(it_has_a_size)
+START_TEST(events_beyond_its_size_are_not_added_to_a_bundle)
 {
     bundle.max = 40;
     add(make(EVENT_MESSAGE, 1, NULL, NULL)); /* 15 bytes */
@@ -107,10 +107,10 @@ int main(void)
     Suite *suite = suite_create("bundle");
     TCase *tests = one_case(suite, "bundle");
     tcase_add_checked_fixture(tests, NULL, teardown);
-    tcase_add_test(tests, one_event_is_itself);
+    tcase_add_test(tests, the_text_of_one_event_is_that_event);
     tcase_add_test(tests, several_are_one_text_in_order);
     tcase_add_test(tests, only_the_same_audience_goes_together);
     tcase_add_test(tests, nobody_and_everybody_are_not_the_same);
-    tcase_add_test(tests, it_has_a_size);
+    tcase_add_test(tests, events_beyond_its_size_are_not_added_to_a_bundle);
     return run_suite(suite);
 }

@@ -1,6 +1,8 @@
 /* Three brokers that hear each other; a worker is what it says. */
 #include "presence/cluster.h"
 
+#include "base/clock.h"
+#include "capture.h"
 #include "ops/log.h"
 #include "support.h"
 
@@ -381,11 +383,20 @@ static void strange_broker(uint64_t run, const char *name)
 
 START_TEST(brokers_without_end_are_not_all_remembered)
 {
+    static struct capture c;
     char name[16];
+    log_set_level(LOG_WARN);
+    capture_begin(&c, STDERR_FILENO);
     for (uint64_t run = 1000; run < 2000; run++) {
         sprintf(name, "b%d", (int)run);
         strange_broker(run, name);
     }
+    log_tick(clock_ms() + 61000); /* the first minute of the log is over */
+    strange_broker(2000, "one more");
+    log_close();
+    const char *counted = strstr(capture_end(&c), "times more)");
+    ck_assert_ptr_nonnull(counted);
+    ck_assert_ptr_nonnull(strstr(counted, "more than")); /* it is said again */
     ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 1 + CLUSTER_PEERS_MAX);
     for (int i = 0; i < 8; i++) { /* they are silent, our own are not */
         now += 1000;
@@ -413,7 +424,7 @@ START_TEST(a_broker_that_stood_still_does_not_take_the_others_for_silent)
 }
 END_TEST
 
-START_TEST(noise_is_ignored)
+START_TEST(a_message_in_another_format_is_ignored)
 {
     ck_assert(!cluster_receive(nodes[0].cluster, S("noise"), now));
     ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
@@ -439,6 +450,6 @@ int main(void)
     tcase_add_test(tests, a_piece_that_is_lost_has_all_reported_anew_once);
     tcase_add_test(tests, brokers_without_end_are_not_all_remembered);
     tcase_add_test(tests, a_broker_that_stood_still_does_not_take_the_others_for_silent);
-    tcase_add_test(tests, noise_is_ignored);
+    tcase_add_test(tests, a_message_in_another_format_is_ignored);
     return run_suite(suite);
 }

@@ -131,7 +131,7 @@ START_TEST(files_that_are_none_are_named)
 }
 END_TEST
 
-START_TEST(a_client_needs_both)
+START_TEST(a_client_needs_its_own_key_and_the_broker_s)
 {
     struct curve_client c;
     char why[CURVE_KEY_WHY] = "", *keys[] = {ONE, TWO, "/nowhere"};
@@ -168,6 +168,6 @@ int main(void)
     tcase_add_test(tests, a_file_without_the_key_is_told);
     tcase_add_test(tests, files_are_read);
     tcase_add_test(tests, files_that_are_none_are_named);
-    tcase_add_test(tests, a_client_needs_both);
+    tcase_add_test(tests, a_client_needs_its_own_key_and_the_broker_s);
     return run_suite(suite);
 }

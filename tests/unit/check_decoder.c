@@ -69,7 +69,7 @@ static void end(struct transcript *t, const char *wanted)
     ssecast_decoder_free(&t->decoder);
 }
 
-START_TEST(everybody_is_told)
+START_TEST(every_hook_is_called_in_the_order_of_the_text)
 {
     struct transcript t;
     begin(&t, 0);
@@ -168,7 +168,7 @@ int main(void)
 {
     Suite *suite = suite_create("decoder");
     TCase *tests = one_case(suite, "decoder");
-    tcase_add_test(tests, everybody_is_told);
+    tcase_add_test(tests, every_hook_is_called_in_the_order_of_the_text);
     tcase_add_test(tests, handlers_may_be_missing);
     tcase_add_test(tests, a_new_stream_keeps_the_last_id_and_no_more);
     tcase_add_test(tests, the_last_id_can_be_given);

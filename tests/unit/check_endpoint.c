@@ -50,7 +50,7 @@ static const char *const bad[] = {"",
                                   "tcp://a:99999999999",
                                   "tcp://a:18446744073709551617"};
 
-START_TEST(good_ones_are_accepted)
+START_TEST(a_valid_endpoint_is_accepted_by_both_sides)
 {
     ck_assert_msg(!endpoint_check_connect(good[_i]), "'%s' is refused", good[_i]);
     ck_assert_msg(!endpoint_check_bind(good[_i]), "'%s' is refused", good[_i]);
@@ -64,7 +64,7 @@ START_TEST(wildcards_are_for_binding)
 }
 END_TEST
 
-START_TEST(bad_ones_are_refused)
+START_TEST(an_invalid_endpoint_is_refused_by_both_sides)
 {
     ck_assert_msg(endpoint_check_connect(bad[_i]) != NULL, "'%s' is accepted", bad[_i]);
     ck_assert_msg(endpoint_check_bind(bad[_i]) != NULL, "'%s' is accepted", bad[_i]);
@@ -145,9 +145,9 @@ int main(void)
 {
     Suite *suite = suite_create("endpoint");
     TCase *tests = one_case(suite, "endpoint");
-    tcase_add_loop_test(tests, good_ones_are_accepted, 0, (int)COUNT(good));
+    tcase_add_loop_test(tests, a_valid_endpoint_is_accepted_by_both_sides, 0, (int)COUNT(good));
     tcase_add_loop_test(tests, wildcards_are_for_binding, 0, (int)COUNT(only_to_bind));
-    tcase_add_loop_test(tests, bad_ones_are_refused, 0, (int)COUNT(bad));
+    tcase_add_loop_test(tests, an_invalid_endpoint_is_refused_by_both_sides, 0, (int)COUNT(bad));
     tcase_add_test(tests, a_path_fits_into_an_address);
     tcase_add_test(tests, addresses_are_split);
     tcase_add_test(tests, parts_of_a_text_are_judged);

@@ -59,7 +59,7 @@ START_TEST(the_largest_has_room)
 }
 END_TEST
 
-START_TEST(it_begins_again)
+START_TEST(begin_forgets_the_last_envelope)
 {
     struct envelope e;
 
@@ -80,6 +80,6 @@ int main(void)
     tcase_add_test(tests, frames_come_back);
     tcase_add_test(tests, it_may_be_the_empty_frame_alone);
     tcase_add_test(tests, the_largest_has_room);
-    tcase_add_test(tests, it_begins_again);
+    tcase_add_test(tests, begin_forgets_the_last_envelope);
     return run_suite(suite);
 }

@@ -35,7 +35,7 @@ START_TEST(a_file_is_its_bytes_and_a_nul)
 }
 END_TEST
 
-START_TEST(it_may_be_empty)
+START_TEST(an_empty_file_is_read)
 {
     ck_assert_int_eq(read_with(S(""), 0), 0);
     ck_assert_uint_eq(len, 0);
@@ -89,7 +89,7 @@ int main(void)
     TCase *tests = one_case(suite, "file");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_file_is_its_bytes_and_a_nul);
-    tcase_add_test(tests, it_may_be_empty);
+    tcase_add_test(tests, an_empty_file_is_read);
     tcase_add_test(tests, the_largest_is_read_and_a_larger_one_is_refused);
     tcase_add_test(tests, what_is_no_file_is_not_read);
     tcase_add_test(tests, a_pipe_without_a_writer_is_empty);

@@ -68,7 +68,7 @@ START_TEST(when_a_part_is_lost_the_next_message_is_whole_again)
 }
 END_TEST
 
-START_TEST(nothing_else_is_taken)
+START_TEST(cut_or_changed_messages_are_refused)
 {
     struct gossip sent = {GOSSIP_REQUEST, 77, 9, S("w"), {0}}, got;
     gossip_put(&part, &sent, 0, 1000);
@@ -91,6 +91,6 @@ int main(void)
     tcase_add_test(tests, a_small_one_is_one_part);
     tcase_add_test(tests, a_long_one_is_put_together);
     tcase_add_test(tests, when_a_part_is_lost_the_next_message_is_whole_again);
-    tcase_add_test(tests, nothing_else_is_taken);
+    tcase_add_test(tests, cut_or_changed_messages_are_refused);
     return run_suite(suite);
 }

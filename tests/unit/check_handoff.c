@@ -8,7 +8,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -303,7 +302,7 @@ START_TEST(another_user_changes_nothing)
 }
 END_TEST
 
-START_TEST(offers_expire)
+START_TEST(an_offer_without_a_descriptor_expires)
 {
     int64_t until = clock_ms() + HANDOFF_MS + 20000;
     struct handoff *h = handoff_offer(set, &owner);
@@ -449,16 +448,6 @@ START_TEST(a_second_peer_does_not_disturb_the_first)
     close(pair[1]);
 }
 END_TEST
-
-static rlim_t set_descriptors(rlim_t most)
-{
-    struct rlimit limit;
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    rlim_t before = limit.rlim_cur;
-    limit.rlim_cur = most;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    return before;
-}
 
 /* A peer that waits would wake the loop without end. */
 START_TEST(without_descriptors_an_offer_is_lost)
@@ -692,7 +681,7 @@ int main(void)
     tcase_add_test(tests, another_kind_of_descriptor_is_refused);
     tcase_add_test(tests, a_message_with_more_than_one_or_none_is_refused);
     tcase_add_test(tests, another_user_changes_nothing);
-    tcase_add_test(tests, offers_expire);
+    tcase_add_test(tests, an_offer_without_a_descriptor_expires);
     tcase_add_test(tests, their_number_is_bounded);
     tcase_add_test(tests, one_socket_serves_offers_under_new_names);
     tcase_add_test(tests, sockets_kept_for_later_are_bounded);

@@ -1,6 +1,9 @@
 #include "presence/hub_subscriptions.h"
 
+#include "base/clock.h"
+#include "capture.h"
 #include "member_batches.h"
+#include "ops/log.h"
 
 static struct presence *presence;
 static struct buf packed;
@@ -83,14 +86,21 @@ START_TEST(the_document_says_that_it_begins_and_ends)
 }
 END_TEST
 
-START_TEST(there_is_a_bound)
+START_TEST(subscriptions_beyond_the_bound_are_refused_and_each_time_logged)
 {
-    struct hub_subscriptions hub = {.max = 2};
-    ck_assert(hub_subscriptions_admit(&hub, 1) && !hub.left_out);
-    ck_assert(!hub_subscriptions_admit(&hub, 2) && hub.left_out);
-    ck_assert(hub_subscriptions_admit(&hub, 1));
-    struct hub_subscriptions none = {0};
-    ck_assert(!hub_subscriptions_admit(&none, 0));
+    static struct capture c;
+    capture_begin(&c, STDERR_FILENO);
+    ck_assert(hub_subscriptions_admit(2, 1));
+    ck_assert(!hub_subscriptions_admit(2, 2));
+    log_tick(clock_ms() + 61000); /* within a minute it would be a repeated line */
+    ck_assert(hub_subscriptions_admit(2, 1));
+    ck_assert(!hub_subscriptions_admit(2, 2));
+    ck_assert(!hub_subscriptions_admit(0, 0)); /* none are reported */
+    const char *first = strstr(capture_end(&c), "more than 2 subscriptions"), *second;
+    ck_assert_ptr_nonnull(first);
+    second = strstr(first + 1, "more than 2 subscriptions");
+    ck_assert_ptr_nonnull(second);
+    ck_assert_ptr_null(strstr(second + 1, "more than"));
 }
 END_TEST
 
@@ -101,6 +111,6 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, end);
     tcase_add_test(tests, each_subscription_has_a_topic);
     tcase_add_test(tests, the_document_says_that_it_begins_and_ends);
-    tcase_add_test(tests, there_is_a_bound);
+    tcase_add_test(tests, subscriptions_beyond_the_bound_are_refused_and_each_time_logged);
     return run_suite(suite);
 }

@@ -22,7 +22,7 @@ START_TEST(each_peer_may_have_so_many)
 }
 END_TEST
 
-START_TEST(a_turn_begins_anew)
+START_TEST(a_reset_lets_each_publisher_begin_anew)
 {
     f = in_flight_new(10, 1);
     for (int turn = 0; turn < 100; turn++) {
@@ -52,7 +52,7 @@ int main(void)
     TCase *tests = one_case(suite, "in_flight");
     tcase_add_checked_fixture(tests, NULL, forget);
     tcase_add_test(tests, each_peer_may_have_so_many);
-    tcase_add_test(tests, a_turn_begins_anew);
+    tcase_add_test(tests, a_reset_lets_each_publisher_begin_anew);
     tcase_add_test(tests, as_many_peers_as_a_turn_can_have);
     return run_suite(suite);
 }

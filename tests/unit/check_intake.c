@@ -296,7 +296,7 @@ START_TEST(a_body_that_nobody_wants_is_waited_for_and_dropped)
 }
 END_TEST
 
-START_TEST(but_not_for_long)
+START_TEST(a_large_unwanted_body_is_waited_for_up_to_a_bound)
 {
     put_request(700000);
     size_t sent = send_some(0, INTAKE_SKIP_MAX + 1000);
@@ -577,7 +577,7 @@ static void add_pieces(TCase *tests)
     tcase_add_test(tests, a_body_of_more_is_refused_as_soon_as_it_is_known);
     tcase_add_test(tests, a_length_that_is_too_large_is_believed);
     tcase_add_test(tests, a_body_that_nobody_wants_is_waited_for_and_dropped);
-    tcase_add_test(tests, but_not_for_long);
+    tcase_add_test(tests, a_large_unwanted_body_is_waited_for_up_to_a_bound);
     tcase_add_loop_test(tests, who_leaves_in_the_middle_asked_nothing, 0, 10);
     tcase_add_test(tests, parameters_without_end_are_no_request);
     tcase_add_test(tests, parameters_that_are_none_are_no_request);

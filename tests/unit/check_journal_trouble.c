@@ -1,4 +1,4 @@
-/* What is said of a journal that does not get on: each problem once, and its end. */
+/* Log lines about a journal that makes no progress: each problem once, and its end. */
 #include "log/journal_trouble.h"
 
 #include "capture.h"
@@ -53,6 +53,17 @@ START_TEST(the_end_of_a_problem_is_logged_once)
 }
 END_TEST
 
+START_TEST(a_problem_that_comes_back_within_a_minute_is_logged_again)
+{
+    for (int i = 0; i < 2; i++) {
+        trouble_report(&trouble, "connection refused");
+        trouble_end(&trouble);
+    }
+    trouble_report(&trouble, "connection refused");
+    ck_assert_uint_eq(logged("store unavailable: connection refused"), 3);
+}
+END_TEST
+
 START_TEST(a_refusal_that_no_retry_can_change_is_hopeless)
 {
     struct jetstream_reply r = {.code = 503, .error = JETSTREAM_NO_PEERS};
@@ -100,6 +111,7 @@ int main(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_problem_is_logged_once_and_the_next_one_too);
     tcase_add_test(tests, the_end_of_a_problem_is_logged_once);
+    tcase_add_test(tests, a_problem_that_comes_back_within_a_minute_is_logged_again);
     tcase_add_test(tests, a_refusal_that_no_retry_can_change_is_hopeless);
     tcase_add_test(tests, what_is_only_noted_is_not_logged);
     tcase_add_test(tests, a_stream_that_is_less_than_wanted_is_logged_at_first);

@@ -71,7 +71,7 @@ static const struct slice wrong[] = {
     S_INIT("\"\xff\""), S_INIT("\"\xc3\""), S_INIT("\"\xc3"),    S_INIT("\"\\ud83d"),
 };
 
-START_TEST(other_strings_are_wrong)
+START_TEST(invalid_strings_are_refused)
 {
     struct slice inside;
     bool escaped;
@@ -140,7 +140,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, end);
     tcase_add_loop_test(tests, numbers_and_words_are_taken, 0, (int)(sizeof scalars / sizeof scalars[0]));
     tcase_add_test(tests, strings_are_taken);
-    tcase_add_loop_test(tests, other_strings_are_wrong, 0, (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_loop_test(tests, invalid_strings_are_refused, 0, (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(tests, a_string_ends_at_the_first_byte_that_is_not_plain);
     tcase_add_test(tests, halves_of_pairs_are_taken_where_they_are_accepted);
     tcase_add_test(tests, space_and_single_bytes_are_taken);

@@ -91,7 +91,7 @@ START_TEST(a_value_is_valid)
 }
 END_TEST
 
-START_TEST(anything_else_is_not)
+START_TEST(other_texts_are_no_json_value)
 {
     ck_assert_msg(!valid(bad[_i]), "%.*s", (int)bad[_i].len, bad[_i].data);
 }
@@ -129,7 +129,7 @@ int main(void)
     Suite *suite = suite_create("json_text");
     TCase *tests = one_case(suite, "json_text");
     tcase_add_loop_test(tests, a_value_is_valid, 0, (int)(sizeof good / sizeof *good));
-    tcase_add_loop_test(tests, anything_else_is_not, 0, (int)(sizeof bad / sizeof *bad));
+    tcase_add_loop_test(tests, other_texts_are_no_json_value, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_test(tests, a_piece_of_a_value_is_not);
     tcase_add_test(tests, depth_is_bounded);
     return run_suite(suite);

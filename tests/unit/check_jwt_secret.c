@@ -144,7 +144,7 @@ START_TEST(there_are_not_too_many)
 }
 END_TEST
 
-START_TEST(a_link_stays_one)
+START_TEST(a_symbolic_link_to_the_file_stays)
 {
     struct stat is;
     add();
@@ -174,7 +174,7 @@ int main(void)
     tcase_add_test(tests, a_single_jwk_becomes_a_set);
     tcase_add_loop_test(tests, what_holds_no_secrets_stays_as_it_is, 0, (int)(sizeof others / sizeof *others));
     tcase_add_test(tests, there_are_not_too_many);
-    tcase_add_test(tests, a_link_stays_one);
+    tcase_add_test(tests, a_symbolic_link_to_the_file_stays);
     tcase_add_test(tests, a_folder_that_is_not_there_is_told);
     return run_suite(suite);
 }

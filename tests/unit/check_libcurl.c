@@ -14,7 +14,7 @@ START_TEST(it_is_loaded_once_with_all_its_functions)
 }
 END_TEST
 
-START_TEST(its_functions_work)
+START_TEST(functions_of_the_loaded_library_can_be_called)
 {
     const char *problem;
     const struct libcurl *lib = libcurl_load(&problem);
@@ -34,6 +34,6 @@ int main(void)
     TCase *tests = tcase_create("libcurl");
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, it_is_loaded_once_with_all_its_functions);
-    tcase_add_test(tests, its_functions_work);
+    tcase_add_test(tests, functions_of_the_loaded_library_can_be_called);
     return run_suite(suite);
 }

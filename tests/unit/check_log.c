@@ -148,6 +148,40 @@ START_TEST(lines_of_one_place_that_differ_are_written_up_to_a_bound)
 }
 END_TEST
 
+/* An operator who reloads twice gets two answers. */
+START_TEST(a_line_of_log_each_may_repeat)
+{
+    struct capture c;
+    open_log(&c, LOG_INFO);
+    for (int i = 0; i < 2; i++)
+        log_each(LOG_INFO, "reloaded");
+    for (int i = 0; i < 2; i++)
+        log_each_event(LOG_WARN, "refused", log_name("why", "it is empty"));
+    log_close();
+    ck_assert_str_eq(lines(&c), "prog: check_log: reloaded\nprog: check_log: reloaded\n"
+                                "prog: warning: check_log: refused why=\"it is empty\"\n"
+                                "prog: warning: check_log: refused why=\"it is empty\"\n");
+}
+END_TEST
+
+START_TEST(log_each_has_the_bound_of_a_minute_too)
+{
+    struct capture c;
+    open_log(&c, LOG_INFO);
+    for (int i = 0; i < LOG_DISTINCT + 3; i++)
+        log_each(LOG_INFO, "again");
+    log_tick(began + MINUTE);
+    const char *text = lines(&c), *at = text;
+    int written = 0;
+    while ((at = strstr(at, "again\n"))) {
+        at++;
+        written++;
+    }
+    ck_assert_int_eq(written, LOG_DISTINCT);
+    ck_assert_ptr_nonnull(strstr(text, "again (3 times more)\n"));
+}
+END_TEST
+
 START_TEST(two_places_do_not_silence_each_other)
 {
     struct capture c;
@@ -236,6 +270,8 @@ int main(void)
     tcase_add_test(tests, what_repeats_is_written_once_and_then_counted_each_minute);
     tcase_add_test(tests, a_minute_later_it_is_news_again);
     tcase_add_test(tests, lines_of_one_place_that_differ_are_written_up_to_a_bound);
+    tcase_add_test(tests, a_line_of_log_each_may_repeat);
+    tcase_add_test(tests, log_each_has_the_bound_of_a_minute_too);
     tcase_add_test(tests, two_places_do_not_silence_each_other);
     tcase_add_test(tests, the_fields_are_part_of_what_repeats);
     tcase_add_test(tests, debug_lines_are_all_written);

@@ -232,7 +232,7 @@ START_TEST(without_a_token)
 }
 END_TEST
 
-START_TEST(methods)
+START_TEST(a_stream_is_opened_with_get_or_head_only)
 {
     read_list((char *[]){"REQUEST_METHOD=HEAD", "QUERY_STRING=topic=a", NULL});
     ck_assert_int_eq(request.kind, REQUEST_HEAD);
@@ -256,7 +256,7 @@ static bool trusts(const char *const *list)
 
 #define trusted(...) trusts((const char *[]){__VA_ARGS__, NULL})
 
-START_TEST(origins_that_are_trusted)
+START_TEST(listed_origins_and_the_host_s_own_are_trusted)
 {
     cors_origins.items[cors_origins.count++] = (char *)"https://app.example";
     cors_origins.items[cors_origins.count++] = (char *)"*";
@@ -267,7 +267,7 @@ START_TEST(origins_that_are_trusted)
 }
 END_TEST
 
-START_TEST(origins_that_are_not)
+START_TEST(other_origins_are_not_trusted)
 {
     cors_origins.items[cors_origins.count++] = (char *)"https://app.example";
     cors_origins.items[cors_origins.count++] = (char *)"*";
@@ -299,8 +299,8 @@ int main(void)
     tcase_add_test(tests, earliest_and_empty_cursors);
     tcase_add_test(tests, a_token_grants_and_limits);
     tcase_add_test(tests, without_a_token);
-    tcase_add_test(tests, methods);
-    tcase_add_test(tests, origins_that_are_trusted);
-    tcase_add_test(tests, origins_that_are_not);
+    tcase_add_test(tests, a_stream_is_opened_with_get_or_head_only);
+    tcase_add_test(tests, listed_origins_and_the_host_s_own_are_trusted);
+    tcase_add_test(tests, other_origins_are_not_trusted);
     return run_suite(suite);
 }

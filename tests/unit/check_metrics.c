@@ -55,7 +55,7 @@ START_TEST(a_row_is_a_family)
 }
 END_TEST
 
-START_TEST(a_family_stays_together)
+START_TEST(samples_of_a_family_stand_together)
 {
     static const struct stat_row rows[] = {
         {.name = "a", .help = "one", .family = "ssecast_ends_total", .labels = "x=\"a\"", .family_help = "all"},
@@ -168,7 +168,7 @@ int main(void)
     TCase *tests = one_case(suite, "metrics");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_row_is_a_family);
-    tcase_add_test(tests, a_family_stays_together);
+    tcase_add_test(tests, samples_of_a_family_stand_together);
     tcase_add_test(tests, buckets_add_up);
     tcase_add_test(tests, each_worker_has_its_own_series);
     tcase_add_test(tests, it_says_whose_numbers_these_are);

@@ -91,7 +91,7 @@ static const char *const bad[] = {
     "1.2.3.4/+8", "1.2.3.4:80",   "[::1]",       "1.2.3.4/8/8",
     "0x7f.0.0.1", "/8",           "127.0.0.1\t", "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc"};
 
-START_TEST(everything_else_is_refused)
+START_TEST(other_values_of_monitor_from_are_refused)
 {
     ck_assert_msg(monitor_check_from(bad[_i]) != NULL, "'%s'", bad[_i]);
 }
@@ -136,7 +136,7 @@ START_TEST(everybody_of_one_family_is_not_the_other)
 }
 END_TEST
 
-START_TEST(none_is_nobody)
+START_TEST(none_admits_no_address)
 {
     make_from(NULL, "none");
     ck_assert(!allows_address("127.0.0.1") && !allows_address("::1"));
@@ -339,11 +339,11 @@ int main(void)
     TCase *tests = one_case(suite, "monitor");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, addresses_and_ranges_are_accepted, 0, COUNT(good));
-    tcase_add_loop_test(tests, everything_else_is_refused, 0, COUNT(bad));
+    tcase_add_loop_test(tests, other_values_of_monitor_from_are_refused, 0, COUNT(bad));
     tcase_add_test(tests, a_range_holds_what_begins_alike);
     tcase_add_test(tests, an_ipv4_address_may_be_written_as_ipv6);
     tcase_add_test(tests, everybody_of_one_family_is_not_the_other);
-    tcase_add_test(tests, none_is_nobody);
+    tcase_add_test(tests, none_admits_no_address);
     tcase_add_test(tests, what_is_no_address_is_nobody);
     tcase_add_test(tests, the_token_opens_from_anywhere);
     tcase_add_loop_test(tests, nothing_but_the_token_does, 0, COUNT(wrong));

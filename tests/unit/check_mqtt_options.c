@@ -21,7 +21,7 @@ START_TEST(an_address_has_a_host_and_perhaps_a_port)
 }
 END_TEST
 
-START_TEST(anything_else_is_refused)
+START_TEST(other_texts_are_no_address)
 {
     static const char *const bad[] = {"",   ":1",     "h:",     "h:0", "h:65536", "h:x", "::1",     "[::1",
                                       "[]", "[::1]1", "[::1]:", "a b", "[h]",     "*",   "h:01883x"};
@@ -50,7 +50,7 @@ int main(void)
     Suite *suite = suite_create("mqtt_options");
     TCase *tests = one_case(suite, "mqtt_options");
     tcase_add_test(tests, an_address_has_a_host_and_perhaps_a_port);
-    tcase_add_test(tests, anything_else_is_refused);
+    tcase_add_test(tests, other_texts_are_no_address);
     tcase_add_test(tests, which_messages_are_state);
     return run_suite(suite);
 }

@@ -50,7 +50,7 @@ START_TEST(utf8_without_control_characters_is_a_name)
 }
 END_TEST
 
-START_TEST(anything_else_is_none)
+START_TEST(other_texts_are_no_names)
 {
     ck_assert_msg(!name_valid(bad[_i]), "number %d is accepted", _i);
 }
@@ -170,7 +170,7 @@ int main(void)
     Suite *suite = suite_create("name");
     TCase *tests = one_case(suite, "name");
     tcase_add_loop_test(tests, utf8_without_control_characters_is_a_name, 0, COUNT(good));
-    tcase_add_loop_test(tests, anything_else_is_none, 0, COUNT(bad));
+    tcase_add_loop_test(tests, other_texts_are_no_names, 0, COUNT(bad));
     tcase_add_test(tests, a_name_has_255_bytes_at_most);
     tcase_add_loop_test(tests, a_cursor_comes_back_from_a_header_as_it_was, 0, COUNT(cursors));
     tcase_add_test(tests, an_own_id_has_255_bytes_at_most);

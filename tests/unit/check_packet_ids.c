@@ -118,7 +118,7 @@ START_TEST(another_file_is_replaced)
 }
 END_TEST
 
-START_TEST(memory_will_do)
+START_TEST(ids_are_kept_in_memory_without_a_file)
 {
     packet_ids_close(&ids);
     open_ids(NULL);
@@ -140,6 +140,6 @@ int main(void)
     tcase_add_test(tests, ids_of_two_processes_differ);
     tcase_add_test(tests, a_file_has_one_user);
     tcase_add_test(tests, another_file_is_replaced);
-    tcase_add_test(tests, memory_will_do);
+    tcase_add_test(tests, ids_are_kept_in_memory_without_a_file);
     return run_suite(suite);
 }

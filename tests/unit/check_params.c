@@ -185,7 +185,7 @@ START_TEST(there_may_be_none)
 }
 END_TEST
 
-START_TEST(it_is_a_copy)
+START_TEST(params_are_a_copy)
 {
     char text[] = "A=1";
     copy((char *[]){text, NULL});
@@ -211,6 +211,6 @@ int main(void)
     tcase_add_test(tests, a_name_that_is_too_long_is_cut);
     tcase_add_test(tests, cookies_are_counted);
     tcase_add_test(tests, there_may_be_none);
-    tcase_add_test(tests, it_is_a_copy);
+    tcase_add_test(tests, params_are_a_copy);
     return run_suite(suite);
 }

@@ -214,7 +214,7 @@ START_TEST(the_one_that_is_met_may_leave)
 }
 END_TEST
 
-START_TEST(each_meets_everyone)
+START_TEST(each_visits_entries_that_leave_meanwhile)
 {
     enter_three();
     registry_each(registry, meet_and_leave, NULL);
@@ -459,7 +459,7 @@ int main(void)
     tcase_add_test(tests, sessions_are_counted);
     tcase_add_test(tests, an_entry_knows_its_names);
     tcase_add_loop_test(tests, the_one_that_is_met_may_leave, 0, 3);
-    tcase_add_test(tests, each_meets_everyone);
+    tcase_add_test(tests, each_visits_entries_that_leave_meanwhile);
     tcase_add_test(tests, it_routes_like_the_model);
     tcase_add_test(tests, one_in_all_channels_meets_what_is_for_any);
     tcase_add_test(tests, patterns_meet_what_they_match_once);

@@ -10,7 +10,7 @@
 
 #include "auth/token.h"
 #include "base/clock.h"
-#include "nobody.h"
+#include "one_broker.h"
 #include "support.h"
 #include "turns.h"
 

@@ -17,7 +17,7 @@ static void take_all(size_t service_bytes, size_t worker_bytes, int64_t us, size
     }
 }
 
-START_TEST(each_has_its_share)
+START_TEST(each_source_is_bounded_by_its_own_share)
 {
     size_t taken[SOURCES];
     take_all(100, 100, 1, taken);
@@ -77,7 +77,7 @@ int main(void)
 {
     Suite *suite = suite_create("shares");
     TCase *tests = one_case(suite, "shares");
-    tcase_add_test(tests, each_has_its_share);
+    tcase_add_test(tests, each_source_is_bounded_by_its_own_share);
     tcase_add_test(tests, large_requests_of_one_leave_the_other_its_share);
     tcase_add_test(tests, who_used_less_is_next);
     tcase_add_test(tests, who_is_empty_is_not_asked);

@@ -280,7 +280,7 @@ START_TEST(no_data_can_forge_a_field_or_an_event)
 }
 END_TEST
 
-START_TEST(any_data_arrives)
+START_TEST(random_data_comes_back_unchanged)
 {
     static char data[2048];
     struct dice dice = dice_new();
@@ -338,7 +338,7 @@ int main(void)
     tcase_add_test(decoding, handlers_may_be_left_out);
     tcase_add_loop_test(encoding, blocks_are_written_field_by_field, 0, COUNT(encoded));
     tcase_add_loop_test(encoding, no_data_can_forge_a_field_or_an_event, 0, COUNT(forgeries));
-    tcase_add_test(encoding, any_data_arrives);
+    tcase_add_test(encoding, random_data_comes_back_unchanged);
     tcase_add_test(encoding, line_ends_are_found_at_every_distance);
     tcase_add_test(encoding, ids_and_event_names_are_one_line);
     return run_suite(suite);

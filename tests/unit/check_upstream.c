@@ -9,6 +9,7 @@
 #include <zmq.h>
 
 #include "base/clock.h"
+#include "one_broker.h"
 #include "ops/log.h"
 #include "support.h"
 #include "turns.h"
@@ -27,7 +28,7 @@ static const struct upstream_pace calm = {.tick = 20,
 
 static struct loop *loop;
 static struct upstream *upstream;
-static uint64_t counters[WORKER_COUNTERS], repairs;
+static uint64_t counters[WORKER_COUNTERS];
 static char feed_endpoint[100], sync_endpoint[100];
 
 /* What upstream told, in words: "joined 100", then seqs and what else came. */
@@ -546,7 +547,7 @@ static void setup(void)
     log_open("check", LOG_ERROR);
     memset(&broker, 0, sizeof broker);
     *told = '\0';
-    repairs = 0;
+    counters[REPAIRS] = 0;
     broker.zmq = zmq_ctx_new();
     broker.feed = bind_socket(ZMQ_XPUB, feed_endpoint, sizeof feed_endpoint);
     broker.sync = bind_socket(ZMQ_ROUTER, sync_endpoint, sizeof sync_endpoint);
@@ -555,15 +556,10 @@ static void setup(void)
     broker.page = 1000;
     loop = new_turns(turn_end);
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
-    struct upstream_config config = {.pace = pace,
-                                     .feeds = &feeds,
-                                     .syncs = &syncs,
-                                     .brokers = 1,
-                                     .name = "worker-1",
-                                     .counters = counters,
-                                     .repairs = &repairs,
-                                     .ordering = &ordering,
-                                     .piece_bytes = 500};
+    struct upstream_config config = config_of_one_broker(&feeds, &syncs, counters);
+    config.pace = pace;
+    config.ordering = &ordering;
+    config.piece_bytes = 500;
     ordering = (struct ordering){0};
     crowd = 0;
     told_head = 0;
@@ -751,7 +747,7 @@ START_TEST(what_was_lost_is_fetched)
     publish(104, 105);
     await_told("joined 100 101 102 103 104 105");
     ck_assert_uint_eq(broker.last_after, 101);
-    ck_assert_uint_eq(repairs, 1);
+    ck_assert_uint_eq(counters[REPAIRS], 1);
 }
 END_TEST
 
@@ -772,7 +768,7 @@ START_TEST(a_repair_takes_as_many_pages_as_it_needs)
     publish(111, 112);
     publish(113, 113);
     await_told("joined 100 101 102 103 104 105 106 107 108 109 110 111 112 113");
-    ck_assert_uint_ge(repairs, 4);
+    ck_assert_uint_ge(counters[REPAIRS], 4);
 }
 END_TEST
 
@@ -812,7 +808,7 @@ START_TEST(a_page_that_the_feed_overtook_doubles_nothing)
     publish(101, 102);
     await_told("joined 100 101 102");
     answer(&broker.first);
-    await(repairs == 1);
+    await(counters[REPAIRS] == 1);
     ck_assert_str_eq(told, "joined 100 101 102");
 }
 END_TEST
@@ -885,7 +881,7 @@ START_TEST(bans_are_told_before_anything_else)
 }
 END_TEST
 
-START_TEST(nonsense_is_ignored)
+START_TEST(malformed_messages_are_ignored)
 {
     join();
     zmq_send(broker.feed, "SSC\5", 4, 0);
@@ -1641,7 +1637,7 @@ START_TEST(every_event_comes_once_and_in_order)
     }
     announce();
     await_told(should);
-    ck_assert_uint_gt(repairs, 10);
+    ck_assert_uint_gt(counters[REPAIRS], 10);
 }
 END_TEST
 
@@ -1682,14 +1678,9 @@ static void use_curve(struct curve_client *client, const char *expected)
         ck_assert_int_eq(zmq_bind(*sockets[i], "tcp://127.0.0.1:*"), 0);
         zmq_getsockopt(*sockets[i], ZMQ_LAST_ENDPOINT, i ? sync_endpoint : feed_endpoint, &size);
     }
-    struct upstream_config config = {.pace = pace,
-                                     .feeds = &feeds,
-                                     .syncs = &syncs,
-                                     .brokers = 1,
-                                     .curve = client->broker_count ? client : NULL,
-                                     .name = "worker-1",
-                                     .counters = counters,
-                                     .repairs = &repairs};
+    struct upstream_config config = config_of_one_broker(&feeds, &syncs, counters);
+    config.pace = pace;
+    config.curve = client->broker_count ? client : NULL;
     upstream = upstream_new(&config, loop);
     ck_assert_ptr_nonnull(upstream);
 }
@@ -1747,7 +1738,7 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, a_jump_of_the_sequence_is_no_loss);
     tcase_add_test(tests, a_broker_that_forgot_breaks_the_sequence);
     tcase_add_test(tests, bans_are_told_before_anything_else);
-    tcase_add_test(tests, nonsense_is_ignored);
+    tcase_add_test(tests, malformed_messages_are_ignored);
     tcase_add_test(tests, every_event_comes_once_and_in_order);
 }
 

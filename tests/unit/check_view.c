@@ -98,7 +98,7 @@ START_TEST(a_text_is_written_as_it_is)
 }
 END_TEST
 
-START_TEST(more_is_told)
+START_TEST(a_view_says_whether_there_is_more)
 {
     bool more;
     ck_assert_int_eq(tells("{\"more\":true}", &more), 0);
@@ -133,7 +133,7 @@ int main(void)
     tcase_add_test(tests, a_list_is_a_table);
     tcase_add_test(tests, times_are_compared_with_the_clock);
     tcase_add_test(tests, a_text_is_written_as_it_is);
-    tcase_add_test(tests, more_is_told);
+    tcase_add_test(tests, a_view_says_whether_there_is_more);
     tcase_add_test(tests, json_is_told_from_text);
     return run_suite(suite);
 }

@@ -85,7 +85,7 @@ START_TEST(a_welcome_may_be_all_there_is)
 }
 END_TEST
 
-START_TEST(pieces_come_first)
+START_TEST(pieces_apply_before_what_the_welcome_has)
 {
     add_bans(7, 1, "a");
     add_bans(7, 2, "b");
@@ -141,7 +141,7 @@ int main(void)
     TCase *tests = one_case(suite, "welcome");
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, a_welcome_may_be_all_there_is);
-    tcase_add_test(tests, pieces_come_first);
+    tcase_add_test(tests, pieces_apply_before_what_the_welcome_has);
     tcase_add_loop_test(tests, without_a_piece_it_is_incomplete, 0, sizeof incomplete / sizeof *incomplete);
     tcase_add_test(tests, the_first_piece_begins_anew);
     tcase_add_test(tests, pieces_of_a_lost_welcome_do_not_count);

@@ -68,7 +68,7 @@ START_TEST(only_what_may_be_is_sent_again)
 }
 END_TEST
 
-START_TEST(it_is_bounded)
+START_TEST(a_full_window_has_no_number_for_a_request)
 {
     struct window *w = window_new(1);
     struct window_request *r = add(w, 1, false);
@@ -103,7 +103,7 @@ int main(void)
     TCase *tests = one_case(suite, "window");
     tcase_add_test(tests, a_request_waits_is_sent_and_found);
     tcase_add_test(tests, only_what_may_be_is_sent_again);
-    tcase_add_test(tests, it_is_bounded);
+    tcase_add_test(tests, a_full_window_has_no_number_for_a_request);
     tcase_add_test(tests, a_straggler_keeps_its_number);
     return run_suite(suite);
 }

@@ -70,7 +70,7 @@ static void assert_arrived(int i)
     ck_assert_mem_eq(got, should, (size_t)len);
 }
 
-START_TEST(each_is_written)
+START_TEST(every_item_of_a_run_is_written)
 {
     static const size_t counts[] = {0, 1, 2, WRITE_RING_MAX};
     if (!begin())
@@ -148,7 +148,7 @@ int main(void)
 {
     Suite *suite = suite_create("write_ring");
     TCase *tests = one_case(suite, "write_ring");
-    tcase_add_test(tests, each_is_written);
+    tcase_add_test(tests, every_item_of_a_run_is_written);
     tcase_add_test(tests, what_fails_fails_alone);
     tcase_add_test(tests, a_full_socket_takes_a_part_then_nothing);
     tcase_add_test(tests, without_its_ring_it_writes_one_by_one);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "nobody.h"
+#include "one_broker.h"
 #include "stream/current.h"
 #include "stream/feed.h"
 #include "stream/open.h"

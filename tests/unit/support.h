@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,6 +52,17 @@ static inline TCase *one_case(Suite *suite, const char *name)
                       (int)is_.len, is_.data ? is_.data : "", is_.len, (int)should_.len,                               \
                       should_.data ? should_.data : "", should_.len);                                                  \
     } while (0)
+
+/* Set the limit of open descriptors. Returns what it was. */
+static inline rlim_t set_descriptors(rlim_t most)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = most;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
 
 /* A folder of a test's own, and the path of the one file that it may leave there. */
 struct own_folder {
