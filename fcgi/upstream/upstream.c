@@ -274,7 +274,7 @@ static void move_on(struct upstream *u)
     close_sockets(u);
     u->broker = (u->broker + 1) % u->config.brokers;
     if (open_sockets(u) == 0)
-        log_each(LOG_INFO, "broker changed: connecting to %s", u->config.syncs[u->broker]);
+        log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
 /* The broker answers, and its events do not arrive. Another broker of a cluster may have them. */
