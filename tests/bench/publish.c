@@ -361,6 +361,16 @@ static void report(uint64_t began)
         fprintf(stderr, "publish: %s\n", state.last_error);
 }
 
+static void check_options(void)
+{
+    bool sizes = options.size >= STAMP_MIN && options.size <= SIZE_MAX_BYTES && options.batch <= BATCH_MAX;
+    if (sizes && options.window <= IN_FLIGHT && (options.batch <= 1 || options.size <= 512) &&
+        !(options.keys && options.frame))
+        return;
+    fprintf(stderr, "publish: a size, batch or window is out of range, or --keys with --frame\n");
+    exit(2);
+}
+
 static void read_options(int argc, char **argv)
 {
     static const struct option rows[] = {
@@ -437,17 +447,13 @@ static void read_options(int argc, char **argv)
             exit(2);
         }
     }
-    if (options.size < STAMP_MIN || options.size > SIZE_MAX_BYTES || options.batch > BATCH_MAX ||
-        options.window > IN_FLIGHT || (options.batch > 1 && options.size > 512) || (options.keys && options.frame)) {
-        fprintf(stderr, "publish: a size, batch or window is out of range, or --keys with --frame\n");
-        exit(2);
-    }
 }
 
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a measurement that was killed leaves none behind */
     read_options(argc, argv);
+    check_options();
     bool open = options.dealer ? zmq_open(ZMQ_DEALER, options.dealer)
                 : options.push ? zmq_open(ZMQ_PUSH, options.push)
                                : http_open();
