@@ -311,8 +311,8 @@ static int load_lines(struct webhook_queue *q, FILE *file)
         if (number > q->last)
             err = put_message(q, number, (struct slice){line, (size_t)len});
     }
-    if (!err && ferror(file))
-        err = -EIO;
+    if (!err && !feof(file)) /* no memory for a line, or an error of reading: more lines may follow */
+        err = errno ? -errno : -EIO;
     free(line);
     q->file_bytes = whole;
     return err;

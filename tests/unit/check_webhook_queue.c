@@ -268,6 +268,50 @@ START_TEST(a_kill_while_it_is_written_again_loses_nothing)
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they need address space without end */
+
+static rlim_t limit_memory(rlim_t bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_AS, &limit);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = bytes;
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    return before;
+}
+
+/* Bytes of address space that this process has. */
+static size_t memory(void)
+{
+    unsigned long pages = 0;
+    FILE *in = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(in);
+    ck_assert_int_eq(fscanf(in, "%lu", &pages), 1);
+    fclose(in);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+START_TEST(without_memory_to_read_the_queue_nothing_of_it_is_cut)
+{
+    static const char first[] = "{\"number\":1,\"x\":1}\n", last[] = "\n{\"number\":2,\"x\":2}\n";
+    put_file("queue", first);
+    FILE *out = fopen(path_of("queue"), "r+");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_int_eq(fseek(out, 256L << 20, SEEK_SET), 0); /* a hole, which is a long line */
+    fputs(last, out);
+    fclose(out);
+    off_t size = size_of("queue");
+
+    rlim_t before = limit_memory(memory() + ((size_t)64 << 20));
+    int err = webhook_queue_open(folder, &queue, why);
+    limit_memory(before);
+    ck_assert_int_lt(err, 0);
+    ck_assert_int_eq(size_of("queue"), size);
+}
+END_TEST
+
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("webhook_queue");
@@ -282,5 +326,8 @@ int main(void)
     tcase_add_test(tests, a_file_that_is_never_empty_is_written_again_and_stays_locked);
     tcase_add_test(tests, a_full_disk_while_it_is_written_again_loses_nothing);
     tcase_add_test(tests, a_kill_while_it_is_written_again_loses_nothing);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    tcase_add_test(tests, without_memory_to_read_the_queue_nothing_of_it_is_cut);
+#endif
     return run_suite(suite);
 }
