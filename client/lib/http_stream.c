@@ -269,6 +269,7 @@ static void perform(struct transfer *t, CURLM *multi, struct http_stream_outcome
     CURLcode result = drive(t, multi);
     judge(t, result, error, outcome);
     t->lib->multi_remove_handle(multi, t->curl);
+    t->lib->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, (char *)NULL); /* else it is used until the handle is freed */
     t->lib->slist_free_all(headers);
 }
 
