@@ -6,8 +6,8 @@
  * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it
  * includes this header. Repeated lines are counted instead of written, for each call in the source:
  * lines with the same text as one of the last minute, and lines beyond LOG_DISTINCT in a minute.
- * One line a minute has their number. Lines of the level debug are all written. The lines of
- * log_each() may be equal.
+ * One line a minute has their number. Lines of the level debug are all written. Lines of
+ * log_each() and log_each_event() may be equal.
  *
  * Payloads, tokens and keys are never logged. Names come from outside: control characters in a line
  * are escaped.
@@ -76,9 +76,8 @@ enum log_level log_level_of(const char *name);
         log_put(&log_site_, (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);              \
     } while (0)
 
-/* The same, also when the line equals one of the last minute: because an operator asked for what
- * it reports, or because a state changed. From one call LOG_DISTINCT lines a minute are written,
- * too. */
+/* The same for a line that is written although it equals one of the last minute: the answer to an
+ * operator, or a change of state. At most LOG_DISTINCT lines a minute are written from one call. */
 #define log_each(level, ...)                                                                                           \
     do {                                                                                                               \
         static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};                                 \
