@@ -6,9 +6,9 @@
 
 /* --- hello --- */
 
-/* The size of the next piece, after so many. Each piece shows the worker that the answer is on its
- * way, so on a slow line they have to be small. But all of them have to fit into the socket's
- * queue. */
+/* The size of the next piece, after this number of them. Each piece shows the worker that the
+ * answer is on its way, so on a slow line they have to be small. But all of them have to fit into
+ * the socket's queue. */
 static size_t piece_bytes(const struct sync_context *c, uint64_t pieces)
 {
     size_t size = SYNC_PIECE_BYTES;

@@ -1,7 +1,8 @@
 /* sync.h - the requests of workers on the sync socket: hello, replay, shutdowns and presence.
  *
- * Bytes in, bytes out: it knows the sequence, its log and presence, but no socket and no clock. Call it only
- * between batches, when every event in the sequence is committed: answers contain the history.
+ * Bytes in, bytes out: it knows the sequence, its log and presence, but no socket and no clock.
+ * Call it only between batches, when every event in the sequence is committed: answers contain the
+ * history.
  */
 #ifndef SSECAST_SYNC_H
 #define SSECAST_SYNC_H
@@ -30,7 +31,7 @@ struct sync_context {
 };
 
 #define SYNC_PIECE_BYTES (64u << 10)
-#define SYNC_PIECES 1000u /* after so many the size doubles, up to WIRE_PIECE_BYTES */
+#define SYNC_PIECES 1000u /* pieces, after which the size doubles, up to WIRE_PIECE_BYTES */
 
 #define SYNC_PAGE_EVENTS 1000u
 #define SYNC_PAGE_BYTES (1u << 20)

@@ -160,7 +160,7 @@ static void note_fed(struct upstream *u)
 {
     u->fed_at = loop_now(u->loop);
     if (u->feed_silent)
-        log_info("--feed %s: messages arrive again", u->config.feeds[u->broker]);
+        log_each(LOG_INFO, "--feed %s: messages arrive again", u->config.feeds[u->broker]);
     u->feed_silent = false;
 }
 
@@ -284,7 +284,8 @@ static void look_for_feed(struct upstream *u, int64_t now)
     if (!u->welcomed || u->feed_silent || now - u->fed_at < timeout)
         return;
 
-    log_warn("--feed %s: nothing arrives for %d s, although the broker answers at %s: is this its feed, and "
+    log_each(LOG_WARN,
+             "--feed %s: nothing arrives for %d s, although the broker answers at %s: is this its feed, and "
              "does a firewall let it through? No event reaches the streams",
              u->config.feeds[u->broker], (int)(timeout / 1000), u->config.syncs[u->broker]);
     u->feed_silent = true;
