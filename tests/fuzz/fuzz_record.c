@@ -61,10 +61,11 @@ static struct slice stream_of_params(struct slice bytes)
     must(out);
     while (end - p >= FCGI_HEADER_LEN) {
         size_t content = (size_t)p[4] << 8 | p[5], whole = FCGI_HEADER_LEN + content + p[6];
-        if (p[1] == FCGI_PARAMS && content == 0)
+        bool of_request = p[2] || p[3], params = p[1] == FCGI_PARAMS && of_request;
+        if (params && content == 0)
             break;
         must((size_t)(end - p) >= whole);
-        if (p[1] == FCGI_PARAMS) {
+        if (params) {
             memcpy(out + len, p + FCGI_HEADER_LEN, content);
             len += content;
         }
