@@ -542,7 +542,7 @@ def test_a_silent_leader_is_replaced_too(site, tabs_apart, session):
     anna, bert = (together(tabs_apart(), session, leaderTimeout=500).wait_state("online") for _ in range(2))
     ids = publish(site, session, 5)
     bert.wait_for(5)
-    anna.tab.block(seconds=5)
+    anna.tab.block(seconds=8)
     bert.tab.look()
     ids += publish(site, session, 5, 5)
     bert.wait_for(10)
