@@ -200,6 +200,9 @@ void frame_back_off(struct frame *f, const char *what, const char *why)
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         random = UINT32_MAX / 2;
+    if (f->connected_at && clock_ms() - f->connected_at >= f->stable_ms)
+        f->backoff.failures = 0;
+    f->connected_at = 0;
     f->backoff.failures++;
     int64_t until = clock_ms() + (int64_t)backoff_wait(&f->backoff, random);
     log_event(LOG_WARN, "connection failed; retrying", log_name("to", what), log_name("reason", why));
@@ -210,7 +213,7 @@ void frame_back_off(struct frame *f, const char *what, const char *why)
 void frame_connected(struct frame *f, const char *what)
 {
     MUST(f->delivery);
-    f->backoff.failures = 0;
+    f->connected_at = clock_ms();
     log_each_event(LOG_INFO, "connected", log_name("to", what));
 }
 

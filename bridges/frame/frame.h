@@ -92,6 +92,8 @@ struct frame {
     int signals; /* a descriptor */
     bool stopping;
     struct backoff backoff; /* of the other system */
+    int64_t stable_ms;      /* a connection that ends earlier is one more failure in a row; 0: none is */
+    int64_t connected_at;   /* clock_ms(); 0: not since the last failure */
     uint64_t refused;       /* messages that were refused here */
     uint64_t dropped;       /* messages that were dropped because too much waited */
     int64_t status_at;
@@ -116,7 +118,8 @@ void frame_close(struct frame *f);
  * timeout_ms (-1: for ever) are over. Returns the events of fd, 0 for none. */
 short frame_wait(struct frame *f, int fd, short events, int timeout_ms);
 
-/* Wait after a failure of the other system, longer each time, and log the first failure of a row.
+/* Wait after a failure of the other system, longer each time until a connection has lasted for
+ * stable_ms. Log the first failure of a row.
  * what: "database", "MQTT broker". */
 void frame_back_off(struct frame *f, const char *what, const char *why);
 

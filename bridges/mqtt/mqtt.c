@@ -15,6 +15,9 @@
 #define MQTT_BROKER "MQTT broker"
 #define IDLE_MS 1000 /* how often a ping may be due */
 
+/* Each connection brings all retained messages again, so it must not be made often in vain. */
+#define STABLE_MS 10000
+
 /* A message that was read and is not published yet. */
 struct arrival {
     TAILQ_ENTRY(arrival) next;
@@ -211,6 +214,7 @@ static int create(struct mqtt *m, const char *password)
                                   .name_field = "topic"};
     m->keyed = mqtt_keyed_of(o->keyed);
     m->frame.delivered = on_delivered;
+    m->frame.stable_ms = STABLE_MS;
     m->frame.context = m;
     int err = packet_ids_open(&m->packet_ids, o->state, why);
     if (!err)

@@ -286,6 +286,7 @@ class Sharing {
   #state = ["connecting", {}];
   #stream = null;
   #recent = new Recent();
+  #gapAt = null;       // the cursor behind which events were lost: a tab that has it must hear of that from the server
   #withdraw = new AbortController();
   #release = null;     // gives the lock back
 
@@ -433,6 +434,8 @@ class Sharing {
   #missedSince(cursor, names, followed) {
     if (cursor === "")
       return [];
+    if (cursor === this.#gapAt)
+      return null;
 
     const sure = followed !== null && [this.#tab, this.#before].includes(followed);
     const missed = cursor === this.#cursor ? { entries: [], place: this.#recent.place } : this.#recent.after(cursor);
@@ -451,8 +454,10 @@ class Sharing {
   }
 
   #pass(what, detail) {
-    if (what === "gap")
+    if (what === "gap") {
       this.#recent.clear(); // what follows may come again
+      this.#gapAt = this.#cursor;
+    }
     if (what === "stopped")
       this.#leave();        // a tab that is opened later asks for itself
     this.#sink.tell(what, detail);

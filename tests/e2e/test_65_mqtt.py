@@ -255,6 +255,16 @@ def test_the_mqtt_broker_comes_back(mosquitto, broker, bridge):
     wait_numbers(broker, 10)
 
 
+def test_bridges_that_disconnect_each_other_do_so_less_and_less(mosquitto, broker, bridge):
+    """Each connection brings the retained messages again."""
+    mosquitto.publish("home/door", "closed", retain=True)
+    both = [bridge(name).start() for name in ("one", "other")]
+    time.sleep(8)
+    for program in both:
+        program.stop()
+    assert 2 < len(events(broker)) < 12
+
+
 def test_an_idle_connection_is_kept(mosquitto, broker, bridge):
     program = bridge(keepalive="5s").start()
     wait_until(lambda: mosquitto.log().count("Received PINGREQ from ssecast-mqtt") >= 2, timeout=30, what="pings")

@@ -609,9 +609,10 @@ def test_a_tab_that_others_cannot_update_asks_the_server(site, tabs, session):
 
 # As a package
 
-def test_it_does_each_step_right():
-    """Where a browser cannot be made to: heartbeats that are late, locks that are refused."""
-    done = subprocess.run([node.program("node"), "--test", processes.ROOT / "tests" / "node" / "module.test.mjs"],
+@pytest.mark.parametrize("file", ["module.test.mjs", "tabs.test.mjs"])
+def test_it_does_each_step_right(file):
+    """Where a browser cannot be made to: heartbeats that are late, locks that are refused, tabs that are suspended."""
+    done = subprocess.run([node.program("node"), "--test", processes.ROOT / "tests" / "node" / file],
                           capture_output=True, text=True, timeout=6 * TIMEOUT)
     assert done.returncode == 0, done.stdout
 

@@ -478,3 +478,20 @@ for (const [how, says, connections] of [["is told so", true, 1], ["is gone", fal
     await settle();
     assert.deepEqual(events, [["a", "x", "5"]]);
   });
+
+for (const ends of [false, true])
+  test(`a tab that begins before a gap hears of it from the server, ${ends ? "after" : "within"} the state that follows it`, async () => {
+    oneBrowser();
+    const { told } = await share(["a", "k"]);
+    sources[0].open();
+    sources[0].send("a", "x", "5");
+    sources[0].send("ssecast.gap", "{}", "5");
+    sources[0].send("k", "state", "5");
+    if (ends)
+      sources[0].send("ssecast.checkpoint", "{}", "9");
+    await share(["a", "k"], { lastEventId: "5" });
+    assert.deepEqual(told.map(([what]) => what), ["online", "gap"]);
+    assert.equal(sources.length, 2);
+    await share(["a", "k"], { lastEventId: "9" });
+    assert.equal(sources.length, ends ? 2 : 3);
+  });
