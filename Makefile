@@ -438,4 +438,4 @@ uninstall: ## remove what install put there; settings that were changed, and the
 clean: ## remove everything that was built
 	rm -rf build build-*
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/pic -name '*.d' 2>/dev/null)
