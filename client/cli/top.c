@@ -217,6 +217,8 @@ static void put_header(struct top_page *p, const struct top_frame *f)
                       duration(tree_number(s, "uptime_ms")), clock_text(tree_number(s, "now")), f->endpoint);
     else
         put_formatted(p, BOLD, "ssecast   %s", f->endpoint);
+    if (!s && !f->trouble)
+        put_line(p, PLAIN, "waiting for the broker's answer");
     if (f->trouble)
         put_formatted(p, ALARM, "%s%s", f->trouble, s ? "; these numbers are old" : "");
 }
