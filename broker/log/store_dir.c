@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/folder.h"
+
 #define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
 
 static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -36,11 +38,12 @@ static int take_lock(struct store_dir *d, char why[STORE_WHY_MAX])
     if (file_path(d, "ssecast.lock", &path) != 0)
         return explain(why, -ENOMEM, "out of memory");
     d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char problem[FOLDER_WHY_MAX];
     int err = d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
     if (err == -EWOULDBLOCK)
         err = explain(why, -EBUSY, "%s is in use by another process", d->path);
     else if (err)
-        explain(why, err, "%s: %s", path, strerror(-err));
+        explain(why, err, "%s: %s", path, folder_problem(path, -err, problem));
     free(path);
     return err;
 }
@@ -160,8 +163,10 @@ static int check_format(const struct store_dir *d, struct store_bounds *out, cha
 static int make_dir(struct store_dir *d, char why[STORE_WHY_MAX])
 {
     struct stat st;
-    if (mkdir(d->path, 0700) != 0 && errno != EEXIST)
-        return explain(why, -errno, "cannot make %s: %s", d->path, strerror(errno));
+    char problem[FOLDER_WHY_MAX];
+    int err = mkdir(d->path, 0700) != 0 && errno != EEXIST ? errno : 0;
+    if (err)
+        return explain(why, -err, "cannot make %s: %s", d->path, folder_problem(d->path, err, problem));
     if (stat(d->path, &st) != 0 || !S_ISDIR(st.st_mode))
         return explain(why, -ENOTDIR, "%s is not a directory", d->path);
     return 0;

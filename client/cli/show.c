@@ -32,7 +32,7 @@ static size_t show_character(FILE *out, struct slice text, size_t *used)
     if (len && utf8_harmless(text.data, len)) {
         if (out)
             fwrite(text.data, 1, len, out);
-        return 1;
+        return utf8_columns(text.data, len);
     }
     size_t columns = 0;
     for (size_t i = 0; i < *used; i++)

@@ -39,11 +39,14 @@ static size_t fit(const char *text, size_t columns, size_t *taken)
     size_t len = 0;
     struct slice rest = slice_of(text);
     *taken = 0;
-    while (rest.len && *taken < columns) {
+    while (rest.len) {
         size_t n = utf8_sequence(rest);
+        size_t wide = n ? utf8_columns(rest.data, n) : 1;
         n = n ? n : 1;
+        if (*taken + wide > columns)
+            break;
         len += n;
-        *taken += 1;
+        *taken += wide;
         rest = (struct slice){rest.data + n, rest.len - n};
     }
     return len;
@@ -214,6 +217,8 @@ static void put_header(struct top_page *p, const struct top_frame *f)
                       duration(tree_number(s, "uptime_ms")), clock_text(tree_number(s, "now")), f->endpoint);
     else
         put_formatted(p, BOLD, "ssecast   %s", f->endpoint);
+    if (!s && !f->trouble)
+        put_line(p, PLAIN, "waiting for the broker's answer");
     if (f->trouble)
         put_formatted(p, ALARM, "%s%s", f->trouble, s ? "; these numbers are old" : "");
 }

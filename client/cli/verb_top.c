@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "cli/top.h"
 #include "cli/verb.h"
+#include "ops/endpoint.h"
 
 #define EACH_MS 1000
 #define COLUMNS_USUAL 80
@@ -66,6 +67,14 @@ static void draw(struct session *s, bool styled)
 
 /* --- questions --- */
 
+/* Why the broker cannot be reached; "": not known. */
+static const char *why_not(const struct session *s)
+{
+    if (endpoint_access(s->call->settings->commands) == -EACCES)
+        return strerror(EACCES);
+    return ssecast_publisher_problem(s->publisher);
+}
+
 static void set_trouble(struct session *s, int err, const struct ssecast_reply *reply)
 {
     if (err == 0)
@@ -73,7 +82,8 @@ static void set_trouble(struct session *s, int err, const struct ssecast_reply *
     else if (reply)
         snprintf(s->trouble, sizeof s->trouble, "refused: %.140s", ssecast_reply_message(reply));
     else if (err == -ETIMEDOUT || err == -EHOSTUNREACH)
-        snprintf(s->trouble, sizeof s->trouble, "no answer from the broker");
+        snprintf(s->trouble, sizeof s->trouble, "no answer from the broker%s%.120s", *why_not(s) ? ": " : "",
+                 why_not(s));
     else
         snprintf(s->trouble, sizeof s->trouble, "%.140s", strerror(-err));
 }

@@ -155,10 +155,13 @@ bool utf8_harmless(const char *sequence, size_t len)
 
 /* --- characters without a shape of their own --- */
 
-/* C1, and the category Cf of Unicode, in their order. */
-static const struct {
+/* Code points from first to last. Lists of them are in order. */
+struct points {
     uint32_t first, last;
-} invisible[] = {
+};
+
+/* C1, and the category Cf of Unicode. */
+static const struct points invisible[] = {
     {0x80, 0x9f},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},     {0x6dd, 0x6dd},
     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x180e, 0x180e},   {0x200b, 0x200f},
     {0x202a, 0x202e},   {0x2060, 0x2064},   {0x2066, 0x206f},   {0xfeff, 0xfeff},   {0xfff9, 0xfffb},
@@ -166,31 +169,56 @@ static const struct {
     {0xe0001, 0xe0001}, {0xe0020, 0xe007f},
 };
 
+/* East Asian characters and symbols of double width: the blocks, not each exception in them. */
+static const struct points wide[] = {
+    {0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0x4dbf},   {0x4e00, 0xa4cf},   {0xa960, 0xa97f},
+    {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff01, 0xff60},   {0xffe0, 0xffe6},
+    {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd},
+};
+
+/* Marks that stand on the character before. */
+static const struct points marks[] = {
+    {0x300, 0x36f}, {0x483, 0x489}, {0x591, 0x5bd},   {0x610, 0x61a},   {0x64b, 0x65f},   {0xe31, 0xe31},
+    {0xe34, 0xe3a}, {0xe47, 0xe4e}, {0x200b, 0x200d}, {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f},
+};
+
+#define POINTS(list) (sizeof(list) / sizeof *(list))
+
+static bool is_among(const struct points *list, size_t count, uint32_t point)
+{
+    size_t i = 0;
+    while (i < count && list[i].last < point)
+        i++;
+    return i < count && point >= list[i].first;
+}
+
 static uint32_t code_point(const char *sequence, size_t len)
 {
-    static const unsigned char marks[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    MUST(len > 0 && len < sizeof marks);
-    uint32_t point = (unsigned char)sequence[0] ^ marks[len];
+    static const unsigned char length_bits[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    MUST(len > 0 && len < sizeof length_bits);
+    uint32_t point = (unsigned char)sequence[0] ^ length_bits[len];
     for (size_t i = 1; i < len; i++)
         point = point << 6 | ((unsigned char)sequence[i] & 0x3f);
     return point;
-}
-
-static bool is_visible(uint32_t point)
-{
-    size_t i = 0;
-    while (i < sizeof invisible / sizeof invisible[0] && invisible[i].last < point)
-        i++;
-    return i == sizeof invisible / sizeof invisible[0] || point < invisible[i].first;
 }
 
 bool utf8_visible(struct slice text)
 {
     while (text.len) {
         size_t len = utf8_sequence(text);
-        if (!len || !is_visible(code_point(text.data, len)))
+        if (!len || is_among(invisible, POINTS(invisible), code_point(text.data, len)))
             return false;
         text = (struct slice){text.data + len, text.len - len};
     }
     return true;
+}
+
+size_t utf8_columns(const char *sequence, size_t len)
+{
+    uint32_t point = code_point(sequence, len);
+    if (point < 0x300)
+        return 1;
+    if (is_among(marks, POINTS(marks), point))
+        return 0;
+    return is_among(wide, POINTS(wide), point) ? 2 : 1;
 }

@@ -53,6 +53,10 @@ bool utf8_valid(struct slice text);
  * disguise it. */
 bool utf8_harmless(const char *sequence, size_t len);
 
+/* The columns that a terminal gives to this valid, harmless UTF-8 sequence of len bytes: 1, 2 for East
+ * Asian characters and emoji, 0 for a mark on the character before. */
+size_t utf8_columns(const char *sequence, size_t len);
+
 /* True for UTF-8 that has neither control characters beyond ASCII (C1) nor format characters (the
  * category Cf). Those cannot be seen, so two texts that look alike could differ. */
 bool utf8_visible(struct slice text);

@@ -1,7 +1,10 @@
 <?php
 // Login, fresh token, logout. The stream's token is a cookie that goes to /sse only; the worker has session-from = jwt.
 //     POST user=anna&password=…  logs in        POST  a fresh token        POST logout=1  logs out
-// The answer is 204, or 401 if nobody is logged in. PASSWORDS_FILE: {"anna": "what password_hash() gave"}
+// The answer is 204, or 401 if nobody is logged in. Variables of the environment (docs/login.md):
+//     PASSWORDS_FILE           {"anna": "what password_hash() gave"}
+//     SSECAST_JWT_SECRET_FILE  the workers' jwt-secret-file, one secret as text
+//     TOKEN_SECONDS            how long a token is valid; 3600 unless set
 function ssecast_token(array $claims, string $secret): string
 {
     $base64url = fn(string $bytes) => rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');

@@ -1,8 +1,9 @@
 <?php
 // A service for Symfony 5.4 and later: publishes, and gives the user of a request a token for the streams.
 //
-// Install: copy this file and ssecast.php (client/php) to src/Ssecast/, services.yaml beside it to config/packages/ (or into your
-// config/services.yaml), and set SSECAST_URL and SSECAST_SECRET_FILE in .env. In a controller:
+// Install: copy this file to src/Ssecast/ and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to lib/, not to
+// src/, where Symfony looks for a class of each file's name. Put the lines of services.yaml into your config/services.yaml, and set
+// SSECAST_URL and SSECAST_SECRET_FILE in .env. In a controller:
 //     public function ship(Order $order, SsecastPublisher $ssecast): Response
 //     {
 //         $ssecast->publish('shipped', ['order' => $order->getId()], ['to' => ['sessions' => [$order->getUserId()]]]);
@@ -17,7 +18,8 @@ use Ssecast\Signer;
 use Symfony\Component\HttpFoundation\Cookie;
 use Symfony\Component\HttpFoundation\Response;
 
-require_once __DIR__ . '/ssecast.php';
+if (!class_exists(Client::class)) // Composer may know it
+    require_once dirname(__DIR__, 2) . '/lib/ssecast.php';
 
 final class SsecastPublisher
 {

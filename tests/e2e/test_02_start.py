@@ -1,6 +1,7 @@
 """Starting and stopping: ready when it says so, gone when asked, and clear about what is in the way."""
 
 import os
+import shutil
 import signal
 import socket
 
@@ -8,7 +9,7 @@ import pytest
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.ports import free_port
-from support.processes import BROKER, WORKER, run
+from support.processes import BROKER, WORKER, as_root, run
 from support.options import arguments
 from support.worker import Worker
 
@@ -149,6 +150,22 @@ def test_a_missing_directory_of_a_socket_is_named_with_how_to_make_it(tmp_path):
         done = run(argv)
         assert done.returncode != 0
         assert f"its directory {missing} does not exist; make it, as root: install -d -m 0750 -o " in done.stderr
+
+
+def test_a_store_whose_parent_is_missing_says_how_to_make_it(bench):
+    missing = bench.folder / "not" / "there"
+    done = run([BROKER, "--store", missing / "store"])
+    assert done.returncode == 1 and f"cannot make {missing}/store: its directory {missing} does not exist; make it" in done.stderr
+
+
+def test_a_store_of_another_user_is_told(bench):
+    if not as_root():
+        pytest.skip("needs another user")
+    folder = bench.subfolder("store")
+    folder.chmod(0o755)
+    program = shutil.copy2(BROKER, bench.subfolder("bin"))  # where that user surely may go
+    done = run(["setpriv", "--reuid=65534", "--clear-groups", program, "--store", folder])
+    assert done.returncode == 1 and f"its directory {folder} is not writable for the user nobody" in done.stderr
 
 
 def test_without_a_socket_and_no_cgi_the_worker_says_what_it_needs(bench):

@@ -106,6 +106,15 @@ def test_it_says_that_the_broker_is_away_and_comes_back(bench):
         assert terminal.wait_end() == 0
 
 
+def test_it_says_why_nothing_answers(site):
+    env = clean_environment(SSECAST_COMMANDS=site.broker.endpoint("presence"), SSECAST_TIMEOUT="1s")
+    with Terminal([CLI, "top"], columns=120, env=env) as terminal:
+        terminal.wait_text("waiting for the broker's answer")
+        terminal.wait_text("no answer from the broker: what answers there")
+        terminal.type("q")
+        assert terminal.wait_end() == 0
+
+
 def test_names_give_the_terminal_no_orders(site, cli):
     """C1 controls and marks of direction are allowed in names."""
     name = "evil\u009b31m\u202e"

@@ -131,12 +131,26 @@ def test_laravel_is_told_what_went_wrong(laravel):
 
 # Symfony
 
+# What a new project has.
+SERVICES = """services:
+    _defaults:
+        autowire: true
+        autoconfigure: true
+
+    App\\:
+        resource: '../src/'
+"""
+
+
 @framework("Symfony/Component/DependencyInjection")
 @framework("Symfony/Component/Yaml")
 @framework("Symfony/Component/Config")
 @pytest.mark.parametrize("way", [LIGHTTPD, APACHE], ids=lambda w: w.name)
 def test_symfony_s_service_publishes_and_gives_tokens(bench, way):
-    app = Application(bench, way, "symfony.php", {n: ROOT / "examples/symfony" / n for n in ("SsecastPublisher.php", "services.yaml")}, "jwt")
+    """In the folders where its first lines put the files."""
+    ours = (ROOT / "examples/symfony/services.yaml").read_text().partition("services:\n")[2]
+    app = Application(bench, way, "symfony.php", {"src/Ssecast/SsecastPublisher.php": ROOT / "examples/symfony/SsecastPublisher.php",
+                                                  "lib/ssecast.php": CLASS, "config/services.yaml": SERVICES + ours}, "jwt")
     status, _, cookies = app.post({"action": "login", "user": "anna"})
     token = cookies["ssecast_token"]
     assert status == 200 and token["path"] == "/sse" and token["httponly"] and token["samesite"].lower() == "strict"

@@ -267,6 +267,14 @@ class ApacheHandoffBesideDebiansPhp(_BesideDebiansPhp, ApacheHandoff):
     pass
 
 
+@pytest.mark.parametrize("web", [Apache, ApacheHandoff], ids=lambda w: w.name)
+def test_apache_ignores_nothing_of_the_configuration(bench, web):
+    """Such as the parameters of a second backend of one name (AH01146)."""
+    site = Site(bench, web=web)
+    site.open()
+    assert "Ignoring" not in (site.web.place / "error.log").read_text()
+
+
 @pytest.mark.parametrize("web", [ApacheBesideDebiansPhp, ApacheHandoffBesideDebiansPhp], ids=lambda w: w.name)
 def test_pages_in_php_are_php_s_and_streams_the_worker_s(bench, web):
     php = PhpFpm(bench).start()

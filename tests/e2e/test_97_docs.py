@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import jwt
@@ -58,6 +59,22 @@ def test_the_man_page_knows_every_option(program):
     assert {name for name in names | BUILT_IN if not re.search(rf"-{name}\b", text)} == set()
     if shutil.which("man"):
         assert processes.run(["man", "--warnings", "-l", page]).stderr == ""
+
+
+@pytest.mark.parametrize("program", [processes.BROKER, processes.WORKER, processes.PGSQL, processes.MQTT], ids=lambda p: p.name)
+def test_the_examples_of_the_man_page_are_accepted(bench, program):
+    """As they stand; keys as docs/secure.md makes them are in a folder of the test's."""
+    folder = bench.subfolder("keys")
+    processes.run([processes.CLI, "keygen", "--role", "broker", folder / "broker.key"])
+    worker = processes.run([processes.CLI, "keygen", "--role", "worker", "--name", "web1", folder / "worker.key"])
+    (folder / "keys").write_text(worker.stdout)
+    text = section((DOCS / "man" / f"{program.name}.1").read_text().replace(".Sh ", "# "), "EXAMPLES").replace("\\e\n", "")
+    commands = re.findall(rf"^(?:\.Dl )?(?:\$ )?({program.name} .*)$", text, re.M)
+    assert commands
+    for command in commands:
+        argv = shlex.split(command.replace("/etc/ssecast", str(folder)))
+        done = processes.run([program, *argv[1:], "--check-config"])
+        assert (done.returncode, done.stderr) == (0, ""), (command, done)
 
 
 def test_every_number_of_stats_is_explained(bench):

@@ -32,7 +32,7 @@ class _Php:
         """The application's files, below the document root."""
         for name, content in self.pages.items():
             file = self.place / "www" / name
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, str):
                 file.write_text(content)
             else:

@@ -155,6 +155,27 @@ START_TEST(what_cannot_be_seen_is_found)
 }
 END_TEST
 
+START_TEST(columns_of_a_terminal_are_counted)
+{
+    static const struct {
+        const char *text;
+        size_t columns;
+    } rows[] = {{"a", 1},
+                {"\xc3\xa4", 1},         /* ae */
+                {"\xcc\x88", 0},         /* a diaeresis that combines */
+                {"\xd8\xa7", 1},         /* alef */
+                {"\xe2\x82\xac", 1},     /* euro */
+                {"\xe6\x9d\x8e", 2},     /* a Chinese character */
+                {"\xed\x95\x9c", 2},     /* a Korean one */
+                {"\xef\xbc\xa1", 2},     /* a full-width A */
+                {"\xf0\x9f\x98\x80", 2}, /* a smile */
+                {"\xf0\xa0\x80\x80", 2}, /* U+20000 */
+                {"\xf4\x8f\xbf\xbf", 1}};
+    for (int i = 0; i < COUNT(rows); i++)
+        ck_assert_msg(utf8_columns(rows[i].text, strlen(rows[i].text)) == rows[i].columns, "number %d", i);
+}
+END_TEST
+
 START_TEST(utf8_is_told)
 {
     ck_assert(utf8_valid(S("")));
@@ -172,6 +193,7 @@ int main(void)
     tcase_add_loop_test(tests, utf8_without_control_characters_is_a_name, 0, COUNT(good));
     tcase_add_loop_test(tests, other_texts_are_no_names, 0, COUNT(bad));
     tcase_add_test(tests, a_name_has_255_bytes_at_most);
+    tcase_add_test(tests, columns_of_a_terminal_are_counted);
     tcase_add_loop_test(tests, a_cursor_comes_back_from_a_header_as_it_was, 0, COUNT(cursors));
     tcase_add_test(tests, an_own_id_has_255_bytes_at_most);
     tcase_add_test(tests, a_sequence_is_not_read_past_its_end);

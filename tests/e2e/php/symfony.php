@@ -1,8 +1,12 @@
 <?php
-// A Symfony application of one file: its container reads services.yaml.
+// A Symfony application: its container reads config/services.yaml, which looks for services in src/.
 foreach (['DependencyInjection', 'Config', 'Yaml', 'HttpFoundation'] as $part)
     require_once "Symfony/Component/$part/autoload.php";
-require_once __DIR__ . '/SsecastPublisher.php';
+spl_autoload_register(function (string $class): void { // as Composer's, for "App\\": "src/"
+    $file = __DIR__ . '/src/' . strtr(substr($class, 4), '\\', '/') . '.php';
+    if (strncmp($class, 'App\\', 4) === 0 && is_file($file))
+        include $file;
+});
 
 use App\Ssecast\SsecastPublisher;
 use Symfony\Component\Config\FileLocator;
@@ -12,7 +16,7 @@ use Symfony\Component\HttpFoundation\JsonResponse;
 use Symfony\Component\HttpFoundation\Request;
 
 $container = new ContainerBuilder();
-(new YamlFileLoader($container, new FileLocator(__DIR__)))->load('services.yaml');
+(new YamlFileLoader($container, new FileLocator(__DIR__ . '/config')))->load('services.yaml');
 $container->getDefinition(SsecastPublisher::class)->setPublic(true);
 $container->compile(true);
 $ssecast = $container->get(SsecastPublisher::class);
