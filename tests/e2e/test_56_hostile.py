@@ -370,12 +370,12 @@ def test_a_former_connection_of_a_worker_that_ends_late(bench):
     present.close()
 
 
-@pytest.mark.parametrize("endpoint", ["commands", "sync"])
-def test_the_kernel_probes_silent_peers(bench, endpoint):
+@pytest.mark.parametrize("endpoint, kind", [("commands", b"DEALER"), ("sync", b"DEALER"), ("feed", b"SUB"), ("presence", b"SUB")])
+def test_the_kernel_probes_silent_peers(bench, endpoint, kind):
     """Of a machine that is gone no end arrives."""
     broker = Broker(bench).start()
     port = int(broker.endpoint(endpoint).rpartition(":")[2])
-    peer = zmtp_connect(broker, endpoint)
+    peer = zmtp_connect(broker, endpoint, kind=kind)
 
     def timers():
         with open("/proc/net/tcp", encoding="ascii") as f:
