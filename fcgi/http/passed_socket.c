@@ -20,7 +20,12 @@
 #define PROBE_EVERY_S 15
 #define PROBES 4
 
-/* Is this the browser's end: a connected TCP socket? */
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* Is this the browser's end: a connected TCP socket? Those of a listener of Multipath TCP have a protocol of
+ * their own. */
 static bool is_tcp_connection(int fd)
 {
     int protocol = 0;
@@ -28,7 +33,9 @@ static bool is_tcp_connection(int fd)
     struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 || protocol != IPPROTO_TCP)
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0)
+        return false;
+    if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
         return false;
     return getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);

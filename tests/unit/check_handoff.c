@@ -116,19 +116,27 @@ static int connect_to(const char *name)
     return -1;
 }
 
-/* A connected pair of TCP sockets. */
-static void tcp_pair(int fds[2])
+/* A connected pair of sockets of a protocol like TCP. False: the kernel has no such protocol. */
+static bool pair_of(int protocol, int fds[2])
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, protocol);
+    if (listener < 0)
+        return false;
     ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
     ck_assert_int_eq(listen(listener, 1), 0);
     getsockname(listener, (struct sockaddr *)&address, &len);
-    fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+    fds[1] = socket(AF_INET, SOCK_STREAM, protocol);
     ck_assert_int_eq(connect(fds[1], (struct sockaddr *)&address, len), 0);
     fds[0] = accept(listener, NULL, NULL);
     close(listener);
+    return true;
+}
+
+static void tcp_pair(int fds[2])
+{
+    ck_assert(pair_of(IPPROTO_TCP, fds));
 }
 
 /* One message with these descriptors, as mod_proxy_fdpass sends one with one. */
@@ -158,6 +166,8 @@ static int descriptors(void)
     return count;
 }
 
+#define MULTIPATH_TCP 262
+
 static int option_of(int fd, int level, int name)
 {
     int value = -1;
@@ -167,6 +177,27 @@ static int option_of(int fd, int level, int name)
 }
 
 /* --- one offer --- */
+
+START_TEST(a_socket_of_multipath_tcp_arrives_too)
+{
+    int pair[2];
+    char byte;
+    if (!pair_of(MULTIPATH_TCP, pair))
+        return;
+
+    struct handoff *h = handoff_offer(set, &owner);
+    int peer = connect_to(handoff_token(h));
+    ck_assert_int_eq(option_of(pair[0], SOL_SOCKET, SO_PROTOCOL), MULTIPATH_TCP);
+    pass(peer, pair, 1);
+    turn();
+    ck_assert_int_eq(arrived, 1);
+    ck_assert_int_eq(write(last_fd, "x", 1), 1);
+    ck_assert_int_eq(read(pair[1], &byte, 1), 1);
+    close(pair[0]);
+    close(pair[1]);
+    close(peer);
+}
+END_TEST
 
 START_TEST(a_socket_arrives_and_is_prepared)
 {
@@ -676,6 +707,7 @@ int main(void)
     TCase *tests = one_case(suite, "handoff"), *pure = one_case(suite, "pure");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_socket_arrives_and_is_prepared);
+    tcase_add_test(tests, a_socket_of_multipath_tcp_arrives_too);
     tcase_add_test(tests, a_token_works_once);
     tcase_add_test(tests, tokens_differ);
     tcase_add_test(tests, another_kind_of_descriptor_is_refused);
