@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/name.h"
 #include "base/table.h"
 
@@ -246,7 +247,7 @@ struct keys *keys_load(const char *file, char why[KEYS_WHY_MAX])
     size_t len;
     int err = file_read(file, FILE_MAX, &text, &len, NULL);
     if (err) {
-        snprintf(why, KEYS_WHY_MAX, "%s: %s", file, strerror(-err));
+        snprintf(why, KEYS_WHY_MAX, "%s: %s", file, read_problem(-err));
         return NULL;
     }
     struct keys *k = keys_parse(file, (struct slice){text, len}, why);

@@ -33,6 +33,17 @@ static const char *user_name(char out[32])
     return out;
 }
 
+const char *read_problem(int err)
+{
+    static _Thread_local char text[96];
+    char user[32];
+    if (err != EACCES)
+        return strerror(err);
+
+    snprintf(text, sizeof text, "%s for the user %s", strerror(err), user_name(user));
+    return text;
+}
+
 const char *folder_problem(const char *path, int err, char out[FOLDER_WHY_MAX])
 {
     char folder[NAMED_MAX], user[32];

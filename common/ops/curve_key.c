@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 
 #define FILE_MAX 4096u /* bytes of a file with one key */
 
@@ -117,7 +118,7 @@ int curve_key_load(const char *path, enum curve_key_half half, struct curve_key 
     struct stat file = {0};
     int err = file_read(path, FILE_MAX, &text, &len, &file);
     if (err)
-        snprintf(why, CURVE_KEY_WHY, "'%s': %s", path, strerror(-err));
+        snprintf(why, CURVE_KEY_WHY, "'%s': %s", path, read_problem(-err));
     else if (half == CURVE_SECRET && (err = file.st_mode & S_IRWXO ? -EPERM : 0) != 0)
         snprintf(why, CURVE_KEY_WHY,
                  "'%s': everybody may use this file (mode %04o), which holds a secret key: chmod 600", path,

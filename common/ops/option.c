@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/slice.h"
 #include "ops/option_args.h"
 #include "ops/option_file.h"
@@ -315,7 +316,7 @@ static void give_file(struct loader *l)
 {
     struct option_file file = {.file = fopen(l->config_file, "re")};
     if (!file.file) {
-        fail(l, "--config '%s': %s", l->config_file, strerror(errno));
+        fail(l, "--config '%s': %s", l->config_file, read_problem(errno));
         return;
     }
 
@@ -521,7 +522,7 @@ int option_check_file(const char *option, const char *path, char why[OPTION_WHY_
 {
     if (!path || access(path, R_OK) == 0)
         return 0;
-    snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, path, strerror(errno));
+    snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, path, read_problem(errno));
     return -EINVAL;
 }
 

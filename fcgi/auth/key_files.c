@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/must.h"
 #include "ops/log.h"
 
@@ -60,7 +61,7 @@ static int key_file_read(const struct key_file *file, struct jwks *keys, struct 
     ssize_t len = fd < 0 || !data || fstat(fd, is) != 0 ? -1 : key_file_bytes(fd, data);
     int err = -EINVAL;
     if (len < 0) {
-        *why = strerror(errno);
+        *why = read_problem(errno);
     } else {
         jwks_digest((struct slice){data, (size_t)len}, digest);
         err = jwks_read(file->kind, (struct slice){data, (size_t)len}, keys, why);

@@ -168,6 +168,17 @@ def test_a_store_of_another_user_is_told(bench):
     assert done.returncode == 1 and f"its directory {folder} is not writable for the user nobody" in done.stderr
 
 
+def test_a_secret_of_another_user_is_told_with_the_user(bench):
+    if not as_root():
+        pytest.skip("needs another user")
+    secret = bench.subfolder("secrets") / "jwt.secret"
+    secret.write_text("0" * 64)
+    secret.chmod(0o600)
+    program = shutil.copy2(WORKER, bench.subfolder("bin"))
+    done = run(["setpriv", "--reuid=65534", "--clear-groups", program, "--jwt-secret-file", secret, "--check-config"])
+    assert done.returncode == 2 and done.stderr.endswith("jwt.secret: Permission denied for the user nobody\n")
+
+
 def test_without_a_socket_and_no_cgi_the_worker_says_what_it_needs(bench):
     done = run([WORKER])
     assert done.returncode in (1, 2)

@@ -34,6 +34,14 @@ START_TEST(one_that_may_not_be_written_to_is_named)
 }
 END_TEST
 
+START_TEST(a_user_without_the_permission_is_named)
+{
+    ck_assert_ptr_eq(strstr(read_problem(EACCES), strerror(EACCES)), read_problem(EACCES));
+    ck_assert_ptr_nonnull(strstr(read_problem(EACCES), " for the user "));
+    ck_assert_str_eq(read_problem(ENOENT), strerror(ENOENT));
+}
+END_TEST
+
 START_TEST(anything_else_is_told_as_it_is)
 {
     static char path[PATH_MAX + 100];
@@ -52,6 +60,7 @@ int main(void)
     TCase *tests = one_case(suite, "folder");
     tcase_add_test(tests, a_missing_folder_is_named_with_how_to_make_it);
     tcase_add_test(tests, one_that_may_not_be_written_to_is_named);
+    tcase_add_test(tests, a_user_without_the_permission_is_named);
     tcase_add_test(tests, anything_else_is_told_as_it_is);
     return run_suite(suite);
 }
