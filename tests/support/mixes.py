@@ -1,6 +1,7 @@
 """Mixes of events that fill a history, and what memory broker and worker take for them."""
 
 import itertools
+import json
 import pathlib
 
 from .commands import Commands
@@ -9,7 +10,8 @@ from .waiting import wait_until
 LIMIT = 16 << 20    # history-bytes and window-bytes
 BASE = 16 << 20     # beside the history: programs, libraries, sockets, and the largest request while it is parsed
 FACTOR = 1.5        # of the limit, at most; memory is below FACTOR * LIMIT + BASE
-UNDER_WAY = 20      # requests
+UNDER_WAY = 20      # events
+ON_THE_FEED = 4 << 20    # bytes that the worker may be behind
 
 
 def _names(first, count, length):
@@ -60,11 +62,17 @@ MIXES = {
 }
 
 
-def publish(client, make, count):
-    """Event by event, a few under way at a time: what waits in sockets is not what is measured."""
-    numbers = iter(range(count))
+def publish(client, make, count, catch_up):
+    """Event by event, a few under way at a time. catch_up() waits for the worker: what waits in sockets is not what is measured."""
+    numbers, behind = iter(range(count)), 0
     while chunk := list(itertools.islice(numbers, UNDER_WAY)):
-        client.publish_many([make(n) for n in chunk])
+        events = [make(n) for n in chunk]
+        client.publish_many(events)
+        behind += len(json.dumps(events))
+        if behind > ON_THE_FEED:
+            catch_up()
+            behind = 0
+    catch_up()
 
 
 def own_memory(program):
@@ -79,8 +87,8 @@ def measure(broker, worker, mix):
     """{"broker": bytes, "worker": bytes} after the mix, and what each counts."""
     make, count = MIXES[mix]
     with Commands(broker.endpoint("commands")) as client:
-        publish(client, make, count)
-        wait_until(lambda: client.ask({"op": "workers"})["workers"][0]["position"] == client.stats()["history_head"],
-                   what="the worker has everything")
+        publish(client, make, count, lambda: wait_until(
+            lambda: client.ask({"op": "workers"})["workers"][0]["position"] == client.stats()["history_head"],
+            what="the worker has everything"))
         counted = client.stats()["history_bytes"]
     return {"broker": own_memory(broker), "worker": own_memory(worker), "counted": counted}
