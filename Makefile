@@ -49,7 +49,7 @@ endif
 COMMON_SRC := $(wildcard common/*/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c fcgi/*/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
-LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/backoff.c base/buf.c base/file.c base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
+LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/backoff.c base/buf.c base/file.c base/folder.c base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
     codec/json_lex.c codec/json_scan.c codec/sse.c codec/surrogate.c ops/curve_key.c ops/endpoint.c ops/handshake.c ops/libcurl.c ops/zsock.c)
 CLI_SRC := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 CLIENT_SRC := $(wildcard client/lib/*.c) $(CLI_SRC)
@@ -92,7 +92,7 @@ $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
 $(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client/lib/ssecast.map
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=client/lib/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) -shared $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-soname,$(@F) -Wl,--version-script=client/lib/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
 	@ln -sf $(@F) $(BUILD)/libssecast.so
 # Functions that the compiler adds to each object (x86 of 32 bits) become the library's own.
 ONE_OBJECT := -Wl$(comma)--force-group-allocation

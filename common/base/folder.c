@@ -25,8 +25,9 @@ static bool folder_of(const char *path, char out[NAMED_MAX])
 /* The user that this process runs as. */
 static const char *user_name(char out[32])
 {
-    const struct passwd *user = getpwuid(geteuid());
-    if (user)
+    struct passwd entry, *user = NULL;
+    char room[1024];
+    if (getpwuid_r(geteuid(), &entry, room, sizeof room, &user) == 0 && user)
         snprintf(out, 32, "%s", user->pw_name);
     else
         snprintf(out, 32, "%u", (unsigned)geteuid());
