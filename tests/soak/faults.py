@@ -27,6 +27,7 @@ class ClusterWithMembers(FaultyCluster):
 _SITES = [
     ("a store on disk", FaultySite, {}),
     ("three NATS servers and two brokers", FaultyCluster, {}),
+    ("three NATS servers and workers that know both brokers", FaultyCluster, {"roam": True, "keyed": 0.4, "readers": 60}),
     ("a store on disk and keys", FaultySite, {"keys": True}),
     ("a store on disk and Apache", FaultySite, {"web": ApacheBalancer}),
     ("a broker without a memory", FaultySite, {"durable": False}),
