@@ -145,6 +145,8 @@ class FaultySite(Site):
             url = self.url(session, [f"room{r}" for r in self.rooms[session]])
             if n % 3 == 0:
                 url = url.replace(self.web.origin, self.networks["web"].url)
+            if n % 4 == 1:
+                url += "&checkpoints=always"
             self.all.append(self.readers.open(url, reconnect=True, stubborn=True, keep_blocks=True))
         wait_all_open(self.all)
 
