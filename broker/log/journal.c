@@ -271,6 +271,9 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
         j->stats.failures++;
         offer_end(&j->offer);
         return JOURNAL_REFUSED;
+    case OFFER_DOUBTED:
+        trouble_note(&j->trouble, r.why);
+        break;
     case OFFER_UNDECIDED:
         break;
     }

@@ -18,7 +18,7 @@ void offer_begin(struct journal_offer *o, struct buf *message, struct batch *t, 
     o->name = t->name;
     o->offset = t->offset;
     o->first_send = o->sends + 1;
-    o->sent = false;
+    o->sent = 0;
     o->began_us = now_us;
     o->overtaken_at = 0;
 }
@@ -37,7 +37,7 @@ uint64_t offer_next_send(struct journal_offer *o)
 void offer_note_send(struct journal_offer *o, bool sent, int64_t now)
 {
     MUST(o->sends >= o->first_send);
-    o->sent = o->sent || sent;
+    o->sent += sent;
     o->resend_at = now + OFFER_RESEND_MS;
 }
 
@@ -85,7 +85,7 @@ enum offer_answer offer_judge(struct journal_offer *o, uint64_t number, const st
     if (!r->code && r->sequence == o->offset + 1)
         return OFFER_STORED;
     if (r->code && r->error != JETSTREAM_WRONG_LAST_SEQUENCE)
-        return OFFER_REFUSED;
+        return o->sent > 1 ? OFFER_DOUBTED : OFFER_REFUSED;
     offer_overtaken(o, now);
     return OFFER_UNDECIDED;
 }

@@ -24,7 +24,7 @@ struct journal_offer {
     uint64_t offset;        /* the batch follows this one */
     uint64_t offers, sends; /* so far */
     uint64_t first_send;    /* of this batch: answers with a lower number are stale */
-    bool sent;              /* at least once */
+    uint64_t sent;          /* how many sends of this batch the connection took */
     int64_t began_us;       /* clock_us() */
     int64_t resend_at;      /* clock_ms() */
     int64_t overtaken_at;   /* clock_ms() when the server reported it; 0: it did not */
@@ -34,6 +34,7 @@ enum offer_answer {
     OFFER_UNDECIDED, /* stale, or to be waited for */
     OFFER_STORED,
     OFFER_REFUSED, /* the server rejected it, and would do so again */
+    OFFER_DOUBTED, /* likewise, but another send may be stored: to be waited for */
 };
 
 bool offer_pending(const struct journal_offer *o);

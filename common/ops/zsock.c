@@ -140,8 +140,13 @@ int zsock_bind(struct zsock *z, const char *endpoint)
     return err ? err : result_of(zmq_bind(z->socket, endpoint));
 }
 
+/* A closed socket lives on in libzmq's thread while it lingers and its connections end. Without a
+ * receiver an event of it would block that thread for ever, and with it all sockets of the context:
+ * so the events end first. */
 void zsock_close(struct zsock *z)
 {
+    if (z->socket && z->monitor)
+        zmq_socket_monitor(z->socket, NULL, 0);
     if (z->socket)
         zmq_close(z->socket);
     if (z->monitor)

@@ -7,6 +7,7 @@ import os
 
 import pytest
 from support import liar
+from support.apache import ApacheHandoff
 from support.faults import FaultySite
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "7"))
@@ -28,6 +29,12 @@ def test_with_keys_that_change_nothing_is_lost(bench, seed):
     go_through(site, SECONDS)
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
     assert "keys reloaded" in site.broker.log()
+
+
+def test_streams_whose_sockets_were_handed_over_lose_nothing(bench, seed):
+    site = FaultySite(bench, seed, web=ApacheHandoff, workers=1, keyed=0.4)
+    go_through(site, SECONDS)
+    assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
 
 
 def test_with_a_broker_without_a_store_lost_events_are_reported_as_a_gap(bench, seed):

@@ -1,11 +1,15 @@
 """`ssecast-broker --dump-store DIR`: a store shown and checked while no broker uses it."""
 
+import ctypes
 import gzip
+import itertools
+import threading
 
 import pytest
 from support import processes
 from support.broker import Broker
 from support.store import Dump
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -58,6 +62,45 @@ def test_a_dump_changes_nothing(broker, bench):
 def test_a_store_in_use_is_left_alone(broker):
     dump = Dump(broker.options["store"])
     assert dump.status == 1 and "in use by another process" in dump.errors and not dump.events
+
+
+_RDONLY = 0x20000
+
+
+def copy_while_it_runs(store, to):
+    """What mdb_copy does."""
+    lmdb, env = ctypes.CDLL("liblmdb.so.0"), ctypes.c_void_p()
+    assert lmdb.mdb_env_create(ctypes.byref(env)) == 0
+    assert lmdb.mdb_env_open(env, str(store).encode(), _RDONLY, 0o600) == 0
+    assert lmdb.mdb_env_copy(env, str(to).encode()) == 0
+    lmdb.mdb_env_close(env)
+
+
+def test_a_copy_made_while_events_are_stored_is_a_beginning_of_them(broker, bench):
+    stop, acknowledged = threading.Event(), []
+
+    def publish():
+        with broker.commands() as client:
+            for n in itertools.count():
+                if stop.is_set():
+                    return
+                acknowledged.append(client.publish(text=f"{n} " + "x" * 20000, key=f"k{n % 7}", id=f"own-{n}")["seq"])
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        for n in range(5):
+            wait_until(lambda n=n: len(acknowledged) > 40 * (n + 1), what="more events")
+            copy, known = bench.folder / f"copy{n}", acknowledged[-1]
+            copy.mkdir()
+            copy_while_it_runs(broker.options["store"], copy)
+            dump = Dump(copy)
+            seqs = [e["seq"] for e in dump.events]
+            assert dump.status == 0 and dump.summary["sound"]
+            assert seqs == list(range(seqs[0], seqs[-1] + 1)) and seqs[-1] >= known
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_nothing_is_made_where_there_is_no_store(bench):

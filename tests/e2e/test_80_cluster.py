@@ -456,6 +456,27 @@ def test_when_the_answer_is_lost_the_outcome_is_unknown_and_the_id_prevents_a_du
     assert (again["seq"], "once") in wait_same(c.clients)
 
 
+def test_a_batch_that_is_stored_is_not_called_refused_when_it_is_sent_again(bench):
+    """Its answer is lost, and the stream it is sent to again takes no message any more."""
+    server = NatsServer(bench, "nats").start()
+    lost = threading.Event()
+    network = bench.closing(Network(server.port, lambda _, data: b"" if lost.is_set() else data))
+    broker = Broker(bench, store=f"nats://127.0.0.1:{network.port}", store_replicas=1, store_timeout="4s").start()
+    client = bench.closing(broker.commands())
+    client.publish("m", text="before")
+    with server.client() as admin:
+        before = admin.info()["state"]["last_seq"]
+    lost.set()
+    client.send({"op": "publish", "event": "m", "text": "once", "ref": "once"})
+    with server.client() as admin:
+        wait_until(lambda: admin.info()["state"]["last_seq"] > before, what="it is stored")
+        admin.demand("STREAM.UPDATE.ssecast", {**admin.info()["config"], "sealed": True})
+    lost.clear()
+    network.cut()
+    reply = client.receive(10)
+    assert reply["ok"] or reply.get("unknown"), reply
+
+
 # The stream is not what it was
 
 def cursors_and_gaps(stream):

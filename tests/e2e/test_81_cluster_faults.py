@@ -23,6 +23,13 @@ def test_a_killed_program_loses_and_doubles_no_event(bench, seed):
     assert cluster.verdict.expected > 10 * SECONDS and cluster.verdict.gaps == 0
 
 
+def test_workers_that_turn_from_broker_to_broker_lose_and_double_no_event(bench, seed):
+    cluster = FaultyCluster(bench, seed, readers=60, keyed=0.4, roam=True)
+    cluster.round(SECONDS, stretch=3)
+    print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {cluster.counters}")
+    assert cluster.verdict.expected > 5 * SECONDS and cluster.verdict.gaps == 0
+
+
 def test_members_of_a_cluster_join_and_leave_once(bench, seed):
     cluster = FaultyCluster(bench, seed, readers=30, rate=60, members=20)
     cluster.round(SECONDS * 0.4, stretch=0.5)

@@ -3,7 +3,7 @@
 In each second round what fails may fail for long, longer than the lease and the silence after which the other side is taken for gone.
 """
 
-from support.apache import ApacheBalancer
+from support.apache import ApacheBalancer, ApacheHandoff
 from support.bench import Bench
 from support.cluster import FaultyCluster
 from support.faults import FaultySite
@@ -27,8 +27,10 @@ class ClusterWithMembers(FaultyCluster):
 _SITES = [
     ("a store on disk", FaultySite, {}),
     ("three NATS servers and two brokers", FaultyCluster, {}),
+    ("three NATS servers and workers that know both brokers", FaultyCluster, {"roam": True, "keyed": 0.4, "readers": 60}),
     ("a store on disk and keys", FaultySite, {"keys": True}),
     ("a store on disk and Apache", FaultySite, {"web": ApacheBalancer}),
+    ("a store on disk and sockets handed over by Apache", FaultySite, {"web": ApacheHandoff, "workers": 1}),
     ("a broker without a memory", FaultySite, {"durable": False}),
     ("a history that is too small", FaultySite, {"history_events": 100}),
     ("members and a store on disk", SiteWithMembers, {"members": 40, "readers": 60}),

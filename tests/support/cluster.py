@@ -19,12 +19,14 @@ from .worker import Worker
 
 
 class FaultyCluster(FaultySite):
-    """members: as for FaultySite. With them each worker knows all brokers."""
+    """members: as for FaultySite. roam: each worker knows all brokers, and a network that fails lies between them; so it is with members,
+    but for the network. What stretches faults concerns workers and brokers then: when NATS servers (2.9) were killed in turns for long, their
+    log once had another batch than a broker had read, which is a gap."""
 
     grace, lease, delay, outage = 4.5, 5, 1, 15  # servers elect a leader for seconds
 
-    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2, keyed=0.0, members=0):  # pylint: disable=super-init-not-called
-        self.members = members
+    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2, keyed=0.0, members=0, roam=False):  # pylint: disable=super-init-not-called
+        self.members, self.roam = members, roam
         more = Population.options(self.grace, self.lease) if members else {}
         self.bench, self.seed, self.chance = bench, seed, random.Random(f"{seed} cluster")
         self.durable, self.on_own_disk, self.gaps_allowed, self.networks = True, False, False, {}
@@ -32,6 +34,8 @@ class FaultyCluster(FaultySite):
         self.brokers = [Broker(bench, f"broker{n}", store=self.nats.url, store_replicas=servers, store_timeout="3s", **more).start()
                         for n in range(brokers)]
         known = {kind: [b.endpoint(kind) for b in self.brokers] for kind in ("feed", "sync")} if members else {}
+        if roam:
+            known = {kind: [self._line(n, kind) for n in range(brokers)] for kind in ("feed", "sync")}
         self.workers = [Worker(bench, b, f"worker{n}", **{**known, **self._worker_options()}).start() for n, b in enumerate(self.brokers)]
         self.web = GracefulLighttpd(bench, self.workers).start()
         self.commands = bench.closing(self.broker.commands())
@@ -46,6 +50,12 @@ class FaultyCluster(FaultySite):
         self.rounds, self.start, self.log, self.verdict, self.stuck = 0, None, [], None, None
         if members:
             self._open_population([self.web, QuietNginx(bench, self.workers[:1]).start()], self.brokers)
+
+    def _line(self, n, kind):
+        """An endpoint of the n-th broker, through a network."""
+        network = self.bench.closing(Network(int(self.brokers[n].endpoint(kind).rpartition(":")[2])))
+        self.networks[f"{kind}{n}"] = network
+        return f"tcp://127.0.0.1:{network.port}"
 
     @property
     def broker(self):
@@ -98,12 +108,20 @@ class FaultyCluster(FaultySite):
 class ClusterSchedule(Schedule):
     def _actors(self):
         site = self.site
-        return [*((self._server_faults(s), 5) for s in site.nats.servers), (self._leader_faults(), 4),
+        lines = [name for name in site.networks if name != "web"]
+        return [*((self._network_faults(name), 3) for name in lines),
+                *((self._server_faults(s), 5) for s in site.nats.servers), (self._leader_faults(), 4), (self._operator_faults(), 3),
                 *((self._of_broker(b), 4) for b in site.brokers), *((self._worker_faults(w), 6) for w in site.workers),
                 (self._network_faults("web"), 2), (self._cuts(), 0.5)]
 
     def _server_faults(self, server):
-        return [(f"{server.name} killed", lambda: kill(server), lambda: start(server), 1.5), (f"{server.name} frozen", *frozen(server), 2.0)]
+        part = self._part()
+        return [(f"{server.name} killed", lambda: kill(server), lambda: start(server), 1.5 * part),
+                (f"{server.name} frozen", *frozen(server), 2.0 * part)]
+
+    def _part(self):
+        """Of the usual length, for NATS servers."""
+        return 1 / self.stretch if self.site.roam else 1
 
     def _leader_faults(self):
         """The current leader of the stream, unless a fault is active there."""
@@ -119,7 +137,19 @@ class ClusterSchedule(Schedule):
             while victims:
                 start(victims.pop())
 
-        return [("the leader killed", kill_leader, begin, 1.5)]
+        return [("the leader killed", kill_leader, begin, 1.5 * self._part())]
+
+    def _operator_faults(self):
+        """What brokers read the stream by is taken away."""
+        def delete():
+            try:
+                with self.site.nats.client() as client:
+                    for name in client.api("CONSUMER.NAMES.ssecast").get("consumers") or []:
+                        client.api(f"CONSUMER.DELETE.ssecast.{name}")
+            except (OSError, AssertionError, ValueError):  # nobody answers just now
+                pass
+
+        return [("all consumers deleted", delete, None, 0)]
 
     def _of_broker(self, b):
         """Started without waiting: it waits for the servers itself."""

@@ -62,7 +62,7 @@ class FaultySite(Site):
     grace, lease, delay, outage = 3.5, 3.5, 0.5, 1  # of members, in seconds; see population.py
 
     def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000, keys=False,
-                 keyed=0.0, members=0):
+                 keyed=0.0, members=0, workers=2):
         if keys:
             self.keys = Keys(bench.folder)
             self.identity = self.keys.add("publisher", "shop")  # before the broker starts: libzmq does not try again when refused
@@ -74,7 +74,7 @@ class FaultySite(Site):
         bench.closing(self)
         if durable:
             self._mount()
-        super().__init__(bench, web=web, workers=2, broker=self._broker_options(), worker=self._worker_options())
+        super().__init__(bench, web=web, workers=workers, broker=self._broker_options(), worker=self._worker_options())
         self.networks["web"] = bench.closing(Network(self.web.port, tamper))
         self.sessions = [f"s{n}" for n in range(max(6, readers // 5))]
         self.rooms = {s: self.chance.sample(range(10), self.chance.randint(0, 3)) for s in self.sessions}
@@ -145,6 +145,8 @@ class FaultySite(Site):
             url = self.url(session, [f"room{r}" for r in self.rooms[session]])
             if n % 3 == 0:
                 url = url.replace(self.web.origin, self.networks["web"].url)
+            if n % 4 == 1:
+                url += "&checkpoints=always"
             self.all.append(self.readers.open(url, reconnect=True, stubborn=True, keep_blocks=True))
         wait_all_open(self.all)
 

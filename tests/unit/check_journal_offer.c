@@ -95,6 +95,40 @@ START_TEST(any_send_of_a_batch_may_be_the_one_that_is_stored)
 }
 END_TEST
 
+START_TEST(an_error_decides_nothing_when_another_send_may_be_stored)
+{
+    struct journal_offer o = {0};
+    uint64_t first = offer(&o), second = offer_next_send(&o);
+
+    offer_note_send(&o, true, NOW);
+    ck_assert_int_eq(offer_judge(&o, second, &rejected, NOW), OFFER_DOUBTED);
+    ck_assert_int_eq(offer_judge(&o, first, &rejected, NOW), OFFER_DOUBTED);
+    ck_assert(offer_due(&o, NOW + OFFER_RESEND_MS));
+    ck_assert_int_eq(offer_judge(&o, first, &stored, NOW), OFFER_STORED);
+    offer_end(&o);
+    ck_assert_int_eq(offer_judge(&o, offer(&o), &rejected, NOW), OFFER_REFUSED); /* the next one */
+    offer_end(&o);
+}
+END_TEST
+
+START_TEST(a_send_that_had_no_connection_leaves_no_doubt)
+{
+    struct journal_offer o = {0};
+    struct batch t = {.offset = 41};
+    struct buf message = {0};
+    char head[BATCH_HEADER_LEN] = {0};
+
+    buf_put(&message, head, sizeof head);
+    offer_begin(&o, &message, &t, BROKER, 5);
+    offer_next_send(&o);
+    offer_note_send(&o, false, NOW);
+    uint64_t second = offer_next_send(&o);
+    offer_note_send(&o, true, NOW);
+    ck_assert_int_eq(offer_judge(&o, second, &rejected, NOW), OFFER_REFUSED);
+    offer_end(&o);
+}
+END_TEST
+
 START_TEST(without_an_answer_it_is_sent_again)
 {
     struct journal_offer o = {0};
@@ -201,6 +235,8 @@ int main(void)
     tcase_add_test(tests, an_error_of_the_server_is_final);
     tcase_add_test(tests, answers_to_an_earlier_batch_decide_nothing);
     tcase_add_test(tests, any_send_of_a_batch_may_be_the_one_that_is_stored);
+    tcase_add_test(tests, an_error_decides_nothing_when_another_send_may_be_stored);
+    tcase_add_test(tests, a_send_that_had_no_connection_leaves_no_doubt);
     tcase_add_test(tests, without_an_answer_it_is_sent_again);
     tcase_add_test(tests, it_is_sent_again_soon_when_no_server_could_store_it);
     tcase_add_test(tests, who_is_overtaken_waits_for_the_message_that_was_first);

@@ -1,8 +1,13 @@
 #include "ops/zsock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "support.h"
@@ -283,6 +288,44 @@ START_TEST(closing_may_come_twice)
 }
 END_TEST
 
+/* A listening socket whose clients hear nothing: their handshake ends for want of an answer. */
+static int listen_silently(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(fd, 10), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
+    return fd;
+}
+
+START_TEST(what_happens_while_a_closed_socket_lingers_holds_up_no_other)
+{
+    struct zsock_options options = client_options();
+    int silent = listen_silently();
+
+    options.linger_ms = 400;
+    options.handshake_ms = 50;
+    ck_assert_int_eq(zsock_open(&client, context, &options), 0);
+    ck_assert_int_eq(zsock_connect(&client, endpoint), 0);
+    SEND(client.socket, "it waits");
+    zsock_close(&client);
+    poll(NULL, 0, 200); /* the handshake has failed */
+
+    bind_server();
+    open_client();
+    ck_assert_int_eq(zmq_setsockopt(client.socket, ZMQ_ROUTING_ID, "me", 2), 0);
+    ck_assert_int_eq(zsock_connect(&client, endpoint), 0);
+    SEND(client.socket, "hello");
+    assert_received(&server, "me");
+    close(silent);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("zsock");
@@ -297,5 +340,6 @@ int main(void)
     tcase_add_test(tests, a_handshake_that_succeeds_is_no_problem);
     tcase_add_test(tests, wrong_keys_and_endpoints_are_refused);
     tcase_add_test(tests, closing_may_come_twice);
+    tcase_add_test(tests, what_happens_while_a_closed_socket_lingers_holds_up_no_other);
     return run_suite(suite);
 }
