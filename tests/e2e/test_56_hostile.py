@@ -297,6 +297,7 @@ def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
 # A connection that ends while the broker has not read what came on it. When a heartbeat is due there, libzmq ends the process.
 
 HEARTBEAT = 5
+HELLO = b"SSC\5" + struct.pack("<IQH3sHQ", 3, 0, 3, b"raw", 0, 0)
 
 
 def zmtp_connect(broker, endpoint, routing_id=b"", kind=b"DEALER"):
@@ -304,7 +305,7 @@ def zmtp_connect(broker, endpoint, routing_id=b"", kind=b"DEALER"):
     s = socket.create_connection(("127.0.0.1", int(broker.endpoint(endpoint).rpartition(":")[2])))
     ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
     ready += b"\x08Identity" + struct.pack(">I", len(routing_id)) + routing_id
-    s.sendall(GREETING + bytes([4, len(ready)]) + ready)
+    s.sendall(GREETING + b"\6" + struct.pack(">Q", len(ready)) + ready)
     s.recv(64, socket.MSG_WAITALL)
     assert s.recv(1000)  # its READY
     return s
@@ -333,6 +334,22 @@ def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
         assert commands.ask({"op": "ping"})["ok"]
 
 
+@pytest.mark.parametrize("endpoint", ["commands", "sync"])
+def test_a_routing_id_that_is_too_long(bench, endpoint):
+    """ZMTP has 255 bytes of it. libzmq accepts more."""
+    broker = Broker(bench).start()
+    with broker.commands() as commands, zmtp_connect(broker, endpoint, b"x" * 256) as long, zmtp_connect(broker, endpoint, b"x" * 255) as allowed:
+        for s in (long, allowed):
+            s.sendall((zmtp_message(b'{"op":"ping"}') if endpoint == "commands" else zmtp_message(HELLO)) * 300)
+            s.settimeout(5)
+        assert allowed.recv(1000)
+        assert commands.ask({"op": "ping"})["ok"]
+        long.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            long.recv(1000)
+    assert "routing id is too long" in broker.log()
+
+
 @pytest.mark.parametrize("endpoint", ["feed", "presence"])
 def test_a_subscriber_that_is_killed_while_its_subscriptions_wait(bench, endpoint):
     broker = Broker(bench, store=bench.folder / "store").start()
@@ -353,19 +370,18 @@ def test_a_subscriber_that_is_killed_while_its_subscriptions_wait(bench, endpoin
 def test_a_former_connection_of_a_worker_that_ends_late(bench):
     """After a stalled network, for example: the worker has connected again, and what it had sent before arrives."""
     broker = Broker(bench).start()
-    hello = b"SSC\5" + struct.pack("<IQH3sHQ", 3, 0, 3, b"raw", 0, 0)
     former = zmtp_connect(broker, "sync", b"raw")
-    former.sendall(zmtp_message(hello))
+    former.sendall(zmtp_message(HELLO))
     assert former.recv(1000)
     present = zmtp_connect(broker, "sync", b"raw")
-    present.sendall(zmtp_message(hello))
+    present.sendall(zmtp_message(HELLO))
     assert present.recv(1000)
-    former.sendall(zmtp_message(hello))
+    former.sendall(zmtp_message(HELLO))
     time.sleep(0.2)
     reset(former)
     time.sleep(HEARTBEAT + 0.5)
     assert broker.running()
-    present.sendall(zmtp_message(hello))
+    present.sendall(zmtp_message(HELLO))
     assert present.recv(1000)
     present.close()
 
