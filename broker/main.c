@@ -1,12 +1,15 @@
 /* ssecast-broker: options, then the loop. */
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "dump.h"
+#include "net/identity.h"
 #include "ops/log.h"
 #include "ops/privilege.h"
 #include "ops/variables.h"
@@ -19,6 +22,18 @@ int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int f
     if (fd < 0 && errno == EMFILE)
         errno = EAGAIN;
     return fd;
+}
+
+#define INITIATE_NONCE "CurveZMQINITIATE"
+
+/* In the place of libsodium's, for libzmq, which has no option for what identity.h does. */
+int crypto_box_open(unsigned char *plain, const unsigned char *box, unsigned long long len, const unsigned char *nonce,
+                    const unsigned char *public_key, const unsigned char *secret_key)
+{
+    int err = crypto_box_curve25519xsalsa20poly1305_open(plain, box, len, nonce, public_key, secret_key);
+    if (!err && len > crypto_box_ZEROBYTES && memcmp(nonce, INITIATE_NONCE, strlen(INITIATE_NONCE)) == 0)
+        identity_restrict(plain + crypto_box_ZEROBYTES, len - crypto_box_ZEROBYTES);
+    return err;
 }
 
 int main(int argc, char **argv)
