@@ -409,6 +409,65 @@ def test_the_kernel_probes_silent_peers(bench, endpoint, kind):
     peer.close()
 
 
+# Frames that are well formed, and what they say is not
+
+def zmtp_frame(flags, body):
+    return bytes([flags | 2]) + struct.pack(">Q", len(body)) + body
+
+
+def chance_bytes(*lengths):
+    return CHANCE.randbytes(CHANCE.choice(lengths))
+
+
+COMMAND, MORE = 4, 1
+PIECES = [
+    lambda: zmtp_frame(COMMAND, b"\4PING" + chance_bytes(0, 1, 2, 6, 18, 19, 100)),
+    lambda: zmtp_frame(COMMAND, b"\4PING\0\1" + chance_bytes(0, 16)),  # a time to live of 0.1 s
+    lambda: zmtp_frame(COMMAND, b"\4PONG" + chance_bytes(0, 16, 40)),
+    lambda: zmtp_frame(COMMAND, b"\x09SUBSCRIBE" + chance_bytes(0, 1, 200)),
+    lambda: zmtp_frame(COMMAND, b"\6CANCEL" + chance_bytes(0, 1, 200)),
+    lambda: zmtp_frame(COMMAND, b"\5ERROR" + chance_bytes(0, 1, 300)),
+    lambda: zmtp_frame(COMMAND, b"\5READY\x0bSocket-Type\0\0\0\4PAIR"),
+    lambda: zmtp_frame(COMMAND, chance_bytes(0, 1, 5, 300)),
+    lambda: zmtp_frame(COMMAND | MORE, chance_bytes(0, 1, 5)),
+    lambda: zmtp_frame(MORE, b"") * 50,
+    lambda: zmtp_frame(MORE, b"") + zmtp_frame(0, b'{"op":"history","limit":1000}'),
+    lambda: zmtp_frame(0, b'{"op":"ping"}') * CHANCE.choice([1, 100]),
+    lambda: zmtp_frame(0, HELLO) * CHANCE.choice([1, 100]),
+    lambda: zmtp_frame(0, b"SSC" + chance_bytes(0, 1, 30)),
+    lambda: zmtp_frame(0, b"\1" + chance_bytes(0, 3, 200)) * CHANCE.choice([1, 100]),
+    lambda: zmtp_frame(0, b"\0" + chance_bytes(0, 3)) * CHANCE.choice([1, 3]),  # was never subscribed
+    lambda: zmtp_frame(CHANCE.choice([8, 64, 252]), b"x"),
+    lambda: b"\2" + struct.pack(">Q", CHANCE.choice([1 << 63, (1 << 64) - 1, 1 << 32])) + b"x",
+]
+IDS = [b"", b"", b"raw", b"twin", b"\0", b"\0\1\2\3\4", b"x" * 256]
+
+
+def talk_by_chance(broker, endpoint):
+    """A whole handshake, any pieces, and an end."""
+    kind = CHANCE.choice([b"DEALER", b"REQ", b"ROUTER"] if endpoint in ("commands", "sync") else [b"SUB", b"XSUB"])
+    s = zmtp_connect(broker, endpoint, CHANCE.choice(IDS), kind)
+    data = b"".join(CHANCE.choice(PIECES)() for _ in range(CHANCE.choice([1, 3, 20])))
+    s.setblocking(False)
+    send_some(s, data[:CHANCE.randrange(len(data))] if CHANCE.random() < 0.2 else data)
+    return s
+
+
+def test_well_formed_frames_of_any_kind(bench):
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        talking = []
+        for n in range(800):
+            talking.append(talk_by_chance(broker, ["commands", "sync", "feed", "presence"][n % 4]))
+            if len(talking) > 30:
+                CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(30)))
+            if n % 20 == 0:
+                assert commands.ask({"op": "ping"})["ok"], f"after {n}"
+        close_all(talking)
+        assert commands.ask({"op": "ping"})["ok"]
+    assert broker.running()
+
+
 # Through the web servers
 
 def speak(site, request):
