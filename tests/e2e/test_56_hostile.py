@@ -334,6 +334,23 @@ def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
         assert commands.ask({"op": "ping"})["ok"]
 
 
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
+def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
+    """libzmq wants to answer it when the broker has read what came before, and ended the process: the connection is gone."""
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        commands.ask({"op": "publish", "events": [{"text": "x" * 4000} for _ in range(1000)]})
+        for _ in range(5):
+            killed = zmtp_connect(broker, "commands")
+            if reads:
+                killed.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+            killed.sendall(zmtp_message(b'{"op":"history","limit":1000}') * 3 + (zmtp_message(b"{") + b"\4\7\4PING\0\0") * 2000)
+            time.sleep(0.02)
+            reset(killed)
+            assert commands.ask({"op": "ping"})["ok"]
+        assert broker.running()
+
+
 @pytest.mark.parametrize("endpoint", ["commands", "sync"])
 def test_a_routing_id_that_is_too_long(bench, endpoint):
     """ZMTP has 255 bytes of it. libzmq accepts more."""
