@@ -1,12 +1,17 @@
 /* ssecast-broker: options, then the loop. */
 #include <errno.h>
+#include <sodium.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "dump.h"
+#include "net/identity.h"
 #include "ops/log.h"
 #include "ops/privilege.h"
 #include "ops/variables.h"
@@ -19,6 +24,50 @@ int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int f
     if (fd < 0 && errno == EMFILE)
         errno = EAGAIN;
     return fd;
+}
+
+/* In the place of the C library's, and the next one. libzmq stops reading from a peer when too many
+ * messages of it wait. It asks epoll for output alone then, or for nothing. epoll reports the reset of
+ * the connection all the same. libzmq (4.3.4, 4.3.5) keeps that in mind, goes on with what it has
+ * received when there is room, and ends the process when that is a heartbeat, which it has to answer.
+ * Here a reset is reported only while libzmq wants to read or write, and as what it wants. */
+#define WITHOUT_INPUT (UINT64_C(1) << 63) /* in the data of an event: libzmq's are pointers */
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+    struct epoll_event e = event ? *event : (struct epoll_event){0};
+    if (op == EPOLL_CTL_MOD && !(e.events & EPOLLIN)) {
+        e.data.u64 |= WITHOUT_INPUT;
+        op = e.events & EPOLLOUT ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    }
+
+    int result = (int)syscall(SYS_epoll_ctl, epoll, op, fd, &e);
+    if (result == 0 || errno != ENOENT)
+        return result;
+    return op == EPOLL_CTL_DEL ? 0 : (int)syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
+{
+    int count = (int)syscall(SYS_epoll_pwait, epoll, events, max, timeout_ms, NULL, 0);
+    for (int i = 0; i < count; i++)
+        if (events[i].data.u64 & WITHOUT_INPUT) {
+            events[i].data.u64 &= ~WITHOUT_INPUT;
+            events[i].events = EPOLLOUT;
+        }
+    return count;
+}
+
+#define INITIATE_NONCE "CurveZMQINITIATE"
+
+/* In the place of libsodium's, for libzmq, which has no option for what identity.h does. */
+int crypto_box_open(unsigned char *plain, const unsigned char *box, unsigned long long len, const unsigned char *nonce,
+                    const unsigned char *public_key, const unsigned char *secret_key)
+{
+    int err = crypto_box_curve25519xsalsa20poly1305_open(plain, box, len, nonce, public_key, secret_key);
+    if (!err && len > crypto_box_ZEROBYTES && memcmp(nonce, INITIATE_NONCE, strlen(INITIATE_NONCE)) == 0)
+        identity_restrict(plain + crypto_box_ZEROBYTES, len - crypto_box_ZEROBYTES);
+    return err;
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "net/identity.h"
 #include "ops/log.h"
 
 /* The roles that may connect to a socket. Commands are checked for each message. Feed and presence
@@ -31,6 +32,7 @@ int access_open(struct access *a, const char *file, uint64_t *counters)
         log_error("--keys %s", why);
         return -EINVAL;
     }
+    identity_use(a->keys);
     if (keys_count(a->keys) == 0)
         log_warn("--keys %s: no keys; every connection to a tcp endpoint is refused", file);
     return 0;
@@ -38,6 +40,7 @@ int access_open(struct access *a, const char *file, uint64_t *counters)
 
 void access_close(struct access *a)
 {
+    identity_use(NULL);
     keys_free(&a->keys);
 }
 
@@ -110,6 +113,7 @@ void access_reload(struct access *a, bool cut[BUS_SOCKETS])
         return;
     }
     size_t gone = compare_keys(a->keys, fresh, cut);
+    identity_use(fresh);
     keys_free(&a->keys);
     a->keys = fresh;
     log_each_event(LOG_INFO, "keys reloaded", log_count("keys", keys_count(fresh)), log_count("removed", gone));

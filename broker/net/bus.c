@@ -33,6 +33,8 @@
 #define ANSWERS_WAITING 10000
 /* Requests that wait from one peer. libzmq's own default. */
 #define REQUESTS_WAITING 1000
+/* Messages of peers with a wrong routing id, until other work has its turn. */
+#define DROPPED_AT_A_TIME 100
 /* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound
  * is high, because a dropped batch has to be fetched through sync. It exists, because a worker that
  * does not read would hold memory without end. Such a worker is disconnected after 15 s, which frees
@@ -438,7 +440,7 @@ static void receive_frames(void *socket, zmq_msg_t *parts, struct envelope *enve
         m->frames[i] = (struct slice){0}; /* it belonged to the envelope */
 }
 
-bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
+static bool receive_message(struct bus *b, enum bus_socket from, struct bus_message *m)
 {
     zmq_msg_t *parts = b->parts[from];
     if (znotice_receive(&b->notices[from], &parts[0]) <= 0)
@@ -451,6 +453,18 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
     if (m->frame_count == 0)
         m->frame_count = 1; /* no peer can send that; treat it as one empty frame */
     return true;
+}
+
+/* libzmq accepts routing ids that are longer than ZMTP allows. */
+bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
+{
+    for (int dropped = 0; dropped < DROPPED_AT_A_TIME && receive_message(b, from, m); dropped++) {
+        if (m->peer.len <= BUS_PEER_MAX)
+            return true;
+        log_event(LOG_WARN, "a peer's messages are dropped: its routing id is too long",
+                  log_name("socket", option_names[from]), log_count("bytes", m->peer.len));
+    }
+    return false;
 }
 
 /* --- sending --- */

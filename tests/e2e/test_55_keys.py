@@ -16,7 +16,7 @@ from support.broker import Broker
 from support.cli import Cli, Tail
 from support.commands import Commands
 from support.fcgi import FastCgi
-from support.keys import Keys, Watched, handshake
+from support.keys import Key, Keys, Watched, handshake
 from support.lighttpd import Lighttpd
 from support.options import arguments
 from support.ports import free_port
@@ -167,6 +167,26 @@ def test_the_permissions_of_ipc_sockets_are_an_option(bench):
     options = {n: f"ipc://{bench.folder}/{n}" for n in ("commands", "feed", "sync", "presence")}
     Broker(bench, ipc_mode="0600", **options).start()
     assert {stat.S_IMODE(os.stat(bench.folder / n).st_mode) for n in options} == {0o600}
+
+
+class Named(Key):
+    """The pair of another one, of a client that chooses its routing id."""
+
+    def __init__(self, key, routing_id):
+        self.public, self.secret, self.broker, self.routing_id = key.public, key.secret, key.broker, routing_id
+
+    def use(self, socket, broker=None):
+        super().use(socket, broker)
+        socket.setsockopt(zmq.ROUTING_ID, self.routing_id)
+
+
+@pytest.mark.parametrize("routing_id", [b"twin", b"\0\0\0\0\2", b"x" * 255], ids=["usual", "reserved", "long"])
+def test_publishers_choose_no_routing_ids(keyed, routing_id):
+    """libzmq would never read the second one, or end the broker."""
+    name = Named(keyed.anyone, routing_id)
+    with keyed.client(name) as first, keyed.client(name) as second:
+        for client in (first, second, first):
+            assert client.ask({"op": "ping"})["ok"]
 
 
 # Streams through CURVE

@@ -297,6 +297,7 @@ def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
 # A connection that ends while the broker has not read what came on it. When a heartbeat is due there, libzmq ends the process.
 
 HEARTBEAT = 5
+HELLO = b"SSC\5" + struct.pack("<IQH3sHQ", 3, 0, 3, b"raw", 0, 0)
 
 
 def zmtp_connect(broker, endpoint, routing_id=b"", kind=b"DEALER"):
@@ -304,7 +305,7 @@ def zmtp_connect(broker, endpoint, routing_id=b"", kind=b"DEALER"):
     s = socket.create_connection(("127.0.0.1", int(broker.endpoint(endpoint).rpartition(":")[2])))
     ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
     ready += b"\x08Identity" + struct.pack(">I", len(routing_id)) + routing_id
-    s.sendall(GREETING + bytes([4, len(ready)]) + ready)
+    s.sendall(GREETING + b"\6" + struct.pack(">Q", len(ready)) + ready)
     s.recv(64, socket.MSG_WAITALL)
     assert s.recv(1000)  # its READY
     return s
@@ -333,6 +334,39 @@ def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
         assert commands.ask({"op": "ping"})["ok"]
 
 
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
+def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
+    """libzmq wants to answer it when the broker has read what came before, and ended the process: the connection is gone."""
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        commands.ask({"op": "publish", "events": [{"text": "x" * 4000} for _ in range(1000)]})
+        for _ in range(5):
+            killed = zmtp_connect(broker, "commands")
+            if reads:
+                killed.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+            killed.sendall(zmtp_message(b'{"op":"history","limit":1000}') * 3 + (zmtp_message(b"{") + b"\4\7\4PING\0\0") * 2000)
+            time.sleep(0.02)
+            reset(killed)
+            assert commands.ask({"op": "ping"})["ok"]
+        assert broker.running()
+
+
+@pytest.mark.parametrize("endpoint", ["commands", "sync"])
+def test_a_routing_id_that_is_too_long(bench, endpoint):
+    """ZMTP has 255 bytes of it. libzmq accepts more."""
+    broker = Broker(bench).start()
+    with broker.commands() as commands, zmtp_connect(broker, endpoint, b"x" * 256) as long, zmtp_connect(broker, endpoint, b"x" * 255) as allowed:
+        for s in (long, allowed):
+            s.sendall((zmtp_message(b'{"op":"ping"}') if endpoint == "commands" else zmtp_message(HELLO)) * 300)
+            s.settimeout(5)
+        assert allowed.recv(1000)
+        assert commands.ask({"op": "ping"})["ok"]
+        long.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            long.recv(1000)
+    assert "routing id is too long" in broker.log()
+
+
 @pytest.mark.parametrize("endpoint", ["feed", "presence"])
 def test_a_subscriber_that_is_killed_while_its_subscriptions_wait(bench, endpoint):
     broker = Broker(bench, store=bench.folder / "store").start()
@@ -353,19 +387,18 @@ def test_a_subscriber_that_is_killed_while_its_subscriptions_wait(bench, endpoin
 def test_a_former_connection_of_a_worker_that_ends_late(bench):
     """After a stalled network, for example: the worker has connected again, and what it had sent before arrives."""
     broker = Broker(bench).start()
-    hello = b"SSC\5" + struct.pack("<IQH3sHQ", 3, 0, 3, b"raw", 0, 0)
     former = zmtp_connect(broker, "sync", b"raw")
-    former.sendall(zmtp_message(hello))
+    former.sendall(zmtp_message(HELLO))
     assert former.recv(1000)
     present = zmtp_connect(broker, "sync", b"raw")
-    present.sendall(zmtp_message(hello))
+    present.sendall(zmtp_message(HELLO))
     assert present.recv(1000)
-    former.sendall(zmtp_message(hello))
+    former.sendall(zmtp_message(HELLO))
     time.sleep(0.2)
     reset(former)
     time.sleep(HEARTBEAT + 0.5)
     assert broker.running()
-    present.sendall(zmtp_message(hello))
+    present.sendall(zmtp_message(HELLO))
     assert present.recv(1000)
     present.close()
 
@@ -391,6 +424,65 @@ def test_the_kernel_probes_silent_peers(bench, endpoint, kind):
 
     wait_until(is_probed, what=lambda: f"the kernel's timer of keep-alive probes: {timers()}")
     peer.close()
+
+
+# Frames that are well formed, and what they say is not
+
+def zmtp_frame(flags, body):
+    return bytes([flags | 2]) + struct.pack(">Q", len(body)) + body
+
+
+def chance_bytes(*lengths):
+    return CHANCE.randbytes(CHANCE.choice(lengths))
+
+
+COMMAND, MORE = 4, 1
+PIECES = [
+    lambda: zmtp_frame(COMMAND, b"\4PING" + chance_bytes(0, 1, 2, 6, 18, 19, 100)),
+    lambda: zmtp_frame(COMMAND, b"\4PING\0\1" + chance_bytes(0, 16)),  # a time to live of 0.1 s
+    lambda: zmtp_frame(COMMAND, b"\4PONG" + chance_bytes(0, 16, 40)),
+    lambda: zmtp_frame(COMMAND, b"\x09SUBSCRIBE" + chance_bytes(0, 1, 200)),
+    lambda: zmtp_frame(COMMAND, b"\6CANCEL" + chance_bytes(0, 1, 200)),
+    lambda: zmtp_frame(COMMAND, b"\5ERROR" + chance_bytes(0, 1, 300)),
+    lambda: zmtp_frame(COMMAND, b"\5READY\x0bSocket-Type\0\0\0\4PAIR"),
+    lambda: zmtp_frame(COMMAND, chance_bytes(0, 1, 5, 300)),
+    lambda: zmtp_frame(COMMAND | MORE, chance_bytes(0, 1, 5)),
+    lambda: zmtp_frame(MORE, b"") * 50,
+    lambda: zmtp_frame(MORE, b"") + zmtp_frame(0, b'{"op":"history","limit":1000}'),
+    lambda: zmtp_frame(0, b'{"op":"ping"}') * CHANCE.choice([1, 100]),
+    lambda: zmtp_frame(0, HELLO) * CHANCE.choice([1, 100]),
+    lambda: zmtp_frame(0, b"SSC" + chance_bytes(0, 1, 30)),
+    lambda: zmtp_frame(0, b"\1" + chance_bytes(0, 3, 200)) * CHANCE.choice([1, 100]),
+    lambda: zmtp_frame(0, b"\0" + chance_bytes(0, 3)) * CHANCE.choice([1, 3]),  # was never subscribed
+    lambda: zmtp_frame(CHANCE.choice([8, 64, 252]), b"x"),
+    lambda: b"\2" + struct.pack(">Q", CHANCE.choice([1 << 63, (1 << 64) - 1, 1 << 32])) + b"x",
+]
+IDS = [b"", b"", b"raw", b"twin", b"\0", b"\0\1\2\3\4", b"x" * 256]
+
+
+def talk_by_chance(broker, endpoint):
+    """A whole handshake, any pieces, and an end."""
+    kind = CHANCE.choice([b"DEALER", b"REQ", b"ROUTER"] if endpoint in ("commands", "sync") else [b"SUB", b"XSUB"])
+    s = zmtp_connect(broker, endpoint, CHANCE.choice(IDS), kind)
+    data = b"".join(CHANCE.choice(PIECES)() for _ in range(CHANCE.choice([1, 3, 20])))
+    s.setblocking(False)
+    send_some(s, data[:CHANCE.randrange(len(data))] if CHANCE.random() < 0.2 else data)
+    return s
+
+
+def test_well_formed_frames_of_any_kind(bench):
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        talking = []
+        for n in range(800):
+            talking.append(talk_by_chance(broker, ["commands", "sync", "feed", "presence"][n % 4]))
+            if len(talking) > 30:
+                CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(30)))
+            if n % 20 == 0:
+                assert commands.ask({"op": "ping"})["ok"], f"after {n}"
+        close_all(talking)
+        assert commands.ask({"op": "ping"})["ok"]
+    assert broker.running()
 
 
 # Through the web servers
