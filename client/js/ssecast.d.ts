@@ -7,8 +7,9 @@ export interface EventStreamOptions {
   shared?: false | string;
   /** Send cookies to another origin too. Default: false. */
   withCredentials?: boolean;
-  /** Begin behind this event; for a page that was made from a known state. Default: "", now. */
-  lastEventId?: string;
+  /** Begin behind this event, an id or the `seq` of a publisher's reply; for a page that was made from a
+   *  known state. Default: "", now. */
+  lastEventId?: string | number | null;
   /** Channels beside those of the address. A name may have a comma. */
   channels?: string[];
   /** Where the stream begins while there is no cursor: with the oldest event retained, with the newest `last` events (1 to

@@ -39,7 +39,7 @@ class Connection {
   #source = null;
   #pauses = 0;       // in a row without success
   #timer = 0;
-  #leaving = null;   // the reason, after ssecast.shutdown and until the stream is open again
+  #leaving = null;   // the detail, after ssecast.shutdown and until the stream is open again
   #probe = null;     // AbortController
   #heartbeat = 0;    // in milliseconds; 0: not known
   #watchdog = 0;     // an interval timer
@@ -190,9 +190,10 @@ class Connection {
       this.#timer = setTimeout(() => this.#onGivenUp(), 100);
   }
 
+  /* After a shutdown it may have been the 204 of a ban, or a web server that is without a worker just now. */
   #onGivenUp() {
     if (this.#leaving)
-      this.#stop(204, this.#leaving.reason);
+      this.#openIfWanted();
     else
       this.#openLater();
   }
@@ -207,7 +208,7 @@ class Connection {
 
   /* The machine has a network again: soon, but not all machines of a house at once. */
   #onNetwork = () => {
-    if (!this.#timer || this.#leaving)
+    if (!this.#timer)
       return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#openIfWanted(), Math.random() * this.#options.firstPause);
@@ -223,7 +224,7 @@ class Connection {
     if (status === 200)
       this.#open();
     else if (status === 204 || (status >= 400 && status < 500 && ![408, 425, 429].includes(status)))
-      this.#stop(status, reason);
+      this.#stop(status, status === 204 && this.#leaving ? this.#leaving.reason : reason);
     else
       this.#openLater();
   }
@@ -506,8 +507,10 @@ class Sharing {
   }
 
   /* The lock is ours, for as long as the promise that is returned lasts. */
-  #onLock() {
-    return new Promise((release) => {
+  async #onLock() {
+    if (!this.#channel)
+      return; // closed while it was on its way to us
+    await new Promise((release) => {
       this.#release = release;
       setTimeout(() => this.#lead(), this.#leader ? 50 : 0); // the last words of the one before may still be on their way
     });
@@ -600,6 +603,12 @@ function absolute(url) {
   return new URL(url, globalThis.document?.baseURI ?? location.href);
 }
 
+/* An option that is undefined is one that was not given. */
+function withDefaults(defaults, options) {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(given) };
+}
+
 /* The address with these channels: in one parameter, and those with a comma in one each. */
 function addressOf(url, channels) {
   const address = absolute(url), query = address.searchParams;
@@ -637,10 +646,10 @@ export class EventStream extends EventTarget {
   /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at once. */
   constructor(url, options = {}) {
     super();
-    this.#options = { ...DEFAULTS, ...options };
+    this.#options = withDefaults(DEFAULTS, options);
     this.#url = addressOf(url, this.#options.channels);
     checkShared(this.#options.shared);
-    this.#cursor = this.#options.lastEventId;
+    this.#cursor = String(this.#options.lastEventId ?? ""); // the seq of a publisher's reply is a number
     this.open();
   }
 
@@ -768,7 +777,7 @@ async function attempt(url, body, options) {
 /* Publish an event, or a list of them (all or none), at url, the streams' address with /publish behind it. Without an answer, or while it
  * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError. options: see ssecast.d.ts. */
 export async function publish(url, events, options = {}) {
-  const all = { ...PUBLISH_DEFAULTS, ...options };
+  const all = withDefaults(PUBLISH_DEFAULTS, options);
   const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
   for (let tried = 1; ; tried++) {
     try {

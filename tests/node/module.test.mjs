@@ -225,6 +225,62 @@ test("a probe without an answer ends", async () => {
   assert.ok(told.filter(([what]) => what === "offline").length >= 2);
 });
 
+// A shutdown
+
+test("a stream that was shut down and meets a 503 on its way back goes on", async () => {
+  const { stream, told } = await opened();
+  sources[0].send("ssecast.shutdown", `{"reason":"upgrade"}`, "2");
+  answer = { status: 503, json: async () => ({}) };
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(2000);
+  assert.equal(stream.state, "offline");
+  answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }) };
+  await pass(30000);
+  sources.at(-1).open();
+  assert.equal(stream.state, "online");
+  assert.deepEqual(told.filter(([what]) => what !== "offline"), [["online", {}], ["shutdown", { reason: "upgrade" }], ["online", {}]]);
+});
+
+test("one that is to stay away learns so behind a 503 too, and says why", async () => {
+  const { told } = await opened();
+  sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
+  answer = { status: 503, json: async () => ({}) };
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(2000);
+  answer = { status: 204, json: async () => { throw new SyntaxError(); } };
+  await pass(30000);
+  assert.equal(sources.length, 1);
+  assert.deepEqual(told.at(-1), ["stopped", { status: 204, reason: "logout" }]);
+});
+
+test("one that is refused afterwards gives the refusal", async () => {
+  const { told } = await opened();
+  sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
+  answer = { status: 401, json: async () => ({ message: "token required" }) };
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(told.slice(1), [["shutdown", { reason: "logout" }], ["stopped", { status: 401, reason: "token required" }]]);
+});
+
+// Options
+
+test("an option that is undefined has its default", async () => {
+  const { stream } = await opened(["message"], { shared: undefined, channels: undefined, lastEventId: undefined, from: undefined, last: undefined,
+                                                 since: undefined, firstPause: undefined, longestPause: undefined });
+  assert.deepEqual([...sources[0].url.searchParams.keys()], ["checkpoints"]);
+  assert.equal(stream.lastEventId, "1");
+  answer = { status: 503, json: async () => ({}) };
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(300);
+  assert.equal(stream.state, "offline");
+});
+
+test("a cursor may be the number that a reply has, or null", async () => {
+  const { stream } = listen([], { lastEventId: 1763710000000042 });
+  assert.equal(stream.lastEventId, "1763710000000042");
+  assert.equal(listen([], { lastEventId: null }).stream.lastEventId, "");
+});
+
 test("a closed stream has no timers left", async () => {
   const { stream, told } = await opened();
   stream.close();
@@ -381,6 +437,21 @@ async function share(names, options = {}) {
   await pass(100);
   return all;
 }
+
+test("a tab that is closed while it takes the lock gives it back", async () => {
+  oneBrowser();
+  const asked = [];
+  withLocks((name, { steal }, held) => new Promise((done) => asked.push({ steal, held, done })));
+  const { stream } = await share(["a"]);
+  await pass(10000); // nobody says a word
+  assert.equal(asked.at(-1).steal, true);
+  stream.close();
+  let returned = false;
+  asked.at(-1).held().then(() => { returned = true; });
+  await pass(100);
+  assert.ok(returned);
+  assert.equal(sources.length, 0);
+});
 
 test("a tab that begins after an event which no tab listened for asks the server", async () => {
   oneBrowser();

@@ -2,6 +2,8 @@
 import { EventStream, publish, PublishError, type EventStreamOptions, type EventStreamState } from "./ssecast.js";
 
 const options: EventStreamOptions = { shared: false, lastEventId: "7" };
+const since: EventStreamOptions = { lastEventId: 1763710000000042, channels: undefined, last: undefined };
+new EventStream("/sse", since).close();
 const together: EventStreamOptions = { ...options, shared: "anna" };
 const stream = new EventStream("/sse?session=anna", options);
 const stop: () => void = stream.on("greeting", (event) => console.log(event.data.length, event.lastEventId.length));
