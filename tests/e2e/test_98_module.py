@@ -286,6 +286,20 @@ def test_a_page_without_a_block_reconnects(site, tab, session):
     assert [what for what, _ in stream.told()] == ["online", "shutdown", "offline", "online"]
 
 
+def test_a_shutdown_just_before_an_outage_is_not_the_end(site, tab, session):
+    """EventSource comes back, meets a 503, and gives up. The module asks what the answer is now."""
+    stream = tab.stream(path(session)).wait_state("online")
+    site.commands.shutdown(sessions=[session], reason="upgrade", block=0)
+    stream.wait_told("shutdown")
+    site.worker.kill()
+    ids = publish(site, session, 2)
+    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+    site.worker.start()
+    stream.wait_state("online")
+    stream.wait_for(2)
+    assert stream.ids() == ids and stream.told("stopped") == []
+
+
 def test_a_204_is_a_wish_without_a_shutdown_too(site, tab, session):
     site.commands.shutdown(sessions=[session], block=60)
     stream = tab.stream(path(session)).wait_state("stopped")
