@@ -9,8 +9,8 @@
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
 
-#define PROBE_MS 5000
-#define SILENCE_MS 15000
+#define HEARTBEAT_MS 5000
+#define HEARTBEAT_TIMEOUT_MS 15000
 #define RECONNECT_MS 100 /* the first pause; each is longer than the one before */
 
 /* An event of a monitor has two frames: a number (u16) with a value (u32), and an endpoint. */
@@ -29,35 +29,6 @@ int zsock_set(struct zsock *z, int option, int value)
     return result_of(zmq_setsockopt(z->socket, option, &value, sizeof value));
 }
 
-/* How silent peers are found. libzmq (4.3.4) ends the process when a heartbeat is due for a
- * connection of two properties: libzmq has stopped reading from it, and the peer has reset it.
- * Reading stops while receive_max messages of the peer wait, and for good when another connection
- * has taken over the routing id. So a socket that accepts connections sends no heartbeats. It has
- * the kernel probe its peers: with keep-alive probes while nothing is sent, and by the time that
- * sent bytes take to be acknowledged. A peer that is stopped, on ipc for example, is found by the
- * time to live in its own last heartbeat. */
-static int set_probes(struct zsock *z, const struct zsock_options *o)
-{
-    static const int heartbeats[][2] = {
-        {ZMQ_HEARTBEAT_IVL, PROBE_MS},
-        {ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS},
-        {ZMQ_HEARTBEAT_TTL, SILENCE_MS},
-        {-1, 0},
-    };
-    static const int kernel[][2] = {
-        {ZMQ_TCP_KEEPALIVE, 1},
-        {ZMQ_TCP_KEEPALIVE_IDLE, PROBE_MS / 1000},
-        {ZMQ_TCP_KEEPALIVE_INTVL, PROBE_MS / 1000},
-        {ZMQ_TCP_KEEPALIVE_CNT, SILENCE_MS / PROBE_MS - 1},
-        {ZMQ_TCP_MAXRT, SILENCE_MS},
-        {-1, 0},
-    };
-    int err = 0;
-    for (const int(*row)[2] = o->reconnect_max_ms ? heartbeats : kernel; (*row)[0] >= 0 && !err; row++)
-        err = zsock_set(z, (*row)[0], (*row)[1]);
-    return err;
-}
-
 static int set_options(struct zsock *z, const struct zsock_options *o)
 {
     const struct {
@@ -65,6 +36,8 @@ static int set_options(struct zsock *z, const struct zsock_options *o)
     } rows[] = {
         {ZMQ_LINGER, o->linger_ms},
         {ZMQ_HANDSHAKE_IVL, o->handshake_ms},
+        {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
+        {ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS},
         {ZMQ_SNDHWM, o->send_max},
         {ZMQ_RCVHWM, o->receive_max},
         {ZMQ_IMMEDIATE, o->immediate},
@@ -72,7 +45,7 @@ static int set_options(struct zsock *z, const struct zsock_options *o)
         {ZMQ_RECONNECT_IVL_MAX, o->reconnect_max_ms},
     };
     int64_t message_max = o->message_max ? o->message_max : -1;
-    int err = set_probes(z, o);
+    int err = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !err; i++)
         err = zsock_set(z, rows[i].option, rows[i].value);
     return err ? err : result_of(zmq_setsockopt(z->socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max));

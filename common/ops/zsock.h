@@ -1,8 +1,8 @@
 /* zsock.h - a libzmq socket: its options, its keys, what its monitor reports, and reconnecting.
  *
- * A peer that is silent for 15 s is disconnected. A socket that connects finds that out by libzmq's
- * heartbeats, one that accepts connections by the kernel's probes (zsock.c). A socket that does not
- * succeed in connecting knows why (handshake.h).
+ * Every socket checks its peers with heartbeats: a peer that is silent for 15 s is disconnected, and
+ * so is one from which libzmq has stopped reading. A socket that does not succeed in connecting knows
+ * why (handshake.h).
  *
  * It does not know the messages. `socket` may be used with libzmq's functions.
  *

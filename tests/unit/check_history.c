@@ -6,10 +6,11 @@
 
 #include "codec/audience.h"
 #include "codec/event_index.h"
+#include "sanitized.h"
 #include "support.h"
 
 /* The sanitizers' malloc() tells nothing of the memory that it has given. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if SANITIZED
 #define MALLOC_TELLS false
 #else
 #define MALLOC_TELLS true

@@ -557,7 +557,7 @@ static void setup(void)
     broker.head = broker.complete = 100;
     broker.page = 1000;
     loop = new_turns(turn_end);
-    char *feeds = feed_endpoint, *syncs = sync_endpoint;
+    static char *feeds = feed_endpoint, *syncs = sync_endpoint; /* the upstream keeps their place */
     struct upstream_config config = config_of_one_broker(&feeds, &syncs, counters);
     config.pace = pace;
     config.ordering = &ordering;
@@ -1666,7 +1666,7 @@ static void use_curve(struct curve_client *client, const char *expected)
 {
     char public[CURVE_KEY_LEN + 1], secret[CURVE_KEY_LEN + 1], own[CURVE_KEY_LEN + 1];
     int yes = 1;
-    char *feeds = feed_endpoint, *syncs = sync_endpoint;
+    static char *feeds = feed_endpoint, *syncs = sync_endpoint; /* the upstream keeps their place */
     upstream_free(&upstream);
     loop_free(&loop); /* it knows upstream's timer */
     loop = new_turns(turn_end);

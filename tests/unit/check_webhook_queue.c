@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sanitized.h"
 #include "support.h"
 
 #define LARGE ((size_t)256 << 10) /* bytes of a message that fills files fast */
@@ -268,7 +269,7 @@ START_TEST(a_kill_while_it_is_written_again_loses_nothing)
 }
 END_TEST
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they need address space without end */
+#if !SANITIZED
 
 static rlim_t limit_memory(rlim_t bytes)
 {
@@ -326,7 +327,7 @@ int main(void)
     tcase_add_test(tests, a_file_that_is_never_empty_is_written_again_and_stays_locked);
     tcase_add_test(tests, a_full_disk_while_it_is_written_again_loses_nothing);
     tcase_add_test(tests, a_kill_while_it_is_written_again_loses_nothing);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
     tcase_add_test(tests, without_memory_to_read_the_queue_nothing_of_it_is_cut);
 #endif
     return run_suite(suite);

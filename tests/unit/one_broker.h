@@ -21,7 +21,7 @@ static inline struct upstream_config config_of_one_broker(char **feed, char **sy
 /* An upstream that connects to no broker. */
 static inline struct upstream *upstream_of_nobody(struct loop *loop, uint64_t counters[WORKER_COUNTERS])
 {
-    char *nowhere = (char *)"tcp://127.0.0.1:1";
+    static char *nowhere = (char *)"tcp://127.0.0.1:1";
     struct upstream_config config = config_of_one_broker(&nowhere, &nowhere, counters);
     struct upstream *upstream = upstream_new(&config, loop);
     ck_assert_ptr_nonnull(upstream);
