@@ -1,4 +1,5 @@
-/* ssecast-broker: options, then the loop. */
+/* ssecast-broker: options, then the loop. Before that, functions that take the place of those of
+ * libraries, for what libzmq cannot cope with (docs/adr/14-libzmq-is-guarded.md). */
 #include <errno.h>
 #include <sodium.h>
 #include <stdint.h>

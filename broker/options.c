@@ -144,22 +144,41 @@ static bool any_port(const char *endpoint)
     return strncmp(endpoint, "tcp://", 6) == 0 && (strcmp(port, ":0") == 0 || strcmp(port, ":*") == 0);
 }
 
+struct named_endpoint {
+    const char *option, *endpoint;
+};
+
+#define SINGLE_ENDPOINTS 3 /* before those of --commands */
+
+static struct named_endpoint endpoint_at(const struct broker_config *c, size_t i)
+{
+    const struct named_endpoint single[SINGLE_ENDPOINTS] = {
+        {"feed", c->feed}, {"sync", c->sync}, {"presence", c->presence}};
+    if (i < SINGLE_ENDPOINTS)
+        return single[i];
+    return (struct named_endpoint){"commands", c->commands.items[i - SINGLE_ENDPOINTS]};
+}
+
+/* The first of the first `count` endpoints that equals this one; count: there is none. */
+static size_t find_same(const struct broker_config *c, size_t count, const char *endpoint)
+{
+    size_t i = 0;
+    while (i < count && strcmp(endpoint_at(c, i).endpoint, endpoint) != 0)
+        i++;
+    return i;
+}
+
 /* Otherwise the second one could not be bound: "Address already in use". */
 static int check_distinct(const struct broker_config *c, char why[OPTION_WHY_MAX])
 {
-    const char *const names[] = {"feed", "sync", "presence", "commands"};
-    const char *const own[] = {c->feed, c->sync, c->presence};
-    size_t count = 3 + c->commands.count;
-    for (size_t i = 0; i < count; i++) {
-        const char *one = i < 3 ? own[i] : c->commands.items[i - 3];
-        for (size_t j = 0; j < i; j++) {
-            const char *other = j < 3 ? own[j] : c->commands.items[j - 3];
-            if (strcmp(one, other) != 0 || any_port(one))
-                continue;
-            snprintf(why, OPTION_WHY_MAX, "--%s and --%s have the same endpoint, %.200s; accepted: one for each",
-                     names[j < 3 ? j : 3], names[i < 3 ? i : 3], one);
-            return -1;
-        }
+    for (size_t i = 0; i < SINGLE_ENDPOINTS + c->commands.count; i++) {
+        struct named_endpoint one = endpoint_at(c, i);
+        size_t same = find_same(c, i, one.endpoint);
+        if (same == i || any_port(one.endpoint))
+            continue;
+        snprintf(why, OPTION_WHY_MAX, "--%s and --%s have the same endpoint, %.200s; accepted: one for each",
+                 endpoint_at(c, same).option, one.option, one.endpoint);
+        return -1;
     }
     return 0;
 }

@@ -24,10 +24,11 @@ static size_t piece_bytes(const struct sync_context *c, uint64_t pieces)
 static void fill_with_bans(const struct sync_context *c, uint64_t pieces, const void **cursor, struct buf *b)
 {
     const struct bans *bans = sequence_bans(c->sequence);
+    size_t size = piece_bytes(c, pieces);
     struct slice session;
     int64_t until_ms;
 
-    while ((!c->send || b->len < piece_bytes(c, pieces)) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
+    while ((!c->send || b->len < size) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
         wire_add_ban(b, session, until_ms);
 }
 

@@ -75,6 +75,12 @@ static const char *why_not(const struct session *s)
     return ssecast_publisher_problem(s->publisher);
 }
 
+static void set_no_answer(struct session *s)
+{
+    const char *why = why_not(s);
+    snprintf(s->trouble, sizeof s->trouble, "no answer from the broker%s%.120s", *why ? ": " : "", why);
+}
+
 static void set_trouble(struct session *s, int err, const struct ssecast_reply *reply)
 {
     if (err == 0)
@@ -82,8 +88,7 @@ static void set_trouble(struct session *s, int err, const struct ssecast_reply *
     else if (reply)
         snprintf(s->trouble, sizeof s->trouble, "refused: %.140s", ssecast_reply_message(reply));
     else if (err == -ETIMEDOUT || err == -EHOSTUNREACH)
-        snprintf(s->trouble, sizeof s->trouble, "no answer from the broker%s%.120s", *why_not(s) ? ": " : "",
-                 why_not(s));
+        set_no_answer(s);
     else
         snprintf(s->trouble, sizeof s->trouble, "%.140s", strerror(-err));
 }

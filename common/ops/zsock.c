@@ -210,9 +210,9 @@ static enum handshake outcome_of(uint16_t event)
     }
 }
 
-/* The end of a connection whose handshake was reported before. libzmq reports a peer of the wrong kind
- * by the end of the connection alone, and does not connect again. */
-static bool is_known_end(struct zsock *z, uint16_t event)
+/* Note whether the handshake of this connection is judged. True at the end of one that was. libzmq
+ * reports a peer of the wrong kind by the end of the connection alone, and does not connect again. */
+static bool note_judged(struct zsock *z, uint16_t event)
 {
     bool known = event == ZMQ_EVENT_DISCONNECTED && z->judged;
     z->judged = event != ZMQ_EVENT_DISCONNECTED && event != ZMQ_EVENT_CONNECTED;
@@ -227,7 +227,7 @@ bool zsock_next_handshake(struct zsock *z, int64_t now_ms)
         return false;
 
     enum handshake outcome = outcome_of(event);
-    if (is_known_end(z, event))
+    if (note_judged(z, event))
         return true;
     handshakes_note(&z->handshakes, outcome);
     if (handshake_final(outcome))

@@ -349,10 +349,10 @@ static bool has_room(const struct stream *s)
 
 /* --- scans --- */
 
-/* A scan reads events of the window, and sends those that are for the stream. When most of them are
- * not (superseded, expired, or without a grant), or when patterns are tried on each, it takes long.
- * So a stream scans a piece in a turn, and queues for its next one. A queued stream that has ended is
- * skipped. */
+/* A scan reads events of the window, and sends those that are for the stream. It takes long when few
+ * events are for it (others are superseded, expired or not granted), or when patterns are tried on
+ * each event. So a stream scans a piece in a turn, and queues for its next one. A queued stream that
+ * has ended is skipped. */
 struct queued_scan {
     TAILQ_ENTRY(queued_scan) link;
     uint64_t generation; /* registry.h */
