@@ -160,6 +160,15 @@ class ApacheCgi(_Apache):
         self.options = options
         super().__init__(bench, name)
 
+    def start(self):
+        super().start()
+        self.wait_ready(self._serves_cgi, "lets its processes connect to mod_cgid's socket")
+        return self
+
+    def _serves_cgi(self):
+        """mod_cgid gives its socket to Apache's user after the port is open; until then a request is answered 503."""
+        return any(not as_root() or socket.owner() == USER for socket in self.place.glob("cgi.sock.*"))
+
     def settings(self):
         shutil.copy2(WORKER, self.place)  # where Apache's user surely may go
         return {"SSECAST_BIN": self.place / WORKER.name, "SSECAST_FEED": self.feed, "SSECAST_SYNC": self.sync}
