@@ -88,7 +88,7 @@ def measure(broker, worker, mix):
     make, count = MIXES[mix]
     with Commands(broker.endpoint("commands")) as client:
         publish(client, make, count, lambda: wait_until(
-            lambda: client.ask({"op": "workers"})["workers"][0]["position"] == client.stats()["history_head"],
+            lambda: [w["position"] for w in client.ask({"op": "workers"})["workers"]] == [client.stats()["history_head"]],
             what="the worker has everything"))
         counted = client.stats()["history_bytes"]
     return {"broker": own_memory(broker), "worker": own_memory(worker), "counted": counted}
