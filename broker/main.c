@@ -30,8 +30,9 @@ int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int f
 /* In the place of the C library's, and the next one. libzmq stops reading from a peer when too many
  * messages of it wait. It asks epoll for output alone then, or for nothing. epoll reports the reset of
  * the connection all the same. libzmq (4.3.4, 4.3.5) keeps that in mind, and ends the process when a
- * heartbeat of its own is due, or when it reads on and has to answer one. Here a reset is reported only
- * while libzmq wants to read or write, and as what it wants. */
+ * heartbeat of its own is due, or when it reads on and has to answer one. It also reads twice when input
+ * and the reset are one event, and may have stopped in between. Here a reset is reported only while
+ * libzmq wants to read or write, and as what it wants. */
 #define WITHOUT_INPUT (UINT64_C(1) << 63) /* in the data of an event: libzmq's are pointers */
 
 int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
@@ -55,6 +56,8 @@ int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
         if (events[i].data.u64 & WITHOUT_INPUT) {
             events[i].data.u64 &= ~WITHOUT_INPUT;
             events[i].events = EPOLLOUT;
+        } else if (events[i].events & (EPOLLERR | EPOLLHUP)) {
+            events[i].events = (events[i].events & EPOLLOUT) | EPOLLIN;
         }
     return count;
 }

@@ -352,6 +352,20 @@ def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
         assert broker.running()
 
 
+def test_requests_a_heartbeat_and_a_reset_that_the_broker_meets_at_once(bench):
+    """As above. libzmq is told of input and of the reset in one event, and stops reading in the midst of it."""
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        killed = zmtp_connect(broker, "commands")
+        broker.freeze()
+        killed.sendall(zmtp_message(b"") * 2000 + b"\4\7\4PING\0\0" + zmtp_message(b"") * 200)
+        reset(killed)
+        broker.thaw()
+        assert commands.ask({"op": "ping"})["ok"]
+        time.sleep(0.2)
+        assert broker.running()
+
+
 @pytest.mark.parametrize("endpoint", ["commands", "sync"])
 def test_a_routing_id_that_is_too_long(bench, endpoint):
     """ZMTP has 255 bytes of it. libzmq accepts more."""
