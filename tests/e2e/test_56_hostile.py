@@ -17,10 +17,13 @@ from support import fcgi
 from support.apache import Apache
 from support.bench import Bench
 from support.broker import Broker
+from support.curve import CurvePeer
 from support.disk import HangingDisk
 from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
 from support.http_publisher import HttpPublisher
+from support.keys import Keys
 from support.lighttpd import Lighttpd
+from support.ports import free_port
 from support.processes import SANITIZED
 from support.site import Site
 from support.tokens import Issuer
@@ -436,6 +439,27 @@ def test_silent_peers_are_disconnected(bench):
                 pass
         peer.close()
     wait_until(lambda: broker.open_files() <= before, what="each descriptor is back")
+
+
+def test_wrong_messages_under_curve_keep_no_descriptor(bench):
+    """After one libzmq often neither reads on nor ends the connection. The missing answer to a heartbeat ends it, also when libzmq has
+    something to write that a peer does not take any more."""
+    keys, port = Keys(bench.folder), free_port()
+    shop = keys.add("publisher", "shop")
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()
+    before = broker.open_files()
+    peers = [CurvePeer(port, shop) for _ in range(15)]
+    broker.freeze()
+    for peer in peers:
+        peer.send(peer.message(b'{"op":"ping"}') + peer.wrong_message() + peer.message(b'{"op":"ping"}'))
+    for peer in peers[:5]:
+        reset(peer.socket)
+    for peer in peers[5:10]:
+        peer.close()
+    broker.thaw()
+    wait_until(lambda: broker.open_files() <= before, timeout=6 * HEARTBEAT, what="each descriptor is back")
+    for peer in peers[10:]:
+        peer.close()
 
 
 # Frames that are well formed, and what they say is not
