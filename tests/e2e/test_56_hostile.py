@@ -4,7 +4,9 @@ Noise is in test_53_garbage.py, one piece at a time; here it is much of it at on
 
 import concurrent.futures
 import contextlib
+import ctypes
 import json
+import os
 import random
 import re
 import socket
@@ -29,6 +31,7 @@ from support.site import Site
 from support.tokens import Issuer
 from support.undisturbed import Undisturbed
 from support.waiting import wait_until
+from support.worker import Worker
 
 CHANCE = random.Random(56)
 MANY = 2000
@@ -324,6 +327,22 @@ def reset(s):
     s.close()
 
 
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WALL = 0x40000000
+
+
+@contextlib.contextmanager
+def held(pid):
+    """The main thread of a process stands still meanwhile, and libzmq's does not."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        assert ptrace(request, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(pid, WALL)
+    yield
+    ptrace(PTRACE_DETACH, pid, None, None)
+
+
 def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
     broker = Broker(bench).start()
     with broker.commands() as commands:
@@ -356,7 +375,7 @@ def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
 
 
 def test_requests_a_heartbeat_and_a_reset_that_the_broker_meets_at_once(bench):
-    """As above. libzmq is told of input and of the reset in one event, and stops reading in the midst of it."""
+    """As above. One event of epoll has the input and the reset, and libzmq stops reading in the midst of it."""
     broker = Broker(bench).start()
     with broker.commands() as commands:
         killed = zmtp_connect(broker, "commands")
@@ -367,6 +386,24 @@ def test_requests_a_heartbeat_and_a_reset_that_the_broker_meets_at_once(bench):
         assert commands.ask({"op": "ping"})["ok"]
         time.sleep(0.2)
         assert broker.running()
+
+
+def test_a_broker_that_is_killed_while_its_events_wait(bench):
+    """The same in a worker, whose main thread is behind by as many messages as libzmq keeps for it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    worker = Worker(bench, feed=f"tcp://127.0.0.1:{listener.getsockname()[1]}", sync=f"tcp://127.0.0.1:{free_port()}").start()
+    killed, _ = listener.accept()
+    ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", 4) + b"XPUB"
+    killed.sendall(GREETING + b"\4" + bytes([len(ready)]) + ready)
+    while b"SSC\5" not in killed.recv(1000):  # it subscribes
+        pass
+    with held(worker.pid):
+        killed.sendall(zmtp_message(b"SSC\5\0\0\0\0") * 110_000)
+        time.sleep(0.5)
+        reset(killed)
+        listener.close()
+        time.sleep(HEARTBEAT + 0.7)
+    assert worker.running()
 
 
 @pytest.mark.parametrize("endpoint", ["commands", "sync"])
@@ -442,8 +479,8 @@ def test_silent_peers_are_disconnected(bench):
 
 
 def test_wrong_messages_under_curve_keep_no_descriptor(bench):
-    """After one libzmq often neither reads on nor ends the connection. The missing answer to a heartbeat ends it, also when libzmq has
-    something to write that a peer does not take any more."""
+    """After one libzmq often neither reads on nor ends the connection. The missing answer to a heartbeat ends it, also when a reply
+    waits for a peer that is gone."""
     keys, port = Keys(bench.folder), free_port()
     shop = keys.add("publisher", "shop")
     broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()

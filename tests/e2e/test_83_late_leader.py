@@ -39,8 +39,8 @@ class LateLeader:
 
 
 class OtherCopy:
-    """tamper() is for Network: so many times the second batch is not the one that the stream has, as at a server that kept what its
-    leader lost."""
+    """tamper() is for Network: at first the second batch is not the one that the stream has, as at a server that kept what its leader
+    lost."""
 
     def __init__(self, times):
         self.left = times
