@@ -19,7 +19,7 @@ from support import fcgi
 from support.apache import Apache
 from support.bench import Bench
 from support.broker import Broker
-from support.curve import CurvePeer
+from support.curve import CurvePeer, properties
 from support.disk import HangingDisk
 from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
 from support.http_publisher import HttpPublisher
@@ -551,6 +551,52 @@ def test_well_formed_frames_of_any_kind(bench):
             talking.append(talk_by_chance(broker, ["commands", "sync", "feed", "presence"][n % 4]))
             if len(talking) > 30:
                 CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(30)))
+            if n % 20 == 0:
+                assert commands.ask({"op": "ping"})["ok"], f"after {n}"
+        close_all(talking)
+        assert commands.ask({"op": "ping"})["ok"]
+    assert broker.running()
+
+
+METADATA = [
+    properties(Socket_Type=b"DEALER", Identity=b""), properties(Socket_Type=b"SUB"), properties(Socket_Type=b"PAIR"), b"", b"\xff",
+    properties(Socket_Type=b"DEALER", Identity=b"x" * 256), properties(Socket_Type=b"DEALER", Identity=b"\0\1\2\3\4"),
+    properties(Socket_Type=b"DEALER") + properties(Identity=b"twin") * 3, properties(Socket_Type=b"DEALER", X=b"x" * 100_000),
+    properties(Socket_Type=b"DEALER")[:-3], properties(Socket_Type=b"DEALER") + b"\x08Identity\xff\xff\xff\xff", bytes(150),
+]
+CURVE_PIECES = [
+    lambda p: p.message(b"", MORE) + p.message(b'{"op":"ping"}'),
+    lambda p: b"".join(p.message(b"{") for _ in range(100)),
+    lambda p: b"".join(p.message(HELLO) for _ in range(100)),
+    lambda p: p.message(b"\4PING\0\0" + chance_bytes(0, 1, 16, 17, 100), 2),
+    lambda p: p.message(b"\x09SUBSCRIBE" + chance_bytes(0, 3), 2),
+    lambda p: p.message(b"\1" + chance_bytes(0, 3, 200)),
+    lambda p: p.message(chance_bytes(0, 1, 5, 200), CHANCE.choice([2, 3, 4, 255])),
+    lambda p: p.wrong_message(),
+    lambda p: p.message(b"{}") * 2,  # one nonce
+    lambda p: zmtp_frame(CHANCE.choice([0, COMMAND]), b"\7MESSAGE" + chance_bytes(0, 1, 8, 23, 24, 25, 26, 40)),
+    lambda p: zmtp_frame(CHANCE.choice([0, MORE, COMMAND]), chance_bytes(0, 1, 7, 8, 30)),
+    lambda p: p.initiate(),
+    lambda p: zmtp_frame(COMMAND, CHANCE.choice([b"\5HELLO", b"\5READY", b"\5ERROR"]) + chance_bytes(0, 30, 194)),
+]
+
+
+def test_frames_of_any_kind_under_curve(bench):
+    """Each by a key that is admitted: whole handshakes with any metadata, and what follows, often as one with them."""
+    keys, port = Keys(bench.folder), free_port()
+    shop, desk, web = keys.add("publisher", "shop"), keys.add("operator", "desk"), keys.add("worker", "web")
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()
+    ports = [(port, shop)] + [(int(broker.endpoint(name).rpartition(":")[2]), key) for name, key in [("sync", web), ("feed", web), ("presence", desk)]]
+    with broker.commands() as commands:
+        talking = []
+        for n in range(300):
+            peer = CurvePeer(*ports[n % 4], metadata=CHANCE.choice(METADATA), finish=False)
+            data = peer.initiate() + b"".join(CHANCE.choice(CURVE_PIECES)(peer) for _ in range(CHANCE.choice([0, 1, 3, 20])))
+            peer.socket.setblocking(False)
+            send_some(peer.socket, data[:CHANCE.randrange(len(data))] if CHANCE.random() < 0.2 else data)
+            talking.append(peer.socket)
+            if CHANCE.random() < 0.3 or len(talking) > 30:
+                CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(len(talking))))
             if n % 20 == 0:
                 assert commands.ask({"op": "ping"})["ok"], f"after {n}"
         close_all(talking)

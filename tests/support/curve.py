@@ -48,7 +48,7 @@ def properties(**values):
     return out
 
 
-COMMAND, MORE = 4, 1
+COMMAND = 4
 
 
 class CurvePeer:
