@@ -88,9 +88,12 @@ void broker_take_signals(struct broker *b);
 
 /* --- commit.c --- */
 
-/* Before requests are served: read the log, and offer its first events. True when everything
- * was read and the sequence has a position; else call it again. now: clock_ms(). */
-bool commit_join(struct broker *b, int64_t now);
+enum join { JOIN_UNBROKEN, JOIN_ANYHOW };
+
+/* Before requests are served: read the log, and offer its first events. True when everything was read
+ * and the sequence has a position; else call it again. JOIN_UNBROKEN: also true at a break
+ * (event_log.broken), and nothing is offered behind it. now: clock_ms(). */
+bool commit_join(struct broker *b, enum join how, int64_t now);
 
 /* Take what has arrived, within a bound, until it is stored, on the feed and answered. With a
  * shared log the last three may be the work of a later iteration. True when there may be more to do

@@ -422,11 +422,13 @@ bool commit_iterate(struct broker *b, int64_t now)
     return answer_while_late(b, now) || more;
 }
 
-bool commit_join(struct broker *b, int64_t now)
+bool commit_join(struct broker *b, enum join how, int64_t now)
 {
     while (follow(b, now))
         sequence_skip_feed(b->sequence);
     sequence_skip_feed(b->sequence);
+    if (how == JOIN_UNBROKEN && b->log.broken)
+        return true;
     if (b->log.pending || !event_log_ready(&b->log))
         return false;
     if (!event_log_is_shared(&b->log) || !sequence_has_header(b->sequence))

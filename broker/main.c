@@ -16,6 +16,7 @@
 #include "ops/log.h"
 #include "ops/privilege.h"
 #include "ops/variables.h"
+#include "ops/zguard.h"
 
 /* In the place of the C library's, for libzmq: its ipc listener (4.3.4, 4.3.5) calls abort() on EMFILE.
  * On EAGAIN it tries again, so the client waits for a free descriptor. */
@@ -27,36 +28,26 @@ int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int f
     return fd;
 }
 
-/* In the place of the C library's, and the next one. libzmq stops reading from a peer when too many
- * messages of it wait. It asks epoll for output alone then, or for nothing. epoll reports the reset of
- * the connection all the same. libzmq (4.3.4, 4.3.5) keeps that in mind, and ends the process when a
- * heartbeat of its own is due, or when it reads on and has to answer one. Here a reset is reported only
- * while libzmq wants to read or write, and as what it wants. */
-#define WITHOUT_INPUT (UINT64_C(1) << 63) /* in the data of an event: libzmq's are pointers */
-
+/* In the place of the C library's, for libzmq (zguard.h). */
 int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
-    struct epoll_event e = event ? *event : (struct epoll_event){0};
-    if (op == EPOLL_CTL_MOD && !(e.events & EPOLLIN)) {
-        e.data.u64 |= WITHOUT_INPUT;
-        op = e.events & EPOLLOUT ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-    }
-
-    int result = (int)syscall(SYS_epoll_ctl, epoll, op, fd, &e);
-    if (result == 0 || errno != ENOENT)
-        return result;
-    return op == EPOLL_CTL_DEL ? 0 : (int)syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &e);
+    return zguard_epoll_ctl(epoll, op, fd, event);
 }
 
 int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
 {
-    int count = (int)syscall(SYS_epoll_pwait, epoll, events, max, timeout_ms, NULL, 0);
-    for (int i = 0; i < count; i++)
-        if (events[i].data.u64 & WITHOUT_INPUT) {
-            events[i].data.u64 &= ~WITHOUT_INPUT;
-            events[i].events = EPOLLOUT;
-        }
-    return count;
+    return zguard_epoll_wait(epoll, events, max, timeout_ms);
+}
+
+/* In the place of the C library's, for libzmq. It learns by reading that a peer is gone, and else by a
+ * heartbeat without an answer. It sends no heartbeat while other bytes wait. So bytes for a peer that is
+ * gone and not read from count as sent: else the connection would keep its descriptor for ever. */
+ssize_t send(int fd, const void *bytes, size_t len, int flags)
+{
+    ssize_t sent = syscall(SYS_sendto, fd, bytes, len, flags, NULL, 0);
+    if (sent >= 0 || errno == EAGAIN || errno == EINTR || !zguard_is_unread(fd))
+        return sent;
+    return (ssize_t)len;
 }
 
 #define INITIATE_NONCE "CurveZMQINITIATE"

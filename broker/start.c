@@ -124,12 +124,13 @@ static int connect_journal(struct broker *b, const struct journal_config *config
 }
 
 #define JOIN_MS 50
+#define READINGS_MAX 3 /* of a journal with a break */
 
-/* Read the whole journal. */
-static int join_journal(struct broker *b)
+/* Read the whole journal, or up to a break. */
+static int join_journal(struct broker *b, enum join how)
 {
     int64_t began = clock_ms();
-    while (!commit_join(b, clock_ms())) {
+    while (!commit_join(b, how, clock_ms())) {
         if (journal_hopeless(b->journal)) {
             log_error("--store: %s", journal_why(b->journal));
             return -EINVAL;
@@ -137,8 +138,9 @@ static int join_journal(struct broker *b)
         if (!wait_for_journal(b, JOIN_MS))
             return -EINTR;
     }
-    log_info("%" PRIu64 " events loaded in %" PRId64 " ms", history_count(sequence_history(b->sequence)),
-             clock_ms() - began);
+    if (how == JOIN_ANYHOW || !b->log.broken)
+        log_info("%" PRIu64 " events loaded in %" PRId64 " ms", history_count(sequence_history(b->sequence)),
+                 clock_ms() - began);
     return 0;
 }
 
@@ -174,7 +176,7 @@ static int open_cluster(struct broker *b, const struct broker_config *config)
     return err;
 }
 
-static int open_journal(struct broker *b, const struct broker_config *config)
+static int read_journal(struct broker *b, const struct broker_config *config, enum join how)
 {
     uint64_t epoch = new_epoch();
     struct journal_config journal = {
@@ -193,7 +195,22 @@ static int open_journal(struct broker *b, const struct broker_config *config)
     sequence_share(b->sequence, (uint64_t)clock_unix_us());
     b->log = (struct event_log){.sequence = b->sequence, .journal = b->journal, .max_age_ms = config->history_age_ms};
     b->store_timeout_ms = config->store_timeout_ms;
-    return join_journal(b);
+    return join_journal(b, how);
+}
+
+/* The server that the journal is read from may have another copy, or lack a batch, after failures: then
+ * what was read has a break that the stream does not have. No client knows yet what was read, so it is
+ * read again, perhaps from another server. Otherwise clients would be sent a gap. */
+static int open_journal(struct broker *b, const struct broker_config *config)
+{
+    int err = read_journal(b, config, JOIN_UNBROKEN);
+    for (int i = 2; i <= READINGS_MAX && !err && b->log.broken; i++) {
+        log_info("reading the journal again; no client is sent a gap");
+        journal_free(&b->journal);
+        sequence_free(&b->sequence);
+        err = read_journal(b, config, i < READINGS_MAX ? JOIN_UNBROKEN : JOIN_ANYHOW);
+    }
+    return err;
 }
 
 /* Bytes of a frame beyond which the peer is disconnected. Up to there a request that is too large gets a

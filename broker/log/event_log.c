@@ -227,12 +227,15 @@ bool event_log_give_up(struct event_log *l)
 /* --- what a journal brings --- */
 
 /* A batch of the journal does not continue what was read. */
-static void report_break(const struct event_log *l, const struct journal_batch *t)
+static void report_break(struct event_log *l, const struct journal_batch *t)
 {
-    if (!t->linked && !sequence_lost(l->sequence) && sequence_head(l->sequence))
-        log_error("the journal has other batches before position %" PRIu64 " than were read; sending ssecast.gap to "
-                  "open streams",
-                  t->batch.position);
+    if (t->linked || sequence_lost(l->sequence) || !sequence_head(l->sequence))
+        return;
+
+    l->broken = true;
+    log_error("the journal has other batches before position %" PRIu64 " than were read; sending ssecast.gap to "
+              "open streams",
+              t->batch.position);
 }
 
 /* The number of events of another broker that are now in the history. */
@@ -344,6 +347,7 @@ uint64_t event_log_expire(struct event_log *l, int64_t now_ms)
 
 void event_log_reset(struct event_log *l)
 {
+    l->broken = true;
     if (sequence_restart(l->sequence, clock_floor()) != 0)
         log_error("out of memory: the history is not read again");
 }

@@ -28,6 +28,7 @@ struct event_log {
     uint64_t max_age_ms; /* a journal keeps a batch for this long; it gets another before, so that it is never empty */
     bool pending;        /* a batch is offered and not decided */
     bool wrote_again;    /* the last batch began with old bans or keys */
+    bool broken;         /* what was read of a journal was not what it has, or may not be all */
     int fault;           /* the store does not have the header: -errno; 0: nothing failed */
     char why[EVENT_LOG_WHY_MAX];
 };

@@ -287,7 +287,7 @@ static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdow
         .upto = m->after,
         .head = history_head(h),
         .oldest = history_oldest(h),
-        .gap = !m->after && !sequence_retains(c->sequence, c->clock_us / 1000, m->age_ms),
+        .gap = m->after < history_complete(h) && !sequence_retains(c->sequence, c->clock_us / 1000, m->age_ms),
     };
 
     collect_shutdowns(h, &page.upto, &entries);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -45,23 +46,29 @@ void loop_free(struct loop **l)
     *l = NULL;
 }
 
-int loop_add(struct loop *l, struct loop_watch *w, uint32_t events)
+/* By a system call, as below by epoll_pwait(): epoll_ctl() and epoll_wait() are libzmq's in a worker
+ * (ops/zguard.h). */
+static int loop_control(const struct loop *l, int op, struct loop_watch *w, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = w};
-    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &event) == 0 ? 0 : -errno;
+    return (int)syscall(SYS_epoll_ctl, l->epoll, op, w->fd, &event);
+}
+
+int loop_add(struct loop *l, struct loop_watch *w, uint32_t events)
+{
+    return loop_control(l, EPOLL_CTL_ADD, w, events) == 0 ? 0 : -errno;
 }
 
 void loop_set(struct loop *l, struct loop_watch *w, uint32_t events)
 {
-    struct epoll_event event = {.events = events, .data.ptr = w};
     if (w->fd >= 0)
-        epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &event);
+        loop_control(l, EPOLL_CTL_MOD, w, events);
 }
 
 void loop_remove(struct loop *l, struct loop_watch *w)
 {
     if (w->fd >= 0)
-        epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+        loop_control(l, EPOLL_CTL_DEL, w, 0);
     w->fd = -1;
 }
 
@@ -125,7 +132,7 @@ static void fire_timers(struct loop *l)
 static int turn(struct loop *l, int timeout)
 {
     struct epoll_event events[BATCH];
-    int count = epoll_wait(l->epoll, events, BATCH, timeout);
+    int count = epoll_pwait(l->epoll, events, BATCH, timeout, NULL);
     if (count < 0 && errno != EINTR)
         return -errno;
     l->now = clock_ms();

@@ -1,5 +1,6 @@
 /* What the worker asks the broker: HELLO, and requests until they are answered. */
 #include "base/clock.h"
+#include "base/must.h"
 #include "upstream/internal.h"
 
 #define PAGE_BYTES (64u << 10)
@@ -12,10 +13,23 @@ static bool may_ask(const struct upstream *u)
     return u->welcomed && !u->hello_first_us && !u->hello_unsent;
 }
 
+/* The time for which shutdowns are needed began at a moment. Its age grows while the request waits for
+ * a broker, and when it is sent again. */
+static void renew_age(struct upstream_request *q, int64_t now)
+{
+    struct wire_shutdowns m;
+    MUST(wire_get_shutdowns(buf_slice(&q->message), &m) == 0 && now >= q->dated);
+    m.age_ms += (uint64_t)(now - q->dated);
+    q->dated = now;
+    wire_put_shutdowns(&q->message, &m);
+}
+
 /* It is sent again later with the same number, and the first reply counts, unless it is sent only
  * once. False: there is no connection, so it keeps waiting. */
 static bool request_send(struct upstream *u, struct upstream_request *q)
 {
+    if (q->purpose == FOR_SHUTDOWNS)
+        renew_age(q, loop_now(u->loop));
     if (socket_send(u->sync, buf_slice(&q->message)) != 0) {
         upstream_lose_connection(u);
         return false;
@@ -70,6 +84,7 @@ struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, 
     struct upstream_request *q = outstanding_new(&u->requests, FOR_SHUTDOWNS, NULL);
     if (!q)
         return NULL;
+    q->dated = loop_now(u->loop);
     wire_put_shutdowns(&q->message, &(struct wire_shutdowns){.request = q->number, .after = after, .age_ms = age_ms});
     return enqueue(u, q);
 }

@@ -34,6 +34,7 @@ struct upstream_request {
     bool once;   /* it is never sent again */
     uint64_t number;
     int64_t first, asked; /* when it was sent first and last; 0: not yet */
+    int64_t dated;        /* of shutdowns: when the age in the message was right */
     struct buf message;   /* the request */
 };
 

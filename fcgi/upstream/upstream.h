@@ -125,8 +125,9 @@ void upstream_report(struct upstream *u, struct report_draft *draft);
  * until that is returned; NULL when out of memory. */
 struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
 
-/* Ask for the shutdowns after a position (0: from the oldest), of which those older than age_ms
- * are not needed. Each call is answered by one page. NULL when out of memory. */
+/* Ask for the shutdowns after a position (0: from the oldest). Those that are older than age_ms now
+ * are not needed; the age grows until the broker answers. Each call is answered by one page. NULL when
+ * out of memory. */
 struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
 
 /* Send the broker a command (protocol.md) of a caller with this grant. The reply is UPSTREAM_REPLY,

@@ -4,7 +4,9 @@ Noise is in test_53_garbage.py, one piece at a time; here it is much of it at on
 
 import concurrent.futures
 import contextlib
+import ctypes
 import json
+import os
 import random
 import re
 import socket
@@ -17,15 +19,19 @@ from support import fcgi
 from support.apache import Apache
 from support.bench import Bench
 from support.broker import Broker
+from support.curve import CurvePeer, properties
 from support.disk import HangingDisk
 from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
 from support.http_publisher import HttpPublisher
+from support.keys import Keys
 from support.lighttpd import Lighttpd
+from support.ports import free_port
 from support.processes import SANITIZED
 from support.site import Site
 from support.tokens import Issuer
 from support.undisturbed import Undisturbed
 from support.waiting import wait_until
+from support.worker import Worker
 
 CHANCE = random.Random(56)
 MANY = 2000
@@ -321,6 +327,22 @@ def reset(s):
     s.close()
 
 
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WALL = 0x40000000
+
+
+@contextlib.contextmanager
+def held(pid):
+    """The main thread of a process stands still meanwhile, and libzmq's does not."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        assert ptrace(request, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(pid, WALL)
+    yield
+    ptrace(PTRACE_DETACH, pid, None, None)
+
+
 def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
     broker = Broker(bench).start()
     with broker.commands() as commands:
@@ -350,6 +372,38 @@ def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
             reset(killed)
             assert commands.ask({"op": "ping"})["ok"]
         assert broker.running()
+
+
+def test_requests_a_heartbeat_and_a_reset_that_the_broker_meets_at_once(bench):
+    """As above. One event of epoll has the input and the reset, and libzmq stops reading in the midst of it."""
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        killed = zmtp_connect(broker, "commands")
+        broker.freeze()
+        killed.sendall(zmtp_message(b"") * 2000 + b"\4\7\4PING\0\0" + zmtp_message(b"") * 200)
+        reset(killed)
+        broker.thaw()
+        assert commands.ask({"op": "ping"})["ok"]
+        time.sleep(0.2)
+        assert broker.running()
+
+
+def test_a_broker_that_is_killed_while_its_events_wait(bench):
+    """The same in a worker, whose main thread is behind by as many messages as libzmq keeps for it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    worker = Worker(bench, feed=f"tcp://127.0.0.1:{listener.getsockname()[1]}", sync=f"tcp://127.0.0.1:{free_port()}").start()
+    killed, _ = listener.accept()
+    ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", 4) + b"XPUB"
+    killed.sendall(GREETING + b"\4" + bytes([len(ready)]) + ready)
+    while b"SSC\5" not in killed.recv(1000):  # it subscribes
+        pass
+    with held(worker.pid):
+        killed.sendall(zmtp_message(b"SSC\5\0\0\0\0") * 110_000)
+        time.sleep(0.5)
+        reset(killed)
+        listener.close()
+        time.sleep(HEARTBEAT + 0.7)
+    assert worker.running()
 
 
 @pytest.mark.parametrize("endpoint", ["commands", "sync"])
@@ -424,6 +478,27 @@ def test_silent_peers_are_disconnected(bench):
     wait_until(lambda: broker.open_files() <= before, what="each descriptor is back")
 
 
+def test_wrong_messages_under_curve_keep_no_descriptor(bench):
+    """After one libzmq often neither reads on nor ends the connection. The missing answer to a heartbeat ends it, also when a reply
+    waits for a peer that is gone."""
+    keys, port = Keys(bench.folder), free_port()
+    shop = keys.add("publisher", "shop")
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()
+    before = broker.open_files()
+    peers = [CurvePeer(port, shop) for _ in range(15)]
+    broker.freeze()
+    for peer in peers:
+        peer.send(peer.message(b'{"op":"ping"}') + peer.wrong_message() + peer.message(b'{"op":"ping"}'))
+    for peer in peers[:5]:
+        reset(peer.socket)
+    for peer in peers[5:10]:
+        peer.close()
+    broker.thaw()
+    wait_until(lambda: broker.open_files() <= before, timeout=6 * HEARTBEAT, what="each descriptor is back")
+    for peer in peers[10:]:
+        peer.close()
+
+
 # Frames that are well formed, and what they say is not
 
 def zmtp_frame(flags, body):
@@ -476,6 +551,52 @@ def test_well_formed_frames_of_any_kind(bench):
             talking.append(talk_by_chance(broker, ["commands", "sync", "feed", "presence"][n % 4]))
             if len(talking) > 30:
                 CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(30)))
+            if n % 20 == 0:
+                assert commands.ask({"op": "ping"})["ok"], f"after {n}"
+        close_all(talking)
+        assert commands.ask({"op": "ping"})["ok"]
+    assert broker.running()
+
+
+METADATA = [
+    properties(Socket_Type=b"DEALER", Identity=b""), properties(Socket_Type=b"SUB"), properties(Socket_Type=b"PAIR"), b"", b"\xff",
+    properties(Socket_Type=b"DEALER", Identity=b"x" * 256), properties(Socket_Type=b"DEALER", Identity=b"\0\1\2\3\4"),
+    properties(Socket_Type=b"DEALER") + properties(Identity=b"twin") * 3, properties(Socket_Type=b"DEALER", X=b"x" * 100_000),
+    properties(Socket_Type=b"DEALER")[:-3], properties(Socket_Type=b"DEALER") + b"\x08Identity\xff\xff\xff\xff", bytes(150),
+]
+CURVE_PIECES = [
+    lambda p: p.message(b"", MORE) + p.message(b'{"op":"ping"}'),
+    lambda p: b"".join(p.message(b"{") for _ in range(100)),
+    lambda p: b"".join(p.message(HELLO) for _ in range(100)),
+    lambda p: p.message(b"\4PING\0\0" + chance_bytes(0, 1, 16, 17, 100), 2),
+    lambda p: p.message(b"\x09SUBSCRIBE" + chance_bytes(0, 3), 2),
+    lambda p: p.message(b"\1" + chance_bytes(0, 3, 200)),
+    lambda p: p.message(chance_bytes(0, 1, 5, 200), CHANCE.choice([2, 3, 4, 255])),
+    lambda p: p.wrong_message(),
+    lambda p: p.message(b"{}") * 2,  # one nonce
+    lambda p: zmtp_frame(CHANCE.choice([0, COMMAND]), b"\7MESSAGE" + chance_bytes(0, 1, 8, 23, 24, 25, 26, 40)),
+    lambda p: zmtp_frame(CHANCE.choice([0, MORE, COMMAND]), chance_bytes(0, 1, 7, 8, 30)),
+    lambda p: p.initiate(),
+    lambda p: zmtp_frame(COMMAND, CHANCE.choice([b"\5HELLO", b"\5READY", b"\5ERROR"]) + chance_bytes(0, 30, 194)),
+]
+
+
+def test_frames_of_any_kind_under_curve(bench):
+    """Each by a key that is admitted: whole handshakes with any metadata, and what follows, often as one with them."""
+    keys, port = Keys(bench.folder), free_port()
+    shop, desk, web = keys.add("publisher", "shop"), keys.add("operator", "desk"), keys.add("worker", "web")
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()
+    ports = [(port, shop)] + [(int(broker.endpoint(name).rpartition(":")[2]), key) for name, key in [("sync", web), ("feed", web), ("presence", desk)]]
+    with broker.commands() as commands:
+        talking = []
+        for n in range(300):
+            peer = CurvePeer(*ports[n % 4], metadata=CHANCE.choice(METADATA), finish=False)
+            data = peer.initiate() + b"".join(CHANCE.choice(CURVE_PIECES)(peer) for _ in range(CHANCE.choice([0, 1, 3, 20])))
+            peer.socket.setblocking(False)
+            send_some(peer.socket, data[:CHANCE.randrange(len(data))] if CHANCE.random() < 0.2 else data)
+            talking.append(peer.socket)
+            if CHANCE.random() < 0.3 or len(talking) > 30:
+                CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(len(talking))))
             if n % 20 == 0:
                 assert commands.ask({"op": "ping"})["ok"], f"after {n}"
         close_all(talking)

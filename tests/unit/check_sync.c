@@ -232,8 +232,9 @@ START_TEST(shutdowns_that_may_have_been_evicted_are_a_gap)
         shut_down("a", 5000 + i * 100);
     context.clock_us = 5500000;
     ck_assert(!shutdowns_of(0, 50).gap);
-    ck_assert(shutdowns_of(0, 500).gap); /* the oldest that is left is of 5,300 ms */
-    ck_assert(!shutdowns_of(START + 4, 500).gap);
+    ck_assert(shutdowns_of(0, 500).gap);         /* the oldest that is left is of 5,300 ms */
+    ck_assert(shutdowns_of(START + 1, 500).gap); /* of a second page, which was asked for long after the first */
+    ck_assert(!shutdowns_of(START + 3, 500).gap);
 }
 END_TEST
 
