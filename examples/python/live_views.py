@@ -30,7 +30,7 @@ def token(request):
 def say(request):
     """Publishes what a user wrote to all readers of a channel."""
     said = {"from": request.user.get_username(), "text": request.POST["text"]}
-    # ... store it here. Pages are told when it is really stored.
+    # ... store it here. Pages get it when it is really stored.
     transaction.on_commit(lambda: tell("said", said, to={"channels": ["news"]}))
     return HttpResponse(status=204)
 
