@@ -8,7 +8,7 @@
  *
  * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php)
  * to wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above
- * "That's all":
+ * "That's all" (with Debian's package into /etc/wordpress/config-HOST.php):
  *     define('SSECAST_URL', 'https://example.org/sse'); // the streams, as the server reaches them
  *     define('SSECAST_TOKEN', '…');        // docs/php.md makes it: may publish to channels post:*
  *     define('SSECAST_PATH', '/sse');      // the streams, as browsers reach them; the default
