@@ -9,6 +9,7 @@ from support.processes import ROOT, run
 from support.python_web import PYTHON, WAYS, Application, Visitor, behind, code
 from support.site import Site
 from support.tokens import Issuer
+from support.waiting import wait_until
 
 EXAMPLES = ROOT / "examples" / "python"
 
@@ -38,9 +39,10 @@ def enter():
 
 @app.get("/")
 def front():
-    return "front"
-"""
+    return "<!doctype html><body><script type=module>const show = (said) => document.body.append(said.text);" + SCRIPT + "</script>"
 
+
+SCRIPT = """ + repr(code("js"))
 
 def needs(module):
     return pytest.mark.skipif(not importlib.util.find_spec(module), reason=f"no {module}: make deps")
@@ -152,6 +154,17 @@ def test_flask_publishes_and_gives_tokens(bench, way):
     assert anna.ask("/live/leave", {}) == 200 and not anna.headers
     stream.wait_type("ssecast.shutdown")
     assert "Traceback" not in app.log()
+
+
+@needs("flask")
+def test_the_script_of_the_page_shows_what_is_said(bench, chromium):
+    site, _ = begin(bench, application(bench, "Flask", LOGIN), ["-m", "flask", "run", "--port", "{port}"])
+    chromium.goto(f"{site.web.origin}/enter")
+    chromium.goto(f"{site.web.origin}/")
+    site.wait_connections("anna", 1)
+    assert Visitor(site).ask("/live/say", {"text": "hello"}) == 204
+    wait_until(lambda: chromium.run("return document.body.innerText") == "hello", what="the text in the page")
+    chromium.goto("about:blank")
 
 
 @needs("fastapi")
