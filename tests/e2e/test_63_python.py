@@ -155,6 +155,10 @@ def test_flask_publishes_and_gives_tokens(bench, way):
     stream.wait_type("ssecast.shutdown")
     assert "Traceback" not in app.log()
 
+    anna.ask("/enter")
+    site.broker.kill()
+    assert anna.ask("/live/leave", {}) == 200 and anna.ask("/live/token") == 401, "logged out without a broker"
+
 
 @needs("flask")
 def test_the_script_of_the_page_shows_what_is_said(bench, chromium):
