@@ -1,3 +1,5 @@
+#define LOG_SUBSYSTEM "broker"
+
 #include "options.h"
 
 #include <stdbool.h>
@@ -8,6 +10,7 @@
 #include "codec/wire.h"
 #include "log/journal_names.h"
 #include "log/store.h"
+#include "net/access.h"
 #include "net/keys.h"
 #include "ops/endpoint.h"
 #include "ops/exposure.h"
@@ -233,6 +236,36 @@ static int broker_options_check(const void *config, char why[OPTION_WHY_MAX])
     return err ? err : check_distinct(c, why);
 }
 
+/* Keys protect a tcp endpoint. Nothing protects an abstract socket. */
+static void warn_exposed(const struct broker_config *c, const char *option, const char *endpoint)
+{
+    if (endpoint_is_abstract(endpoint))
+        log_warn("--%s %s: every local process can connect to this endpoint (--allow-insecure)", option, endpoint);
+    else if (!c->keys && endpoint_exposed(endpoint))
+        log_warn("--%s %s: other hosts or users can reach this endpoint without authentication (--allow-insecure)",
+                 option, endpoint);
+}
+
+void broker_options_warn(const struct broker_config *c)
+{
+    for (size_t i = 0; i < c->commands.count; i++)
+        warn_exposed(c, "commands", c->commands.items[i]);
+    warn_exposed(c, "feed", c->feed);
+    warn_exposed(c, "sync", c->sync);
+    warn_exposed(c, "presence", c->presence);
+}
+
+static void warn_of_all(const void *config)
+{
+    const struct broker_config *c = config;
+    char why[KEYS_WHY_MAX];
+    broker_options_warn(c);
+    struct keys *keys = c->keys ? keys_load(c->keys, why) : NULL;
+    if (keys)
+        access_warn(keys, c->keys);
+    keys_free(&keys);
+}
+
 const struct option_program broker_program = {
     .name = "ssecast-broker",
     .summary = "receives events over ZeroMQ, numbers and keeps them, and feeds workers",
@@ -240,4 +273,5 @@ const struct option_program broker_program = {
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
     .check = broker_options_check,
+    .warn = warn_of_all,
 };

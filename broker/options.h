@@ -31,4 +31,7 @@ struct broker_config {
 
 extern const struct option_program broker_program;
 
+/* Log a warning for each endpoint that more than its users can reach. */
+void broker_options_warn(const struct broker_config *config);
+
 #endif

@@ -15,7 +15,6 @@
 #include "codec/wire.h"
 #include "net/signals.h"
 #include "ops/endpoint.h"
-#include "ops/exposure.h"
 #include "ops/log.h"
 
 #define LINGER_MS 1000 /* for sending the last batches and replies */
@@ -59,22 +58,6 @@ static int open_store(struct broker *b, const struct broker_config *config)
     return err;
 }
 
-static void warn_exposed(const char *option, const char *endpoint)
-{
-    if (endpoint_is_abstract(endpoint))
-        log_warn("--%s %s: every local process can connect to this endpoint (--allow-insecure)", option, endpoint);
-    else if (endpoint_exposed(endpoint))
-        log_warn("--%s %s: other hosts or users can reach this endpoint without authentication (--allow-insecure)",
-                 option, endpoint);
-}
-
-/* Keys protect a tcp endpoint. Nothing protects an abstract socket. */
-static void check_exposure(const struct broker_config *config, const char *option, const char *endpoint)
-{
-    if (!config->keys || endpoint_is_abstract(endpoint))
-        warn_exposed(option, endpoint);
-}
-
 static int open_access(struct broker *b, const struct broker_config *config, struct curve_key *secret)
 {
     char why[CURVE_KEY_WHY];
@@ -82,11 +65,7 @@ static int open_access(struct broker *b, const struct broker_config *config, str
         log_error("--curve-key-file %s", why);
         return -EINVAL;
     }
-    for (size_t i = 0; i < config->commands.count; i++)
-        check_exposure(config, "commands", config->commands.items[i]);
-    check_exposure(config, "feed", config->feed);
-    check_exposure(config, "sync", config->sync);
-    check_exposure(config, "presence", config->presence);
+    broker_options_warn(config);
     return access_open(&b->access, config->keys, b->counters);
 }
 

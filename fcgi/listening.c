@@ -37,9 +37,6 @@ static int listen_ourselves(struct listening *l, const struct options *o)
         log_error("--listen %s: systemd passed a socket, too; remove one of them", o->listen);
     if (handed > STDIN_FILENO || handed == -EINVAL)
         return 2;
-    if (listen_socket_exposed(o->listen))
-        log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
-                 o->listen);
     l->fd = listen_socket_open("listen", o->listen, (unsigned)o->listen_mode);
     l->own_path = l->fd >= 0 && strchr(o->listen, '/');
     return l->fd < 0 ? 1 : 0;

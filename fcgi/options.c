@@ -248,6 +248,31 @@ static int check_together(const void *config, char why[OPTION_WHY_MAX])
     return err ? err : check_tokens(config, why);
 }
 
+void options_warn(const struct options *o)
+{
+    const struct request_rules rules = {.session_from = &o->session_from};
+    const char *source = request_open_source(&rules);
+
+    if (o->listen && listen_socket_exposed(o->listen))
+        log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
+                 o->listen);
+    if (source)
+        log_warn("session-from %s: any client that knows a session's name can open its streams; to prevent it use jwt, "
+                 "remote-user, or a cookie that cannot be guessed",
+                 source);
+    /* The head of a stream whose socket is handed over is Apache's. */
+    if (o->handoff && o->headers.count)
+        log_warn("--header has no effect on streams that Apache hands over: set these headers in its configuration");
+}
+
+static void warn_of_all(const void *config)
+{
+    const struct options *o = config;
+    const struct token_rules keys = {.secret_file = o->jwt_secret_file};
+    options_warn(o);
+    tokens_warn(&keys);
+}
+
 const struct option_program worker_program = {
     .name = "ssecast-fcgi",
     .summary = "streams Server-Sent Events to browsers behind a web server that speaks FastCGI or CGI",
@@ -255,4 +280,5 @@ const struct option_program worker_program = {
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],
     .check = check_together,
+    .warn = warn_of_all,
 };

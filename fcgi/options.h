@@ -51,6 +51,10 @@ struct options {
 
 extern const struct option_program worker_program;
 
+/* Log a warning for each accepted value that is seldom right. A CGI program, which runs for each
+ * stream, does not call it. */
+void options_warn(const struct options *o);
+
 /* The user with this name or number; NULL: no such user. */
 const struct passwd *options_find_user(const char *name);
 

@@ -117,13 +117,6 @@ static bool open_handoff(struct worker *w)
     return w->exchanges.handoffs != NULL;
 }
 
-/* The head of a stream whose socket is handed over is Apache's. */
-static void warn_of_headers(const struct worker *w)
-{
-    if (w->options.handoff && w->options.headers.count)
-        log_warn("--header has no effect on streams that Apache hands over: set these headers in its configuration");
-}
-
 static void open_services(struct worker *w)
 {
     w->services = (struct services){
@@ -162,16 +155,6 @@ static bool open_upstream(struct worker *w)
     return w->upstream != NULL;
 }
 
-/* Warn of a source that lets any client name any session. */
-static void warn_if_open(const struct worker *w)
-{
-    const char *source = request_open_source(&w->streams.request_rules);
-    if (source && !w->listening.cgi)
-        log_warn("session-from %s: any client that knows a session's name can open its streams; to prevent it use jwt, "
-                 "remote-user, or a cookie that cannot be guessed",
-                 source);
-}
-
 /* Load the keys, if there are any to judge tokens with. False with a line in the log. */
 static bool open_tokens(struct worker *w)
 {
@@ -208,7 +191,7 @@ bool setup_parts(struct worker *w)
     open_services(w);
     if (!open_handoff(w) || !open_upstream(w))
         return false;
-    warn_if_open(w);
-    warn_of_headers(w);
+    if (!w->listening.cgi)
+        options_warn(&w->options);
     return true;
 }

@@ -21,6 +21,12 @@ static bool may_connect(const struct peer_key *key, enum bus_socket socket)
     return key && (key->grant.roles & admitted_roles[socket]) && !(socket == BUS_PRESENCE && key->grant.limited);
 }
 
+void access_warn(const struct keys *keys, const char *file)
+{
+    if (keys_count(keys) == 0)
+        log_warn("--keys %s: no keys; every connection to a tcp endpoint is refused", file);
+}
+
 int access_open(struct access *a, const char *file, uint64_t *counters)
 {
     char why[KEYS_WHY_MAX];
@@ -33,8 +39,7 @@ int access_open(struct access *a, const char *file, uint64_t *counters)
         return -EINVAL;
     }
     identity_use(a->keys);
-    if (keys_count(a->keys) == 0)
-        log_warn("--keys %s: no keys; every connection to a tcp endpoint is refused", file);
+    access_warn(a->keys, file);
     return 0;
 }
 

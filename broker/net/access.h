@@ -20,6 +20,9 @@ struct access {
 int access_open(struct access *a, const char *file, uint64_t *counters);
 void access_close(struct access *a);
 
+/* Log a warning when the file has no keys: no peer can connect to a tcp endpoint. */
+void access_warn(const struct keys *keys, const char *file);
+
 /* A bus_admit; the context is a struct access. */
 bool access_admit(void *context, enum bus_socket socket, struct slice key, struct slice address);
 

@@ -12,6 +12,7 @@
 
 #include "base/folder.h"
 #include "base/slice.h"
+#include "ops/log.h"
 #include "ops/option_args.h"
 #include "ops/option_file.h"
 #include "ops/option_help.h"
@@ -492,6 +493,10 @@ static enum option_result option_settle(struct loader *l, void *config)
     size_t cursor = 0;
     if (variables_next_unknown(l->program, &cursor, why))
         fail(l, "%s", why);
+    if (!l->failed && l->program->warn) {
+        log_open(l->program->name, LOG_WARN);
+        l->program->warn(config);
+    }
     if (!l->failed)
         printf("%s: the configuration is valid\n", l->program->name);
     option_release(l->program, config);

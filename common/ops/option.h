@@ -60,6 +60,9 @@ struct option_program {
     /* Check the values together, when all are stored. 0, or another number with a line in why.
      * It releases what it opens. --check-config calls it too. May be NULL. */
     int (*check)(const void *config, char why[OPTION_WHY_MAX]);
+    /* Log the warnings that a start with these values logs. Called for --check-config, when the
+     * values are valid. May be NULL. */
+    void (*warn)(const void *config);
 };
 
 enum option_result {

@@ -74,7 +74,7 @@ void option_help(FILE *out, const struct option_program *program, const struct o
     fputc('\n', out);
     option_help_text(
         out, 0,
-        "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
-        "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "
-        "file.");
+        "Each option above --config can also be set as SSECAST_NAME in the environment (dashes become underscores) or "
+        "as NAME = VALUE in the --config file; VALUE is yes or no where none is shown. The command line wins over the "
+        "environment, the environment over the file.");
 }

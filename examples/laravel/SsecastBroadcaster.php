@@ -1,20 +1,35 @@
 <?php
-// A broadcaster for Laravel 8 and later: broadcast(new OrderShipped($order)) reaches browsers through ssecast.
+// A broadcaster for Laravel 8 and later: broadcast(new OrderShipped($order)) reaches browsers through
+// ssecast.
 //
-// Install: copy this file and ssecast.php (client/php) to app/Broadcasting/, and put into the boot() of a service provider:
+// Install:
+// 1. Up to Laravel 10 uncomment App\Providers\BroadcastServiceProvider in config/app.php. From
+//    Laravel 11 on `php artisan install:broadcasting` makes routes/channels.php; none of the drivers
+//    that it offers is needed. Both make the route /broadcasting/auth.
+// 2. Copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to
+//    app/Broadcasting/, and put into the boot() of a service provider:
 //     require_once app_path('Broadcasting/ssecast.php');
 //     \App\Broadcasting\SsecastBroadcaster::register($this->app);
-// config/broadcasting.php, in 'connections'; and BROADCAST_DRIVER=ssecast in .env (BROADCAST_CONNECTION from Laravel 11 on):
-//     'ssecast' => ['driver' => 'ssecast', 'url' => env('SSECAST_URL'), 'secret_file' => env('SSECAST_SECRET_FILE'),
-//                   'path' => '/sse', 'seconds' => 3600, 'timeout' => 2.0],
-// The worker: publish = yes, session-from = jwt,none, channels-from = query:channels, jwt-secret-file = that file.
+// 3. config/broadcasting.php, in 'connections':
+//     'ssecast' => [
+//         'driver' => 'ssecast', 'url' => env('SSECAST_URL'), 'secret_file' => env('SSECAST_SECRET_FILE'),
+//         'path' => '/sse', 'seconds' => 3600, 'timeout' => 2.0,
+//     ],
+// 4. .env (BROADCAST_CONNECTION from Laravel 11 on, BROADCAST_DRIVER before):
+//     BROADCAST_CONNECTION=ssecast
+//     SSECAST_URL=https://example.org/sse
+//     SSECAST_SECRET_FILE=/etc/ssecast/jwt.secret
+// 5. The worker: publish = yes, session-from = jwt,none, channels-from = query:channels,
+//    jwt-secret-file = that file.
 //
-// A page asks the route /broadcasting/auth first, for all its private and presence channels: a POST with
-// channel_name[]=private-orders.7. Laravel asks routes/channels.php. The answer sets a cookie with a token for these channels.
-// Then the page opens new EventSource("/sse?channels=private-orders.7,news"). Other channels are public.
+// A page asks the route /broadcasting/auth first, for all its private and presence channels: a POST
+// with channel_name[]=private-orders.7. Laravel asks routes/channels.php. The answer sets a cookie
+// with a token for these channels. Then the page opens
+// new EventSource("/sse?channels=private-orders.7,news"). Other channels are public.
 //
-// A visitor without a token may ask for any channel. Events of private channels reach only streams whose token has the channel. With
-// presence-channels = presence-* in the broker use session-from = jwt: who joins and leaves is seen by every reader of a channel.
+// A visitor without a token may ask for any channel. Events of private channels reach only streams
+// whose token has the channel. With presence-channels = presence-* in the broker use
+// session-from = jwt: who joins and leaves is seen by every reader of a channel.
 
 namespace App\Broadcasting;
 

@@ -1,13 +1,17 @@
 <?php
-// A service for Symfony 5.4 and later: publishes, and gives the user of a request a token for the streams.
+// A service for Symfony 5.4 and later: publishes, and gives the user of a request a token for the
+// streams.
 //
-// Install: copy this file to src/Ssecast/ and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to lib/, not to
-// src/, where Symfony looks for a class of each file's name. Put the lines of services.yaml into your config/services.yaml, and set
-// SSECAST_URL and SSECAST_SECRET_FILE in .env. In a controller:
-//     public function ship(Order $order, SsecastPublisher $ssecast): Response
+// Install: copy this file to src/Ssecast/ and ssecast.php (client/php; installed:
+// /usr/share/php/ssecast/ssecast.php) to lib/, not to src/, where Symfony looks for a class of each
+// file's name. Put the lines of services.yaml into your config/services.yaml, and set SSECAST_URL and
+// SSECAST_SECRET_FILE in .env. In a controller:
+//     public function ship(Order $order, Request $request, SsecastPublisher $ssecast): Response
 //     {
-//         $ssecast->publish('shipped', ['order' => $order->getId()], ['to' => ['sessions' => [$order->getUserId()]]]);
-//         return $ssecast->authorize(new JsonResponse(), $this->getUser()->getUserIdentifier(), ['news'], $request->isSecure());
+//         $buyer = $order->getBuyer()->getUserIdentifier();
+//         $ssecast->publish('shipped', ['order' => $order->getId()], ['to' => ['sessions' => [$buyer]]]);
+//         $user = $this->getUser()->getUserIdentifier();
+//         return $ssecast->authorize(new JsonResponse(), $user, ['news'], $request->isSecure());
 //     }
 // The worker: publish = yes, session-from = jwt, channels-from = jwt, jwt-secret-file = that file.
 

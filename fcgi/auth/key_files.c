@@ -105,12 +105,23 @@ int key_files_check(const char *secret_file, const char *public_file, char *why,
     return err;
 }
 
-static void warn_of_readers(const struct key_file *file)
+static void warn_of_readers(const struct key_file *file, mode_t mode)
 {
-    if (file->kind == JWKS_SECRETS && (file->seen.st_mode & S_IROTH))
+    if (file->kind == JWKS_SECRETS && (mode & S_IROTH))
         log_warn("%s %s: every user of this host can read this secret; accepted: a file without permissions for others "
                  "(chmod o= FILE)",
                  file->option, file->path);
+}
+
+void key_files_warn(const char *secret_file)
+{
+    struct key_file files[FILES];
+    struct stat is;
+
+    key_files_name(files, secret_file, NULL);
+    for (size_t i = 0; i < FILES; i++)
+        if (files[i].path && stat(files[i].path, &is) == 0)
+            warn_of_readers(&files[i], is.st_mode);
 }
 
 /* Was the file at rest long enough before it was read, so that a later change has other times? */
@@ -165,7 +176,7 @@ static bool key_file_load(struct key_file *file, enum load_reason reason)
     file->keys = keys;
     file->failed = false;
     if (reason == LOAD_ASKED_FOR || touched || changed)
-        warn_of_readers(file);
+        warn_of_readers(file, file->seen.st_mode);
     return true;
 }
 

@@ -21,6 +21,9 @@ struct key_files;
 /* Could the keys be read? A path that is NULL is no file. 0, or -errno with a line in why. */
 int key_files_check(const char *secret_file, const char *public_file, char *why, size_t size);
 
+/* Log a warning when every user of the machine can read the file of secrets. NULL is no file. */
+void key_files_warn(const char *secret_file);
+
 /* Read the keys, of one file at least. NULL with a line in the log. */
 struct key_files *key_files_new(const char *secret_file, const char *public_file);
 

@@ -26,6 +26,11 @@ int tokens_check(const struct token_rules *rules, char *why, size_t size)
     return key_files_check(rules->secret_file, rules->key_file, why, size);
 }
 
+void tokens_warn(const struct token_rules *rules)
+{
+    key_files_warn(rules->secret_file);
+}
+
 struct tokens *tokens_new(const struct token_rules *rules)
 {
     struct key_files *keys = key_files_new(rules->secret_file, rules->key_file);

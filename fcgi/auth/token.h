@@ -62,6 +62,9 @@ struct tokens;
 /* Could the keys be read? 0, or -errno with a line in why. */
 int tokens_check(const struct token_rules *rules, char *why, size_t size);
 
+/* Log what tokens_new() warns of. */
+void tokens_warn(const struct token_rules *rules);
+
 /* Read the keys, of one file at least. rules is copied, what it points to is not. NULL with a
  * line in the log. */
 struct tokens *tokens_new(const struct token_rules *rules);

@@ -239,6 +239,32 @@ def test_check_config_says_what_the_start_would_say(program, options, said):
         assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done
 
 
+@pytest.mark.parametrize("program, options, warnings", [
+    (WORKER, {"session-from": "jwt", "jwt-secret-file": "SECRET"}, []),
+    (WORKER, {}, ["session-from query:session: any client that knows"]),
+    (WORKER, {"session-from": ["jwt", "none"], "jwt-secret-file": "READABLE"}, ["/readable: every user of this host can read this secret"]),
+    (WORKER, {"session-from": "none", "listen": "0.0.0.0:1", "allow-insecure": True}, ["--listen 0.0.0.0:1: other hosts can reach"]),
+    (WORKER, {"session-from": "none", **HANDOFF, "handoff-user": "root", "header": "X-A: b"}, ["--header has no effect on streams"]),
+    (BROKER, {}, []),
+    (BROKER, {"feed": "tcp://*:1", "commands": "ipc://@ssecast-test", "allow-insecure": True},
+     ["--commands ipc://@ssecast-test: every local process", "--feed tcp://*:1: other hosts or users can reach"]),
+    (BROKER, {"feed": "tcp://*:1", "curve-key-file": "KEY", "keys": "EMPTY"}, ["/empty: no keys; every connection"]),
+])
+def test_check_config_warns_as_the_start_does(program, options, warnings, tmp_path):
+    files = {"SECRET": tmp_path / "secret", "READABLE": tmp_path / "readable", "EMPTY": tmp_path / "empty", "KEY": tmp_path / "key"}
+    run([CLI, "keygen", "--role", "broker", files["KEY"]])
+    for name, mode in (("SECRET", 0o640), ("READABLE", 0o644), ("EMPTY", 0o640)):
+        files[name].write_text("" if name == "EMPTY" else "s" * 32)
+        files[name].chmod(mode)
+    if "EMPTY" in options.values():
+        files["EMPTY"].write_text("# none yet\n")
+    given = {name: files.get(value, value) if isinstance(value, str) else value for name, value in options.items()}
+    done = run([program, *arguments(given), "--check-config"])
+    assert done.returncode == 0 and done.stdout == f"{program.name}: the configuration is valid\n"
+    said = done.stderr.splitlines()
+    assert len(said) == len(warnings) and all("warning: " in line and what in line for line, what in zip(said, warnings)), done
+
+
 @pytest.mark.parametrize("options, said", [
     ({"curve-key-file": "/nonexistent"}, "--broker-key is missing"),
     ({"broker-key": "k"}, "--curve-key-file is missing"),

@@ -74,7 +74,7 @@ def test_the_examples_of_the_man_page_are_accepted(bench, program):
     for command in commands:
         argv = shlex.split(command.replace("/etc/ssecast", str(folder)))
         done = processes.run([program, *argv[1:], "--check-config"])
-        assert (done.returncode, done.stderr) == (0, ""), (command, done)
+        assert done.returncode == 0, (command, done)
 
 
 def test_every_number_of_stats_is_explained(bench):

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "ops/log.h"
 #include "ops/option_file.h"
 #include "support.h"
 
@@ -45,8 +46,16 @@ static int check_together(const void *config, char why[OPTION_WHY_MAX])
     return -1;
 }
 
+/* Loud is warned of. */
+static void warn_of_loud(const void *config)
+{
+    const struct config *c = config;
+    if (c->loud)
+        log_warn("--loud: neighbours hear it");
+}
+
 static const struct option_program program = {
-    "prog", "Does things.", "[OPTION]...", rows, sizeof rows / sizeof rows[0], check_together};
+    "prog", "Does things.", "[OPTION]...", rows, sizeof rows / sizeof rows[0], check_together, warn_of_loud};
 
 /* One load: what it gave and what it said. */
 struct run {
@@ -519,8 +528,20 @@ START_TEST(check_config_says_whether)
     load("--check-config");
     ck_assert_int_eq(run.result, OPTION_EXIT);
     ck_assert_str_eq(run.out, "prog: the configuration is valid\n");
+    ck_assert_str_eq(run.err, "");
     load("--check-config", "--retry", "x");
     ck_assert_int_eq(run.result, OPTION_BAD);
+}
+END_TEST
+
+START_TEST(check_config_warns)
+{
+    load("--check-config", "--loud");
+    ck_assert_int_eq(run.result, OPTION_EXIT);
+    ck_assert_str_eq(run.out, "prog: the configuration is valid\n");
+    ck_assert_ptr_nonnull(strstr(run.err, "prog: warning: check_option: --loud: neighbours hear it\n"));
+    load("--check-config", "--loud", "--store", "/x");
+    assert_bad("prog: --store /x needs a --note\n");
 }
 END_TEST
 
@@ -651,6 +672,7 @@ static void add_answers(TCase *tests)
     tcase_add_test(tests, help_names_every_option_and_its_default);
     tcase_add_test(tests, version_is_one_line);
     tcase_add_test(tests, check_config_says_whether);
+    tcase_add_test(tests, check_config_warns);
     tcase_add_test(tests, a_flag_needs_no_value);
     tcase_add_test(tests, values_that_do_not_go_together_are_refused);
     tcase_add_test(tests, print_config_can_be_fed_back);
