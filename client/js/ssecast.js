@@ -683,13 +683,17 @@ export class EventStream extends EventTarget {
   }
 
   close() {
+    this.#end("closed");
+  }
+
+  #end(state) {
     this.#wanted = false;
     removeEventListener("pagehide", this.#suspend);
     removeEventListener("pageshow", this.#start);
     globalThis.document?.removeEventListener("freeze", this.#suspend);
     globalThis.document?.removeEventListener("resume", this.#start);
     this.#suspend();
-    this.#state = "closed";
+    this.#state = state;
   }
 
   #start = () => {
@@ -697,13 +701,15 @@ export class EventStream extends EventTarget {
       return;
     this.#state = "connecting";
     const Link = this.#options.shared && Sharing.possible() ? Sharing : Connection;
-    this.#link = new Link(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, {
-      begin: ({ connection, owner }) => {
+    const heard = (listener) => (...given) => this.#link === link && listener(...given); // a listener of the page may have closed it
+    let link = null;
+    this.#link = link = new Link(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, {
+      begin: heard(({ connection, owner }) => {
         this.#connection = connection;
         this.#owner ||= owner;
-      },
-      entry: (entry) => this.#onEntry(entry),
-      tell: (what, detail) => this.#onTold(what, detail),
+      }),
+      entry: heard((entry) => this.#onEntry(entry)),
+      tell: heard((what, detail) => this.#onTold(what, detail)),
     });
   };
 
@@ -724,14 +730,12 @@ export class EventStream extends EventTarget {
   #onTold(what, detail) {
     if (what === "online" && this.#state === "online")
       return; // another tab took over
-    if (what === "offline" || what === "stopped")
+    if (what === "offline")
       this.#connection = null;
-    if (what === "stopped") {
-      this.#wanted = false;
-      this.#link = null;
-    }
-    if (what === "online" || what === "offline" || what === "stopped")
+    if (what === "online" || what === "offline")
       this.#state = what;
+    if (what === "stopped")
+      this.#end(what);
     this.dispatchEvent(new CustomEvent(what, { detail }));
   }
 }

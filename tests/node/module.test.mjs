@@ -7,9 +7,11 @@ import { EventStream } from "../../client/js/ssecast.js";
 const HEARTBEAT = 1000;
 const FIRST = { connection: "c-1", heartbeat: HEARTBEAT, owner: "anna's" };
 
+const STREAM = { ok: true, status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+
 const sources = [];
 const { BroadcastChannel } = globalThis;
-let now, answer, streams;
+let now, answer, streams, page;
 
 /* What EventSource dispatches itself is an Event; what was published is a MessageEvent. */
 class FakeEventSource extends EventTarget {
@@ -28,9 +30,13 @@ class FakeEventSource extends EventTarget {
 
   close() { this.readyState = FakeEventSource.CLOSED; }
 
-  open(first = FIRST, id = "1") {
+  accept() {
     this.readyState = FakeEventSource.OPEN;
     this.dispatchEvent(new Event("open"));
+  }
+
+  open(first = FIRST, id = "1") {
+    this.accept();
     this.send("ssecast.checkpoint", JSON.stringify(first), id);
   }
 
@@ -59,6 +65,10 @@ async function settle() {
     await Promise.resolve();
 }
 
+function refusal(status, body = {}, headers = {}) {
+  return { ok: false, status, headers: new Headers(headers), json: async () => body };
+}
+
 function listen(names, options = {}) {
   const stream = new EventStream("https://example.org/sse", { firstPause: 100, ...options });
   const events = [], told = [];
@@ -78,11 +88,11 @@ async function opened(names = ["message"], options = {}, first = FIRST) {
 }
 
 beforeEach(() => {
-  const page = new EventTarget();
+  page = new EventTarget();
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   now = 0;
   mock.method(performance, "now", () => now);
-  answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+  answer = STREAM;
   Object.assign(globalThis, {
     EventSource: FakeEventSource,
     fetch: async () => answer,
@@ -230,11 +240,11 @@ test("a probe without an answer ends", async () => {
 test("a stream that was shut down and meets a 503 on its way back goes on", async () => {
   const { stream, told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"upgrade"}`, "2");
-  answer = { status: 503, json: async () => ({}) };
+  answer = refusal(503);
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(2000);
   assert.equal(stream.state, "offline");
-  answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }) };
+  answer = STREAM;
   await pass(30000);
   sources.at(-1).open();
   assert.equal(stream.state, "online");
@@ -244,10 +254,10 @@ test("a stream that was shut down and meets a 503 on its way back goes on", asyn
 test("one that is to stay away learns so behind a 503 too, and says why", async () => {
   const { told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
-  answer = { status: 503, json: async () => ({}) };
+  answer = refusal(503);
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(2000);
-  answer = { status: 204, json: async () => { throw new SyntaxError(); } };
+  answer = { ...refusal(204), json: async () => { throw new SyntaxError(); } };
   await pass(30000);
   assert.equal(sources.length, 1);
   assert.deepEqual(told.at(-1), ["stopped", { status: 204, reason: "logout" }]);
@@ -256,7 +266,7 @@ test("one that is to stay away learns so behind a 503 too, and says why", async 
 test("one that is refused afterwards gives the refusal", async () => {
   const { told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
-  answer = { status: 401, json: async () => ({ message: "token required" }) };
+  answer = refusal(401, { message: "token required" });
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(500);
   assert.deepEqual(told.slice(1), [["shutdown", { reason: "logout" }], ["stopped", { status: 401, reason: "token required" }]]);
@@ -269,7 +279,7 @@ test("an option that is undefined has its default", async () => {
                                                  since: undefined, firstPause: undefined, longestPause: undefined });
   assert.deepEqual([...sources[0].url.searchParams.keys()], ["checkpoints"]);
   assert.equal(stream.lastEventId, "1");
-  answer = { status: 503, json: async () => ({}) };
+  answer = refusal(503);
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(300);
   assert.equal(stream.state, "offline");
@@ -287,6 +297,49 @@ test("a closed stream has no timers left", async () => {
   await pass(10 * HEARTBEAT);
   assert.equal(sources.length, 1);
   assert.deepEqual(told, [["online", {}]]);
+});
+
+/* The listeners that the page has for a stream. */
+function countListeners() {
+  const all = new Set();
+  globalThis.addEventListener = (name, listener) => all.add(listener);
+  globalThis.removeEventListener = (name, listener) => all.delete(listener);
+  return all;
+}
+
+test("a stream that has stopped is not held by the page", async () => {
+  const listeners = countListeners();
+  await opened();
+  answer = refusal(401);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.equal(streams[0].state, "stopped");
+  assert.equal(listeners.size, 0);
+});
+
+test("a page that was left and kept while its stream was stopped opens nothing on the way back", async () => {
+  await opened();
+  answer = refusal(401);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  page.dispatchEvent(new Event("pagehide"));
+  page.dispatchEvent(new Event("pageshow"));
+  await pass(500);
+  assert.equal(sources.length, 1);
+});
+
+test("a page that closes and opens its stream when it hears of the end has it", async () => {
+  const { stream, told } = await opened();
+  stream.addEventListener("expired", () => {
+    stream.close();
+    stream.open("https://example.org/sse?token=fresh");
+  });
+  sources[0].send("ssecast.expired", `{"reason":"expired"}`, "1");
+  await settle();
+  assert.equal(sources.length, 2);
+  sources[1].open({ ...FIRST, connection: "c-2" });
+  assert.equal(stream.state, "online");
+  assert.deepEqual(told.map(([what]) => what), ["online", "expired", "online"]);
 });
 
 // Whose stream it is
@@ -566,3 +619,17 @@ for (const ends of [false, true])
     await share(["a", "k"], { lastEventId: "9" });
     assert.equal(sources.length, ends ? 2 : 3);
   });
+
+test("a tab that is closed by one of the events that it missed gets no other", async () => {
+  oneBrowser();
+  await share(["a"]);
+  sources[0].open();
+  for (const id of ["5", "6", "7"])
+    sources[0].send("a", id, id);
+  const { stream, events } = listen(["a"], { ...SHARED, lastEventId: "5" });
+  stream.on("a", () => stream.close());
+  await pass(100);
+  assert.deepEqual(events, [["a", "6", "6"]]);
+  assert.equal(stream.lastEventId, "6");
+  assert.equal(stream.state, "closed");
+});
