@@ -30,7 +30,7 @@ export interface EventStreamOptions {
 
 /** What happens to the stream, and what is told with it. */
 export interface EventStreamEvents {
-  /** The stream is open. What is published from now on is not missed. */
+  /** The stream is open and has its place among the events. What is published from now on is not missed. */
   online: CustomEvent<Record<string, never>>;
   /** The connection was lost or has been silent for too long, or an attempt failed. `retryIn`:
    *  milliseconds until the next attempt; null when the browser itself chooses. */

@@ -41,6 +41,7 @@ class Connection {
   #timer = 0;
   #leaving = null;   // the detail, after ssecast.shutdown and until the stream is open again
   #probe = null;     // AbortController
+  #placed = false;   // the first checkpoint of this stream has come
   #heartbeat = 0;    // in milliseconds; 0: not known
   #watchdog = 0;     // an interval timer
   #signAt = 0;       // when the last event or checkpoint came
@@ -96,6 +97,7 @@ class Connection {
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
+    this.#placed = false;
     this.#watch();
   }
 
@@ -125,6 +127,16 @@ class Connection {
     const moved = event.lastEventId && event.lastEventId !== this.#cursor;
     if (connection || moved)
       this.#entry(null, event); // the first one tells other tabs where this stream begins
+    if (!this.#placed && (connection || event.lastEventId))
+      this.#onPlaced();
+  }
+
+  /* The stream has its place in the sequence. Without one it is open all the same: the worker is full or stops, and ends
+   * it; or it has no broker yet. */
+  #onPlaced() {
+    this.#placed = true;
+    this.#leaving = null;
+    this.#sink.tell("online", {});
   }
 
   /* With checkpoints=always the worker sends checkpoints on quiet streams and on busy ones, at most one and a
@@ -155,8 +167,6 @@ class Connection {
   #onOpen() {
     this.#watch();
     this.#pauses = 0;
-    this.#leaving = null;
-    this.#sink.tell("online", {});
   }
 
   #onShutdown(detail) {
@@ -184,6 +194,7 @@ class Connection {
    * it is in a page that is being left, which is no news: wait whether it goes on. */
   #onError() {
     clearInterval(this.#watchdog);
+    this.#placed = false;
     if (this.#source.readyState !== EventSource.CLOSED)
       this.#sink.tell("offline", { retryIn: null });
     else

@@ -202,6 +202,21 @@ def test_the_cursor_moves_with_what_does_not_concern_the_page(site, tab, session
     assert stream.events() == []
 
 
+def test_a_page_is_not_online_while_the_worker_is_full(bench, chromium):
+    """Its stream is answered 200 and ends. What is published then is not for it: it has no cursor yet."""
+    site = Site(bench, worker={"retry": "100ms", "max_connections": 1})
+    holder = site.open("anna")
+    with Relay(site.web.port) as relay, opened_in(chromium, relay) as tab:
+        stream = tab().stream(path("bert"))
+        wait_until(lambda: len(stream.told("offline")) >= 3, what="three attempts")
+        assert stream.told("online") == [] and stream.state() == "offline"
+        holder.close()
+        stream.wait_state("online")
+        publish(site, "bert", 1)
+        stream.wait_for(1)
+        assert len(stream.told("online")) == 1
+
+
 # Heartbeats
 
 @pytest.fixture

@@ -235,6 +235,46 @@ test("a probe without an answer ends", async () => {
   assert.ok(told.filter(([what]) => what === "offline").length >= 2);
 });
 
+// An answer without a place in the sequence: the worker is full or stops, or has no broker yet
+
+test("a stream that ends before its first checkpoint was not online", async () => {
+  const { stream, told } = listen(["m"]);
+  await settle();
+  for (let attempt = 0; attempt < 3; attempt++) {
+    sources[0].accept();
+    assert.equal(stream.state, attempt ? "offline" : "connecting");
+    sources[0].lose();
+  }
+  sources[0].accept();
+  sources[0].send("ssecast.checkpoint", "{}", ""); // a heartbeat, without a position yet
+  assert.deepEqual(told, Array(3).fill(["offline", { retryIn: null }]));
+  sources[0].open();
+  assert.deepEqual(told.at(-1), ["online", {}]);
+  assert.equal(stream.state, "online");
+});
+
+test("online is told once for a stream, when its id and cursor are known", async () => {
+  const { stream, told } = listen(["m"]);
+  const known = [];
+  stream.addEventListener("online", () => known.push([stream.connection, stream.lastEventId]));
+  await settle();
+  sources[0].open();
+  sources[0].send("ssecast.checkpoint", "{}", "2");
+  assert.deepEqual(told, [["online", {}]]);
+  assert.deepEqual(known, [["c-1", "1"]]);
+});
+
+test("a worker that stops does not make a page forget why it was shut down", async () => {
+  const { told } = await opened();
+  sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
+  sources[0].lose();
+  sources[0].accept();
+  answer = refusal(204);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(told.at(-1), ["stopped", { status: 204, reason: "logout" }]);
+});
+
 // A shutdown
 
 test("a stream that was shut down and meets a 503 on its way back goes on", async () => {
