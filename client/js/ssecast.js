@@ -24,6 +24,7 @@ const NOBODY = "none"; // the owner of a stream without a session; others are he
 const DEFAULTS = { shared: false, withCredentials: false, channels: [], lastEventId: "", from: null, last: null, since: null, firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
 
 const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
+const LONGEST_PATIENCE = 16;
 const PROBE_TIMEOUT = 10000;
 const REPLACED_PAUSE = 100; // until a stream that was replaced is told as such
 
@@ -41,11 +42,12 @@ class Connection {
   #timer = 0;
   #leaving = null;   // the detail, after ssecast.shutdown and until the stream is open again
   #probe = null;     // AbortController
-  #placed = false;   // the first checkpoint of this stream has come
+  #signs = 0;        // events and checkpoints of this stream from its first checkpoint on
   #heartbeat = 0;    // in milliseconds; 0: not known
   #watchdog = 0;     // an interval timer
   #signAt = 0;       // when the last event or checkpoint came
   #overdue = false;  // the watchdog has found it late already
+  #patience = 1;     // doubled after each dead stream that brought its first checkpoint alone
 
   constructor(url, options, { cursor, owner }, names, sink) {
     this.#url = url;
@@ -97,14 +99,14 @@ class Connection {
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
-    this.#placed = false;
+    this.#signs = 0;
     this.#watch();
   }
 
   #onEvent = (event) => isPublished(event) && this.#entry(event.type, event);
 
   #entry(type, { data, lastEventId }) {
-    this.#signAt = performance.now();
+    this.#noteSign();
     this.#cursor = lastEventId || this.#cursor;
     this.#sink.entry({ type, data, id: this.#cursor });
   }
@@ -123,18 +125,18 @@ class Connection {
       this.#sink.begin({ connection, owner: this.#owner });
     }
 
-    this.#signAt = performance.now();
+    this.#noteSign();
     const moved = event.lastEventId && event.lastEventId !== this.#cursor;
     if (connection || moved)
       this.#entry(null, event); // the first one tells other tabs where this stream begins
-    if (!this.#placed && (connection || event.lastEventId))
+    if (!this.#signs && (connection || event.lastEventId))
       this.#onPlaced();
   }
 
   /* The stream has its place in the sequence. Without one it is open all the same: the worker is full or stops, and ends
    * it; or it has no broker yet. */
   #onPlaced() {
-    this.#placed = true;
+    this.#signs = 1;
     this.#leaving = null;
     this.#sink.tell("online", {});
   }
@@ -151,13 +153,27 @@ class Connection {
       this.#watchdog = setInterval(() => this.#onTick(), this.#heartbeat / 2);
   }
 
-  /* A page that was busy or suspended may be late itself: look twice before giving the stream up. */
+  #noteSign() {
+    this.#signAt = performance.now();
+    if (!this.#signs)
+      return; // also the first checkpoint, which does not show that large events arrive
+
+    this.#signs++;
+    this.#patience = 1;
+  }
+
+  /* A page that was busy or suspended may be late itself: look twice before giving the stream up. On a slow line a large event
+   * takes longer than that, and nothing is dispatched meanwhile. It begins anew with each attempt, so the next one gets more
+   * time. */
   #onTick() {
-    const overdue = performance.now() - this.#signAt > SILENT_HEARTBEATS * this.#heartbeat;
+    const heartbeats = SILENT_HEARTBEATS * (this.#signs ? this.#patience : 1);
+    const overdue = performance.now() - this.#signAt > heartbeats * this.#heartbeat;
 
     if (overdue && this.#overdue) {
       clearInterval(this.#watchdog);
       this.#source.close();
+      if (this.#signs === 1)
+        this.#patience = Math.min(2 * this.#patience, LONGEST_PATIENCE);
       this.#openLater();
     }
 
@@ -194,7 +210,7 @@ class Connection {
    * it is in a page that is being left, which is no news: wait whether it goes on. */
   #onError() {
     clearInterval(this.#watchdog);
-    this.#placed = false;
+    this.#signs = 0;
     if (this.#source.readyState !== EventSource.CLOSED)
       this.#sink.tell("offline", { retryIn: null });
     else

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
+import time
 
 import pytest
 from support import node, processes
@@ -241,6 +242,23 @@ def test_a_dead_connection_is_noticed(site, chromium, network, session, shared):
     assert stream.ids() == ids and stream.told("gap") == []
     assert stream.connection() not in (before, None)
     tab.close()
+
+
+def test_a_large_event_arrives_over_a_slow_line(site, chromium, session):
+    """It takes longer than a stream may be silent, and begins anew with each attempt."""
+    def slowly(line, data):
+        time.sleep(len(data) / 150_000)
+        return data
+
+    with contextlib.closing(Network(site.web.port, slowly)) as network:
+        tab = Tab(chromium, network.url)
+        try:
+            stream = tab.stream(path(session)).wait_state("online")
+            site.publish(text="x" * 600_000, to=to(session))
+            wait_until(lambda: [len(data) for data in stream.data()] == [600_000], what=lambda: stream.told())
+            assert stream.told("gap") == []
+        finally:
+            tab.close()
 
 
 def test_a_quiet_stream_is_not_dead(site, tab, session):

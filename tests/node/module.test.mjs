@@ -210,6 +210,32 @@ test("a silent answer to the second attempt is lost too", async () => {
   assert.deepEqual(told.map(([what]) => what).slice(0, 3), ["online", "offline", "offline"]);
 });
 
+test("an event that takes long to arrive arrives", async () => {
+  const { events } = await opened(["m"]);
+  let at = sources.length, size = 6 * HEARTBEAT, gone = 0;
+  for (let ms = 0; ms < 60 * HEARTBEAT && !events.length; ms += 50, gone += 50) {
+    await pass(50);
+    if (sources.length > at) { // the next attempt: the same event again, from its first byte on
+      at = sources.length;
+      gone = 0;
+      sources.at(-1).open({ ...FIRST, connection: `c-${at}` }, "1");
+    }
+    if (gone >= size)
+      sources.at(-1).send("m", "large", "2");
+  }
+  assert.deepEqual(events, [["m", "large", "2"]]);
+});
+
+test("what has arrived makes silence as short as it was", async () => {
+  await opened(["m"]);
+  for (let death = 1; death <= 4; death++) {
+    await pass(3 * HEARTBEAT + 200);
+    assert.equal(sources.length, death + 1);
+    sources.at(-1).open({ ...FIRST, connection: `c-${death}` }, "1");
+    sources.at(-1).send("ssecast.checkpoint", "{}", "");
+  }
+});
+
 test("without a known heartbeat silence means nothing", async () => {
   await opened(["m"], {}, {});
   await pass(3600 * HEARTBEAT / 10);
