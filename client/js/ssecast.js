@@ -250,7 +250,7 @@ class Connection {
       return; // closed meanwhile
     if (status === 200)
       this.#open();
-    else if (status === 204 || (status >= 400 && status < 500 && ![408, 425, 429].includes(status)))
+    else if (status === 204 || isRefusal(status))
       this.#stop(status, status === 204 && this.#leaving ? this.#leaving.reason : reason);
     else
       this.#openLater();
@@ -262,11 +262,15 @@ class Connection {
   }
 }
 
-/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. */
+/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. HEAD opens
+ * no stream, which would count as one of the session. GET brings the reason, and is asked too where a web server refuses HEAD itself. */
 async function ask(url, withCredentials, abort) {
   const timer = setTimeout(() => abort.abort(), PROBE_TIMEOUT);
+  const request = { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
   try {
-    const response = await fetch(url, { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" });
+    let response = await fetch(url, { ...request, method: "HEAD" });
+    if (isRefusal(response.status) || response.status === 501)
+      response = await fetch(url, request);
     if (response.status === 200)
       return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null };
     return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null };
@@ -277,6 +281,9 @@ async function ask(url, withCredentials, abort) {
     abort.abort();
   }
 }
+
+/* An answer that stays the same when the request is repeated. */
+const isRefusal = (status) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
 
 /* ---- one connection for all tabs of a user ---- */
 

@@ -218,6 +218,24 @@ def test_a_page_is_not_online_while_the_worker_is_full(bench, chromium):
         assert len(stream.told("online")) == 1
 
 
+def test_coming_back_takes_the_place_of_no_other_stream(bench, chromium):
+    """The question what the answer would be now is not a stream of the session."""
+    site = Site(bench, worker={"heartbeat": HEARTBEAT, "retry": "100ms", "max_per_session": 2})
+    with Relay(site.web.port) as relay, opened_in(chromium, relay) as tab:
+        streams = [tab().stream(path("anna")).wait_state("online") for _ in range(2)]
+        site.worker.kill()
+        for stream in streams:
+            wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+        before = site.commands.stats()["streams_opened"]
+        site.worker.start()
+        for stream in streams:
+            stream.wait_state("online")
+        wait_until(lambda: site.commands.connections_of("anna") == 2, what="both are known")
+        stats = site.commands.stats()
+        assert (stats["streams_opened"] - before, stats["ends_replaced"]) == (2, 0)
+        assert [stream.told("replaced") for stream in streams] == [[], []]
+
+
 # Heartbeats
 
 @pytest.fixture

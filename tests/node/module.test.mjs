@@ -338,6 +338,47 @@ test("one that is refused afterwards gives the refusal", async () => {
   assert.deepEqual(told.slice(1), [["shutdown", { reason: "logout" }], ["stopped", { status: 401, reason: "token required" }]]);
 });
 
+// What the module asks before it opens a stream again
+
+/* A server: what it answers to each method. asked: what it was asked. */
+function server(answers) {
+  const asked = [];
+  globalThis.fetch = async (url, { method = "GET" }) => {
+    asked.push(method);
+    return answers[method] ?? answer;
+  };
+  return asked;
+}
+
+test("a question opens no stream", async () => {
+  const asked = server({});
+  await opened();
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(asked, ["HEAD"]);
+  assert.equal(sources.length, 2);
+});
+
+for (const status of [405, 501])
+  test(`where a web server answers HEAD with ${status}, GET counts`, async () => {
+    const asked = server({ HEAD: refusal(status) });
+    const { stream } = await opened();
+    sources[0].lose(FakeEventSource.CLOSED);
+    await pass(500);
+    sources[1].open();
+    assert.deepEqual(asked, ["HEAD", "GET"]);
+    assert.equal(stream.state, "online");
+  });
+
+test("a refusal's reason is in the answer to GET", async () => {
+  const asked = server({ HEAD: { ...refusal(403), json: async () => { throw new SyntaxError(); } }, GET: refusal(403, { message: "no such channel" }) });
+  const { told } = await opened();
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(asked, ["HEAD", "GET"]);
+  assert.deepEqual(told.at(-1), ["stopped", { status: 403, reason: "no such channel" }]);
+});
+
 // Options
 
 test("an option that is undefined has its default", async () => {
