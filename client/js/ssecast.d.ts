@@ -21,7 +21,7 @@ export interface EventStreamOptions {
   /** The first pause before the stream is opened anew, in milliseconds, when the browser gave up. Each further one is twice as
    *  long; of each, half is left to chance. Default: 1000. */
   firstPause?: number;
-  /** No pause is longer, in milliseconds. Default: 30000. */
+  /** No pause is longer, in milliseconds, unless the server asks for more (Retry-After). Default: 30000. */
   longestPause?: number;
   /** How long the tab with the shared connection may be silent, in milliseconds, before one that is looked at takes over: some browsers
    *  suspend tabs in the background without telling them. Default: 10000. */

@@ -26,6 +26,7 @@ const DEFAULTS = { shared: false, withCredentials: false, channels: [], lastEven
 const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
 const LONGEST_PATIENCE = 16;
 const PROBE_TIMEOUT = 10000;
+const LONGEST_WAIT = 3600000; // of what Retry-After asks for
 const REPLACED_PAUSE = 100; // until a stream that was replaced is told as such
 
 /* ---- one EventSource, kept going ---- */
@@ -225,10 +226,10 @@ class Connection {
       this.#openLater();
   }
 
-  /* Growing, and jittered, so that the pages of a whole site do not come back in the same instant. */
-  #openLater() {
-    const longest = Math.min(this.#options.longestPause, this.#options.firstPause * 2 ** this.#pauses++);
-    const pause = Math.round(longest * (0.5 + Math.random() / 2));
+  /* wait: for how long the server asks at least. */
+  #openLater(wait = 0) {
+    const pause = Math.round(Math.max(pauseOf(this.#options, this.#pauses++),
+                                      wait && wait + Math.random() * this.#options.longestPause));
     this.#timer = setTimeout(() => this.#openIfWanted(), pause);
     this.#sink.tell("offline", { retryIn: pause });
   }
@@ -245,7 +246,7 @@ class Connection {
   async #openIfWanted() {
     this.#timer = 0;
     this.#probe = new AbortController();
-    const { status, reason } = await ask(this.#address(), this.#options.withCredentials, this.#probe);
+    const { status, reason, wait } = await ask(this.#address(), this.#options.withCredentials, this.#probe);
     if (!this.#source)
       return; // closed meanwhile
     if (status === 200)
@@ -253,7 +254,7 @@ class Connection {
     else if (status === 204 || isRefusal(status))
       this.#stop(status, status === 204 && this.#leaving ? this.#leaving.reason : reason);
     else
-      this.#openLater();
+      this.#openLater(wait);
   }
 
   #stop(status, reason) {
@@ -262,8 +263,9 @@ class Connection {
   }
 }
 
-/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. HEAD opens
- * no stream, which would count as one of the session. GET brings the reason, and is asked too where a web server refuses HEAD itself. */
+/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. wait: for how
+ * long it asks, in milliseconds. HEAD opens no stream, which would count as one of the session. GET brings the reason, and
+ * is asked too where a web server refuses HEAD itself. */
 async function ask(url, withCredentials, abort) {
   const timer = setTimeout(() => abort.abort(), PROBE_TIMEOUT);
   const request = { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
@@ -272,18 +274,33 @@ async function ask(url, withCredentials, abort) {
     if (isRefusal(response.status) || response.status === 501)
       response = await fetch(url, request);
     if (response.status === 200)
-      return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null };
-    return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null };
+      return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null, wait: 0 };
+    return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null, wait: waitOf(response) };
   } catch {
-    return { status: 0, reason: null };
+    return { status: 0, reason: null, wait: 0 };
   } finally {
     clearTimeout(timer);
     abort.abort();
   }
 }
 
+/* ---- what streams and publishers share ---- */
+
 /* An answer that stays the same when the request is repeated. */
 const isRefusal = (status) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+
+/* Growing, and jittered, so that the pages of a whole site do not come back in the same instant. */
+function pauseOf({ firstPause, longestPause }, pausesBefore) {
+  return Math.min(longestPause, firstPause * 2 ** pausesBefore) * (0.5 + Math.random() / 2);
+}
+
+/* Retry-After, seconds or a date, in milliseconds; 0 without one. A script sees it in answers of the page's own origin, and
+ * where it is exposed. */
+function waitOf(response) {
+  const text = response.headers.get("Retry-After") ?? "";
+  const wait = /^\d+$/.test(text) ? 1000 * text : Date.parse(text) - Date.now();
+  return wait > 0 ? Math.min(wait, LONGEST_WAIT) : 0;
+}
 
 /* ---- one connection for all tabs of a user ---- */
 
@@ -794,7 +811,7 @@ function withId(event) {
   return event.id === undefined ? { ...event, id: `js-${words().join("-")}` } : event;
 }
 
-/* One attempt. Whether another one makes sense is in the error: again. */
+/* One attempt. The error says whether another one makes sense (again), and for how long the server asks to wait. */
 async function attempt(url, body, options) {
   const headers = { "Content-Type": "application/json", ...(options.token ? { Authorization: `Bearer ${options.token}` } : {}) };
   const request = { method: "POST", body, headers, cache: "no-store", signal: AbortSignal.timeout(options.timeout),
@@ -804,12 +821,16 @@ async function attempt(url, body, options) {
     response = await fetch(url, request);
     reply = await response.json();
   } catch (error) {
-    const status = response?.status ?? 0;
-    throw Object.assign(new PublishError(status, "no_reply", `no reply that can be read: ${error.message}`), { again: status < 400 || status >= 500 });
+    throw failure(response, "no_reply", `no reply that can be read: ${error.message}`);
   }
   if (response.ok)
     return reply;
-  throw Object.assign(new PublishError(response.status, reply.error, reply.message), { again: response.status >= 500 || response.status === 429 });
+  throw failure(response, reply.error, reply.message);
+}
+
+function failure(response, code, message) {
+  const status = response?.status ?? 0;
+  return Object.assign(new PublishError(status, code, message), { again: !isRefusal(status), wait: response ? waitOf(response) : 0 });
 }
 
 /* Publish an event, or a list of them (all or none), at url, the streams' address with /publish behind it. Without an answer, or while it
@@ -818,13 +839,15 @@ export async function publish(url, events, options = {}) {
   const all = withDefaults(PUBLISH_DEFAULTS, options);
   const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
   for (let tried = 1; ; tried++) {
+    let wait;
     try {
       return await attempt(url, body, all);
     } catch (error) {
       if (!error.again || tried >= all.tries)
         throw error;
+      wait = Math.min(error.wait, all.longestPause);
     }
-    const longest = Math.min(all.longestPause, all.firstPause * 2 ** (tried - 1));
-    await new Promise((done) => setTimeout(done, longest * (0.5 + Math.random() / 2)));
+    const pause = Math.max(wait, pauseOf(all, tried - 1));
+    await new Promise((done) => setTimeout(done, pause));
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { EventStream } from "../../client/js/ssecast.js";
+import { EventStream, publish } from "../../client/js/ssecast.js";
 
 const HEARTBEAT = 1000;
 const FIRST = { connection: "c-1", heartbeat: HEARTBEAT, owner: "anna's" };
@@ -377,6 +377,75 @@ test("a refusal's reason is in the answer to GET", async () => {
   await pass(500);
   assert.deepEqual(asked, ["HEAD", "GET"]);
   assert.deepEqual(told.at(-1), ["stopped", { status: 403, reason: "no such channel" }]);
+});
+
+// Retry-After
+
+const MINUTE = 60000, HOUR = 60 * MINUTE, LONGEST = 30000;
+
+async function pauseAfter(wait) {
+  const { told, stream } = await opened();
+  answer = refusal(503, {}, wait === null ? {} : { "Retry-After": wait });
+  sources.at(-1).lose(FakeEventSource.CLOSED);
+  await pass(300);
+  stream.close();
+  return told.filter(([what]) => what === "offline").at(-1)[1].retryIn;
+}
+
+for (const [wait, least] of [["120", 2 * MINUTE], ["3600", HOUR], ["99999999999", HOUR], ["-5", 0], ["soon", 0], ["", 0], [null, 0]])
+  test(`after a 503 with Retry-After: ${wait} the next attempt comes after ${least} ms`, async () => {
+    const pause = await pauseAfter(wait);
+    assert.ok(pause >= least, pause);
+    assert.ok(pause <= (least ? least + LONGEST : 200), pause);
+  });
+
+test("Retry-After may be a date", async () => {
+  const pause = await pauseAfter(new Date(Date.now() + 2 * MINUTE).toUTCString());
+  assert.ok(pause > 2 * MINUTE - 10000 && pause <= 2 * MINUTE + LONGEST, pause);
+});
+
+test("pages that were told the same time do not come back together", async () => {
+  assert.ok(new Set([await pauseAfter("120"), await pauseAfter("120"), await pauseAfter("120")]).size > 1);
+});
+
+// Publishing
+
+async function published(answers, options = {}) {
+  const sent = [];
+  let result = null;
+  globalThis.fetch = async (url, { body }) => {
+    sent.push([now, JSON.parse(body).id]);
+    return answers[Math.min(sent.length, answers.length) - 1];
+  };
+  publish("https://example.org/sse/publish", { data: 1 }, { firstPause: 100, longestPause: 5000, ...options })
+    .then((reply) => { result = reply; }, (error) => { result = error; });
+  await pass(20000);
+  return { sent, result };
+}
+
+const HTML = async () => { throw new SyntaxError("Unexpected token '<'"); };
+const DONE = { ok: true, status: 200, headers: new Headers(), json: async () => ({ ok: true, seq: 7 }) };
+
+for (const status of [408, 425, 429, 502, 503])
+  for (const json of [HTML, async () => ({ error: "busy", message: "later" })])
+    test(`an event that was answered ${status} ${json === HTML ? "with a page" : "with a reason"} is sent again`, async () => {
+      const { sent, result } = await published([{ ...refusal(status), json }, DONE]);
+      assert.equal(result.seq, 7);
+      assert.equal(sent.length, 2);
+      assert.equal(sent[0][1], sent[1][1]);
+    });
+
+for (const json of [HTML, async () => ({ error: "bad_request", message: "no" })])
+  test("what was refused is not sent again", async () => {
+    const { sent, result } = await published([{ ...refusal(400), json }, DONE]);
+    assert.equal(result.status, 400);
+    assert.equal(sent.length, 1);
+  });
+
+test("an event waits for as long as it is told, and no longer than its longest pause", async () => {
+  const { sent } = await published([refusal(429, {}, { "Retry-After": "2" }), refusal(429, {}, { "Retry-After": "3600" }), DONE]);
+  assert.ok(sent[1][0] - sent[0][0] >= 2000);
+  assert.ok(sent[2][0] - sent[1][0] >= 2500 && sent[2][0] - sent[1][0] <= 5100);
 });
 
 // Options
