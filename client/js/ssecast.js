@@ -392,7 +392,12 @@ class Sharing {
   #join() {
     this.#joined = false;
     this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names], followed: this.#followed,
-                 elsewhere: !this.#cursor && STARTS.some((name) => this.#options[name] !== null) });
+                 elsewhere: !this.#cursor && this.#beginsElsewhere() });
+  }
+
+  #beginsElsewhere() {
+    const query = new URL(this.#url).searchParams;
+    return STARTS.some((name) => this.#options[name] !== null || query.has(name)) || Boolean(query.get("lastEventId"));
   }
 
   #onMessage(message) {

@@ -809,3 +809,18 @@ test("a tab that is closed by one of the events that it missed gets no other", a
   assert.equal(stream.lastEventId, "6");
   assert.equal(stream.state, "closed");
 });
+
+for (const query of ["last=10", "from=earliest", "since=1", "lastEventId=7"])
+  test(`a tab whose address has ${query} asks the server for that`, async () => {
+    oneBrowser();
+    const inAddress = async () => {
+      const stream = new EventStream(`https://example.org/sse?${query}`, SHARED);
+      streams.push(stream);
+      await pass(100);
+    };
+    await inAddress();
+    sources[0].open();
+    await inAddress();
+    assert.equal(sources.length, 2);
+    assert.equal(sources[1].url.searchParams.get(query.split("=")[0]), query.split("=")[1]);
+  });
