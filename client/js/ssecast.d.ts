@@ -98,7 +98,16 @@ export interface OutgoingEvent {
   except?: Targets;
   /** With the same id it is published once. Left out: {@link publish} makes one. */
   id?: string;
+  /** Sets the browsers' reconnection time, in milliseconds. */
   retry?: number;
+  /** The event is the current value of this key: pages that open later get it first. */
+  key?: string;
+  /** Beside `key`: deliver the event, and forget the key. */
+  remove?: boolean;
+  /** For how long the event may be delivered, in seconds. */
+  ttl?: number;
+  /** Through a channel of `to` only streams whose token grants that channel get it. */
+  private?: boolean;
 }
 
 /** Options of {@link publish}. */
@@ -124,6 +133,8 @@ export interface PublishReply {
   /** How many connections it matched at that moment. */
   online?: number;
   duplicate?: boolean;
+  /** Streams show its `seq` instead of its `id`, which an earlier event has shown. */
+  seq_as_id?: boolean;
   /** Of a list. */
   seqs?: number[];
   duplicates?: number[];
