@@ -1,5 +1,5 @@
 // client/js/ssecast.js in many tabs that share a stream, each in a world of its own: tabs are opened, suspended, frozen
-// and killed at random, connections are lost, the server forgets events, and others are published meanwhile. In the end each tab that
+// and killed at random, connections are lost, the server forgets events or is full, and others are published meanwhile. In the end each tab that
 // is left has each event of its names once, in order, from where it began; where some are missing it was told `gap`. SEED and RUNS choose
 // the runs; a failure names its seed.
 import assert from "node:assert/strict";
@@ -27,6 +27,7 @@ class World {
   published = [];      // { id, name }
   oldest = 0;          // the server has what follows this id
   down = false;        // the server
+  full = false;        // the server, which then opens streams and ends them
   tabs = [];
   tasks = [];
   sources = new Set(); // those that are not closed
@@ -143,6 +144,8 @@ function sourcesOf(world, tab) {
         this.#place = Math.max(Number(this.url.searchParams.get("lastEventId")), this.#cursor) || world.head;
         this.readyState = 1;
         this.dispatchEvent(new Event("open"));
+        if (world.full)
+          return this.lose();
         this.#send("ssecast.checkpoint", { connection: "c", heartbeat: HEARTBEAT, owner: "o" });
         if (this.#place < world.oldest)
           this.#tellGap();
@@ -303,6 +306,7 @@ const HAPPENINGS = [
   [5, (world) => { const one = world.pick([...world.sources]); if (one?.readyState === 1 && !one.tab.suspended) one.lose(); }],
   [5, (world, tabs) => { const tab = world.pick(tabs); if (!tab.suspended) tab.freeze(!tab.frozen); }],
   [3, (world) => { world.oldest = world.head; }],
+  [3, (world) => { world.full = !world.full; }],
   [3, (world) => {
     world.down = !world.down;
     [...world.sources].filter((one) => world.down && one.readyState === 1 && !one.tab.suspended).forEach((one) => one.lose());
@@ -318,7 +322,7 @@ async function happen(world) {
 
 /* The network and all tabs are well again, and each name has one more event. */
 async function calm(world) {
-  world.down = false;
+  world.down = world.full = false;
   for (const tab of world.tabs.filter((one) => !one.dead)) {
     tab.suspended = false;
     if (tab.frozen)
