@@ -81,8 +81,14 @@ function ssecast_comments_script(): void
     echo <<<HTML
 <script>
 (function () {
-  var source = new EventSource($encoded);
-  source.addEventListener("comment", function (event) {
+  var source, cursor = "";
+  function on(name, run) {
+    source.addEventListener(name, function (event) {
+      cursor = event.lastEventId || cursor;
+      run(event);
+    });
+  }
+  function show(event) {
     var comment = JSON.parse(event.data), list = document.querySelector(".comment-list, .wp-block-comment-template");
     if (!list || document.getElementById("comment-" + comment.id)) return;
     var item = document.createElement("li"), author = document.createElement("b"), text = document.createElement("p");
@@ -92,12 +98,21 @@ function ssecast_comments_script(): void
     text.textContent = comment.text;
     item.append(author, text);
     list.append(item);
-  });
-  source.addEventListener("comment-removed", function (event) {
+  }
+  function remove(event) {
     var item = document.getElementById("comment-" + JSON.parse(event.data).id);
     if (item) item.remove();
-  });
+  }
+  function open() {
+    source = new EventSource($encoded + (cursor && "&lastEventId=" + encodeURIComponent(cursor)));
+    on("ssecast.checkpoint", function () {});
+    on("comment", show);
+    on("comment-removed", remove);
+  }
+  // A browser may keep the page for the way back. Its stream then goes on after the last event.
   addEventListener("pagehide", function () { source.close(); });
+  addEventListener("pageshow", function (event) { if (event.persisted) open(); });
+  open();
 })();
 </script>
 

@@ -230,5 +230,11 @@ def test_wordpress_s_page_shows_comments_as_text(wordpress, chromium):
     assert "hi" in chromium.run(shown)[0] and not chromium.run("return document.querySelector('.comment-list img, .comment-list script')")
     do(["transition_comment_status", "trash", "approved", 1])
     wait_until(lambda: chromium.run(shown) == [], what="no comment")
+
+    chromium.run("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    wait_until(lambda: site.stat("connections") == 0, what="the page that was left has no stream")
+    do(["comment_post", 1, 1, {}])
+    chromium.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    wait_until(lambda: len(chromium.run(shown)) == 1, what="the comment that came in between")
     chromium.goto("about:blank")
     assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write", script)
