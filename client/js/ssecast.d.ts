@@ -148,5 +148,5 @@ export class PublishError extends Error {
 }
 
 /** Publish an event, or a list of them (all or none), over HTTP: `url` is the streams' address with `/publish` behind it. Sent again until
- *  there is an answer. */
+ *  there is an answer. Throws a TypeError for a URL or a token that cannot be sent. */
 export function publish(url: string | URL, events: OutgoingEvent | OutgoingEvent[], options?: PublishOptions): Promise<PublishReply>;

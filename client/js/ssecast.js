@@ -656,7 +656,7 @@ class Recent {
 /* ---- what the page uses ---- */
 
 function absolute(url) {
-  return new URL(url, globalThis.document?.baseURI ?? location.href);
+  return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
 }
 
 /* An option that is undefined is one that was not given. */
@@ -817,13 +817,10 @@ function withId(event) {
 }
 
 /* One attempt. The error says whether another one makes sense (again), and for how long the server asks to wait. */
-async function attempt(url, body, options) {
-  const headers = { "Content-Type": "application/json", ...(options.token ? { Authorization: `Bearer ${options.token}` } : {}) };
-  const request = { method: "POST", body, headers, cache: "no-store", signal: AbortSignal.timeout(options.timeout),
-                    credentials: options.withCredentials ? "include" : "same-origin" };
+async function attempt(url, request, timeout) {
   let response, reply;
   try {
-    response = await fetch(url, request);
+    response = await fetch(url, { ...request, signal: AbortSignal.timeout(timeout) });
     reply = await response.json();
   } catch (error) {
     throw failure(response, "no_reply", `no reply that can be read: ${error.message}`);
@@ -838,15 +835,23 @@ function failure(response, code, message) {
   return Object.assign(new PublishError(status, code, message), { again: !isRefusal(status), wait: response ? waitOf(response) : 0 });
 }
 
+/* Throws a TypeError when no header can have this token. */
+function requestFor(events, { token, withCredentials }) {
+  const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
+  const headers = new Headers({ "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) });
+  return { method: "POST", body, headers, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
+}
+
 /* Publish an event, or a list of them (all or none), at url, the streams' address with /publish behind it. Without an answer, or while it
- * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError. options: see ssecast.d.ts. */
+ * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError, and a url or token that
+ * cannot be sent a TypeError. options: see ssecast.d.ts. */
 export async function publish(url, events, options = {}) {
   const all = withDefaults(PUBLISH_DEFAULTS, options);
-  const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
+  const address = absolute(url), request = requestFor(events, all);
   for (let tried = 1; ; tried++) {
     let wait;
     try {
-      return await attempt(url, body, all);
+      return await attempt(address, request, all.timeout);
     } catch (error) {
       if (!error.again || tried >= all.tries)
         throw error;

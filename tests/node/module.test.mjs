@@ -417,7 +417,7 @@ async function published(answers, options = {}) {
     sent.push([now, JSON.parse(body).id]);
     return answers[Math.min(sent.length, answers.length) - 1];
   };
-  publish("https://example.org/sse/publish", { data: 1 }, { firstPause: 100, longestPause: 5000, ...options })
+  publish(options.url ?? "https://example.org/sse/publish", { data: 1 }, { firstPause: 100, longestPause: 5000, ...options })
     .then((reply) => { result = reply; }, (error) => { result = error; });
   await pass(20000);
   return { sent, result };
@@ -441,6 +441,20 @@ for (const json of [HTML, async () => ({ error: "bad_request", message: "no" })]
     assert.equal(result.status, 400);
     assert.equal(sent.length, 1);
   });
+
+for (const [what, options] of [["an address", { url: "https://" }], ["a token", { token: "päss\nwörd" }], ["a token", { token: "\u20ac" }]])
+  test(`${what} that cannot be sent is an error at once`, async () => {
+    const { sent, result } = await published([DONE], options);
+    assert.ok(result instanceof TypeError, result);
+    assert.equal(sent.length, 0);
+  });
+
+test("a program has no address of its own to add to a part of one", async () => {
+  delete globalThis.location;
+  const { sent, result } = await published([DONE], { url: "/sse/publish" });
+  assert.ok(result instanceof TypeError, result);
+  assert.equal(sent.length, 0);
+});
 
 test("an event waits for as long as it is told, and no longer than its longest pause", async () => {
   const { sent } = await published([refusal(429, {}, { "Retry-After": "2" }), refusal(429, {}, { "Retry-After": "3600" }), DONE]);
