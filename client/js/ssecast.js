@@ -228,8 +228,8 @@ class Connection {
 
   /* wait: for how long the server asks at least. */
   #openLater(wait = 0) {
-    const pause = Math.round(Math.max(pauseOf(this.#options, this.#pauses++),
-                                      wait && wait + Math.random() * this.#options.longestPause));
+    const spread = Math.random() * Math.min(wait, this.#options.longestPause);
+    const pause = Math.round(Math.max(pauseOf(this.#options, this.#pauses++), wait + spread));
     this.#timer = setTimeout(() => this.#openIfWanted(), pause);
     this.#sink.tell("offline", { retryIn: pause });
   }
