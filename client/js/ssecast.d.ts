@@ -21,7 +21,7 @@ export interface EventStreamOptions {
   /** The first pause before the stream is opened anew, in milliseconds, when the browser gave up. Each further one is twice as
    *  long; of each, half is left to chance. Default: 1000. */
   firstPause?: number;
-  /** No pause is longer, in milliseconds. Default: 30000. */
+  /** No pause is longer, in milliseconds, unless the server asks for more (Retry-After). Default: 30000. */
   longestPause?: number;
   /** How long the tab with the shared connection may be silent, in milliseconds, before one that is looked at takes over: some browsers
    *  suspend tabs in the background without telling them. Default: 10000. */
@@ -30,7 +30,7 @@ export interface EventStreamOptions {
 
 /** What happens to the stream, and what is told with it. */
 export interface EventStreamEvents {
-  /** The stream is open. What is published from now on is not missed. */
+  /** The stream is open and has its place among the events. What is published from now on is not missed. */
   online: CustomEvent<Record<string, never>>;
   /** The connection was lost or has been silent for too long, or an attempt failed. `retryIn`:
    *  milliseconds until the next attempt; null when the browser itself chooses. */
@@ -98,7 +98,16 @@ export interface OutgoingEvent {
   except?: Targets;
   /** With the same id it is published once. Left out: {@link publish} makes one. */
   id?: string;
+  /** Sets the browsers' reconnection time, in milliseconds. */
   retry?: number;
+  /** The event is the current value of this key: pages that open later get it first. */
+  key?: string;
+  /** Beside `key`: deliver the event, and forget the key. */
+  remove?: boolean;
+  /** For how long the event may be delivered, in seconds. */
+  ttl?: number;
+  /** Through a channel of `to` only streams whose token grants that channel get it. */
+  private?: boolean;
 }
 
 /** Options of {@link publish}. */
@@ -124,6 +133,8 @@ export interface PublishReply {
   /** How many connections it matched at that moment. */
   online?: number;
   duplicate?: boolean;
+  /** Streams show its `seq` instead of its `id`, which an earlier event has shown. */
+  seq_as_id?: boolean;
   /** Of a list. */
   seqs?: number[];
   duplicates?: number[];
@@ -137,5 +148,5 @@ export class PublishError extends Error {
 }
 
 /** Publish an event, or a list of them (all or none), over HTTP: `url` is the streams' address with `/publish` behind it. Sent again until
- *  there is an answer. */
+ *  there is an answer. Throws a TypeError for a URL or a token that cannot be sent. */
 export function publish(url: string | URL, events: OutgoingEvent | OutgoingEvent[], options?: PublishOptions): Promise<PublishReply>;

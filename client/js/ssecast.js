@@ -24,7 +24,9 @@ const NOBODY = "none"; // the owner of a stream without a session; others are he
 const DEFAULTS = { shared: false, withCredentials: false, channels: [], lastEventId: "", from: null, last: null, since: null, firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
 
 const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
+const LONGEST_PATIENCE = 16;
 const PROBE_TIMEOUT = 10000;
+const LONGEST_WAIT = 3600000; // of what Retry-After asks for
 const REPLACED_PAUSE = 100; // until a stream that was replaced is told as such
 
 /* ---- one EventSource, kept going ---- */
@@ -41,10 +43,12 @@ class Connection {
   #timer = 0;
   #leaving = null;   // the detail, after ssecast.shutdown and until the stream is open again
   #probe = null;     // AbortController
+  #signs = 0;        // events and checkpoints of this stream from its first checkpoint on
   #heartbeat = 0;    // in milliseconds; 0: not known
   #watchdog = 0;     // an interval timer
   #signAt = 0;       // when the last event or checkpoint came
   #overdue = false;  // the watchdog has found it late already
+  #patience = 1;     // doubled after each dead stream that brought its first checkpoint alone
 
   constructor(url, options, { cursor, owner }, names, sink) {
     this.#url = url;
@@ -96,13 +100,14 @@ class Connection {
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
+    this.#signs = 0;
     this.#watch();
   }
 
   #onEvent = (event) => isPublished(event) && this.#entry(event.type, event);
 
   #entry(type, { data, lastEventId }) {
-    this.#signAt = performance.now();
+    this.#noteSign();
     this.#cursor = lastEventId || this.#cursor;
     this.#sink.entry({ type, data, id: this.#cursor });
   }
@@ -121,10 +126,20 @@ class Connection {
       this.#sink.begin({ connection, owner: this.#owner });
     }
 
-    this.#signAt = performance.now();
+    this.#noteSign();
     const moved = event.lastEventId && event.lastEventId !== this.#cursor;
     if (connection || moved)
       this.#entry(null, event); // the first one tells other tabs where this stream begins
+    if (!this.#signs && (connection || event.lastEventId))
+      this.#onPlaced();
+  }
+
+  /* The stream has its place in the sequence. Without one it is open all the same: the worker is full or stops, and ends
+   * it; or it has no broker yet. */
+  #onPlaced() {
+    this.#signs = 1;
+    this.#leaving = null;
+    this.#sink.tell("online", {});
   }
 
   /* With checkpoints=always the worker sends checkpoints on quiet streams and on busy ones, at most one and a
@@ -139,13 +154,27 @@ class Connection {
       this.#watchdog = setInterval(() => this.#onTick(), this.#heartbeat / 2);
   }
 
-  /* A page that was busy or suspended may be late itself: look twice before giving the stream up. */
+  #noteSign() {
+    this.#signAt = performance.now();
+    if (!this.#signs)
+      return; // also the first checkpoint, which does not show that large events arrive
+
+    this.#signs++;
+    this.#patience = 1;
+  }
+
+  /* A page that was busy or suspended may be late itself: look twice before giving the stream up. On a slow line a large event
+   * takes longer than that, and nothing is dispatched meanwhile. It begins anew with each attempt, so the next one gets more
+   * time. */
   #onTick() {
-    const overdue = performance.now() - this.#signAt > SILENT_HEARTBEATS * this.#heartbeat;
+    const heartbeats = SILENT_HEARTBEATS * (this.#signs ? this.#patience : 1);
+    const overdue = performance.now() - this.#signAt > heartbeats * this.#heartbeat;
 
     if (overdue && this.#overdue) {
       clearInterval(this.#watchdog);
       this.#source.close();
+      if (this.#signs === 1)
+        this.#patience = Math.min(2 * this.#patience, LONGEST_PATIENCE);
       this.#openLater();
     }
 
@@ -155,8 +184,6 @@ class Connection {
   #onOpen() {
     this.#watch();
     this.#pauses = 0;
-    this.#leaving = null;
-    this.#sink.tell("online", {});
   }
 
   #onShutdown(detail) {
@@ -184,6 +211,7 @@ class Connection {
    * it is in a page that is being left, which is no news: wait whether it goes on. */
   #onError() {
     clearInterval(this.#watchdog);
+    this.#signs = 0;
     if (this.#source.readyState !== EventSource.CLOSED)
       this.#sink.tell("offline", { retryIn: null });
     else
@@ -198,10 +226,10 @@ class Connection {
       this.#openLater();
   }
 
-  /* Growing, and jittered, so that the pages of a whole site do not come back in the same instant. */
-  #openLater() {
-    const longest = Math.min(this.#options.longestPause, this.#options.firstPause * 2 ** this.#pauses++);
-    const pause = Math.round(longest * (0.5 + Math.random() / 2));
+  /* wait: for how long the server asks at least. */
+  #openLater(wait = 0) {
+    const spread = Math.random() * Math.min(wait, this.#options.longestPause);
+    const pause = Math.round(Math.max(pauseOf(this.#options, this.#pauses++), wait + spread));
     this.#timer = setTimeout(() => this.#openIfWanted(), pause);
     this.#sink.tell("offline", { retryIn: pause });
   }
@@ -218,15 +246,15 @@ class Connection {
   async #openIfWanted() {
     this.#timer = 0;
     this.#probe = new AbortController();
-    const { status, reason } = await ask(this.#address(), this.#options.withCredentials, this.#probe);
+    const { status, reason, wait } = await ask(this.#address(), this.#options.withCredentials, this.#probe);
     if (!this.#source)
       return; // closed meanwhile
     if (status === 200)
       this.#open();
-    else if (status === 204 || (status >= 400 && status < 500 && ![408, 425, 429].includes(status)))
+    else if (status === 204 || isRefusal(status))
       this.#stop(status, status === 204 && this.#leaving ? this.#leaving.reason : reason);
     else
-      this.#openLater();
+      this.#openLater(wait);
   }
 
   #stop(status, reason) {
@@ -235,20 +263,43 @@ class Connection {
   }
 }
 
-/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. */
+/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. wait: for how
+ * long it asks, in milliseconds. HEAD opens no stream, which would count as one of the session. GET brings the reason, and
+ * is asked too where a web server refuses HEAD itself. */
 async function ask(url, withCredentials, abort) {
   const timer = setTimeout(() => abort.abort(), PROBE_TIMEOUT);
+  const request = { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
   try {
-    const response = await fetch(url, { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" });
+    let response = await fetch(url, { ...request, method: "HEAD" });
+    if (isRefusal(response.status) || response.status === 501)
+      response = await fetch(url, request);
     if (response.status === 200)
-      return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null };
-    return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null };
+      return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null, wait: 0 };
+    return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null, wait: waitOf(response) };
   } catch {
-    return { status: 0, reason: null };
+    return { status: 0, reason: null, wait: 0 };
   } finally {
     clearTimeout(timer);
     abort.abort();
   }
+}
+
+/* ---- what streams and publishers share ---- */
+
+/* An answer that stays the same when the request is repeated. */
+const isRefusal = (status) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+
+/* Growing, and jittered, so that the pages of a whole site do not come back in the same instant. */
+function pauseOf({ firstPause, longestPause }, pausesBefore) {
+  return Math.min(longestPause, firstPause * 2 ** pausesBefore) * (0.5 + Math.random() / 2);
+}
+
+/* Retry-After, seconds or a date, in milliseconds; 0 without one. A script sees it in answers of the page's own origin, and
+ * where it is exposed. */
+function waitOf(response) {
+  const text = response.headers.get("Retry-After") ?? "";
+  const wait = /^\d+$/.test(text) ? 1000 * text : Date.parse(text) - Date.now();
+  return wait > 0 ? Math.min(wait, LONGEST_WAIT) : 0;
 }
 
 /* ---- one connection for all tabs of a user ---- */
@@ -341,7 +392,12 @@ class Sharing {
   #join() {
     this.#joined = false;
     this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names], followed: this.#followed,
-                 elsewhere: !this.#cursor && STARTS.some((name) => this.#options[name] !== null) });
+                 elsewhere: !this.#cursor && this.#beginsElsewhere() });
+  }
+
+  #beginsElsewhere() {
+    const query = new URL(this.#url).searchParams;
+    return STARTS.some((name) => this.#options[name] !== null || query.has(name)) || Boolean(query.get("lastEventId"));
   }
 
   #onMessage(message) {
@@ -600,7 +656,7 @@ class Recent {
 /* ---- what the page uses ---- */
 
 function absolute(url) {
-  return new URL(url, globalThis.document?.baseURI ?? location.href);
+  return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
 }
 
 /* An option that is undefined is one that was not given. */
@@ -683,13 +739,17 @@ export class EventStream extends EventTarget {
   }
 
   close() {
+    this.#end("closed");
+  }
+
+  #end(state) {
     this.#wanted = false;
     removeEventListener("pagehide", this.#suspend);
     removeEventListener("pageshow", this.#start);
     globalThis.document?.removeEventListener("freeze", this.#suspend);
     globalThis.document?.removeEventListener("resume", this.#start);
     this.#suspend();
-    this.#state = "closed";
+    this.#state = state;
   }
 
   #start = () => {
@@ -697,13 +757,15 @@ export class EventStream extends EventTarget {
       return;
     this.#state = "connecting";
     const Link = this.#options.shared && Sharing.possible() ? Sharing : Connection;
-    this.#link = new Link(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, {
-      begin: ({ connection, owner }) => {
+    const heard = (listener) => (...given) => this.#link === link && listener(...given); // a listener of the page may have closed it
+    let link = null;
+    this.#link = link = new Link(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, {
+      begin: heard(({ connection, owner }) => {
         this.#connection = connection;
         this.#owner ||= owner;
-      },
-      entry: (entry) => this.#onEntry(entry),
-      tell: (what, detail) => this.#onTold(what, detail),
+      }),
+      entry: heard((entry) => this.#onEntry(entry)),
+      tell: heard((what, detail) => this.#onTold(what, detail)),
     });
   };
 
@@ -724,14 +786,12 @@ export class EventStream extends EventTarget {
   #onTold(what, detail) {
     if (what === "online" && this.#state === "online")
       return; // another tab took over
-    if (what === "offline" || what === "stopped")
+    if (what === "offline")
       this.#connection = null;
-    if (what === "stopped") {
-      this.#wanted = false;
-      this.#link = null;
-    }
-    if (what === "online" || what === "offline" || what === "stopped")
+    if (what === "online" || what === "offline")
       this.#state = what;
+    if (what === "stopped")
+      this.#end(what);
     this.dispatchEvent(new CustomEvent(what, { detail }));
   }
 }
@@ -756,37 +816,48 @@ function withId(event) {
   return event.id === undefined ? { ...event, id: `js-${words().join("-")}` } : event;
 }
 
-/* One attempt. Whether another one makes sense is in the error: again. */
-async function attempt(url, body, options) {
-  const headers = { "Content-Type": "application/json", ...(options.token ? { Authorization: `Bearer ${options.token}` } : {}) };
-  const request = { method: "POST", body, headers, cache: "no-store", signal: AbortSignal.timeout(options.timeout),
-                    credentials: options.withCredentials ? "include" : "same-origin" };
+/* One attempt. The error says whether another one makes sense (again), and for how long the server asks to wait. */
+async function attempt(url, request, timeout) {
   let response, reply;
   try {
-    response = await fetch(url, request);
+    response = await fetch(url, { ...request, signal: AbortSignal.timeout(timeout) });
     reply = await response.json();
   } catch (error) {
-    const status = response?.status ?? 0;
-    throw Object.assign(new PublishError(status, "no_reply", `no reply that can be read: ${error.message}`), { again: status < 400 || status >= 500 });
+    throw failure(response, "no_reply", `no reply that can be read: ${error.message}`);
   }
   if (response.ok)
     return reply;
-  throw Object.assign(new PublishError(response.status, reply.error, reply.message), { again: response.status >= 500 || response.status === 429 });
+  throw failure(response, reply.error, reply.message);
+}
+
+function failure(response, code, message) {
+  const status = response?.status ?? 0;
+  return Object.assign(new PublishError(status, code, message), { again: !isRefusal(status), wait: response ? waitOf(response) : 0 });
+}
+
+/* Throws a TypeError when no header can have this token. */
+function requestFor(events, { token, withCredentials }) {
+  const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
+  const headers = new Headers({ "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) });
+  return { method: "POST", body, headers, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
 }
 
 /* Publish an event, or a list of them (all or none), at url, the streams' address with /publish behind it. Without an answer, or while it
- * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError. options: see ssecast.d.ts. */
+ * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError, and a url or token that
+ * cannot be sent a TypeError. options: see ssecast.d.ts. */
 export async function publish(url, events, options = {}) {
   const all = withDefaults(PUBLISH_DEFAULTS, options);
-  const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
+  const address = absolute(url), request = requestFor(events, all);
   for (let tried = 1; ; tried++) {
+    let wait;
     try {
-      return await attempt(url, body, all);
+      return await attempt(address, request, all.timeout);
     } catch (error) {
       if (!error.again || tried >= all.tries)
         throw error;
+      wait = Math.min(error.wait, all.longestPause);
     }
-    const longest = Math.min(all.longestPause, all.firstPause * 2 ** (tried - 1));
-    await new Promise((done) => setTimeout(done, longest * (0.5 + Math.random() / 2)));
+    const pause = Math.max(wait, pauseOf(all, tried - 1));
+    await new Promise((done) => setTimeout(done, pause));
   }
 }

@@ -6,15 +6,13 @@
  * Requires PHP: 7.4
  * License: Apache-2.0
  *
- * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php)
- * to wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above
- * "That's all" (with Debian's package into /etc/wordpress/config-HOST.php):
- *     define('SSECAST_URL', 'https://example.org/sse'); // the streams, as the server reaches them
- *     define('SSECAST_TOKEN', '…');        // docs/php.md makes it: may publish to channels post:*
- *     define('SSECAST_PATH', '/sse');      // the streams, as browsers reach them; the default
- * The worker: publish = yes, jwt-secret-file, session-from = none, and channels-from as it is (the
- * query). Whoever can see a post may read its channel: comments of private and protected posts are
- * never published.
+ * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to
+ * wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above "That's all":
+ *     define('SSECAST_URL', 'https://example.org/sse');     // the mount point of the streams, as the server reaches it
+ *     define('SSECAST_TOKEN', '…');                         // may publish to the channels post:*; docs/php.md says how to make it
+ *     define('SSECAST_PATH', '/sse');                       // the mount point, as browsers reach it; this is the default
+ * The worker: publish = yes and jwt-secret-file, session-from = none, and channels-from as it is (the query). Whoever can see a post may read its channel: comments of
+ * private and protected posts are never published.
  */
 
 defined('ABSPATH') || exit;
@@ -84,12 +82,14 @@ function ssecast_comments_script(): void
 <script>
 (function () {
   var source, cursor = "";
-  function note(event) {
-    cursor = event.lastEventId;
+  function on(name, run) {
+    source.addEventListener(name, function (event) {
+      cursor = event.lastEventId || cursor;
+      run(event);
+    });
   }
-  function add(event) {
+  function show(event) {
     var comment = JSON.parse(event.data), list = document.querySelector(".comment-list, .wp-block-comment-template");
-    note(event);
     if (!list || document.getElementById("comment-" + comment.id)) return;
     var item = document.createElement("li"), author = document.createElement("b"), text = document.createElement("p");
     item.id = "comment-" + comment.id;
@@ -101,19 +101,18 @@ function ssecast_comments_script(): void
   }
   function remove(event) {
     var item = document.getElementById("comment-" + JSON.parse(event.data).id);
-    note(event);
     if (item) item.remove();
   }
   function open() {
     source = new EventSource($encoded + (cursor && "&lastEventId=" + encodeURIComponent(cursor)));
-    source.addEventListener("ssecast.checkpoint", note);
-    source.addEventListener("comment", add);
-    source.addEventListener("comment-removed", remove);
+    on("ssecast.checkpoint", function () {});
+    on("comment", show);
+    on("comment-removed", remove);
   }
-  open();
-  // A browser may keep the page that was left, and show it again.
+  // A browser may keep the page for the way back. Its stream then goes on after the last event.
   addEventListener("pagehide", function () { source.close(); });
   addEventListener("pageshow", function (event) { if (event.persisted) open(); });
+  open();
 })();
 </script>
 

@@ -22,23 +22,23 @@ static struct slice trim(struct slice text)
 
 /* --- lists --- */
 
-/* The seq that an item of a list names; 0 when it is not a seq. */
-static uint64_t read_seq(struct slice item, enum cursor_seqs seqs)
+/* Is an item of a list a seq, or 0, which is before all of them? *seq is what it names then. */
+static bool read_seq(struct slice item, enum cursor_seqs seqs, uint64_t *seq)
 {
     char digits[24];
     if (seqs == CURSOR_SEQS_OF_HUB && item.len && item.data[0] == '#')
         item = (struct slice){item.data + 1, item.len - 1};
     if (!item.len || item.len >= sizeof digits)
-        return 0;
+        return false;
 
     memcpy(digits, item.data, item.len);
     digits[item.len] = '\0';
     if (strspn(digits, "0123456789") != item.len)
-        return 0;
+        return false;
 
     errno = 0;
-    unsigned long long seq = strtoull(digits, NULL, 10);
-    return errno ? 0 : seq;
+    *seq = strtoull(digits, NULL, 10);
+    return errno == 0;
 }
 
 /* The next item of a list with commas. *list moves behind it. False at the end of the list. */
@@ -64,10 +64,12 @@ static struct slice newest(struct slice text, enum cursor_seqs seqs)
     uint64_t greatest = 0;
 
     while (next_item(&list, &item)) {
-        uint64_t seq = item.len ? read_seq(item, seqs) : 0;
-        if (item.len && !seq)
+        uint64_t seq;
+        if (!item.len)
+            continue;
+        if (!read_seq(item, seqs, &seq))
             return text;
-        if (seq > greatest) {
+        if (seq >= greatest) {
             greatest = seq;
             found = item;
         }

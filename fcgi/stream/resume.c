@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/digits.h"
@@ -69,10 +70,16 @@ static uint64_t seq_of(const struct history *window, const char *cursor)
     return window ? read_cursor(window, cursor, &id) : parse_seq(cursor);
 }
 
+/* Before every event: no seq is 0. Some clients send it as long as they have received nothing. */
+static bool is_zero(const char *cursor)
+{
+    return *cursor && !cursor[strspn(cursor, "0")];
+}
+
 bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id)
 {
     uint64_t last = seq_of(window, last_id), other = seq_of(window, other_id);
-    return last && other > last;
+    return (last || is_zero(last_id)) && other > last;
 }
 
 bool resume_is_known(const struct history *window, const char *last_id)

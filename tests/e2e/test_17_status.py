@@ -1,6 +1,7 @@
 """The status page: what it is fed with, who may see it, and how it looks in a browser."""
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ from support.bench import Bench
 from support.commands import Refused
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
+from support.network import Network
 from support.nginx import Nginx
 from support.picture import Picture
 from support.site import Site
@@ -432,6 +434,19 @@ def test_it_says_what_is_wrong_and_goes_on_by_itself(bench, chromium):
     wait_until(lambda: text(chromium, "contact") == "Live", what="it is back")
     chromium.goto("about:blank")
     chromium.errors()  # the browser's own complaints about a server that is away
+
+
+def test_it_comes_back_from_a_dead_connection(busy, chromium):
+    """Nobody closed it. The page's clock is set on, since nobody here waits for half a minute."""
+    with contextlib.closing(Network(busy.web.port)) as network:
+        chromium.goto(network.url + "/sse/status")
+        wait_until(lambda: text(chromium, "contact") == "Live")
+        network.stall()
+        chromium.run("const now = Date.now; Date.now = () => now() + 60000")
+        seen = set()
+        wait_until(lambda: seen.add(text(chromium, "updated")) or len(seen) > 2, what="numbers that change")
+        assert text(chromium, "contact") == "Live"
+        chromium.goto("about:blank")
 
 
 def test_it_works_with_the_keyboard(page):

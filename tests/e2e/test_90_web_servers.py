@@ -125,6 +125,14 @@ def test_another_method_is_405(any_site, session):
     assert any_site.request("DELETE", session=session)[0] == 405
 
 
+def test_head_of_a_stream_opens_none(any_site, session):
+    """ssecast.js asks so what the answer to GET would be."""
+    status, headers, body = any_site.request("HEAD", session=session)
+    assert (status, body) == (200, b"") and headers["content-type"].startswith("text/event-stream")
+    assert any_site.request("HEAD", session=session, last="x")[::2] == (400, b"")
+    assert any_site.commands.connections_of(session) == 0
+
+
 def test_head_of_a_service_has_no_body(any_site):
     for path in ("/presence?channel=a", "/healthz"):
         (status, _, body), (other, _, none) = (any_site.request(method, path=path) for method in ("GET", "HEAD"))

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
+import time
 
 import pytest
 from support import node, processes
@@ -202,6 +203,39 @@ def test_the_cursor_moves_with_what_does_not_concern_the_page(site, tab, session
     assert stream.events() == []
 
 
+def test_a_page_is_not_online_while_the_worker_is_full(bench, chromium):
+    """Its stream is answered 200 and ends. What is published then is not for it: it has no cursor yet."""
+    site = Site(bench, worker={"retry": "100ms", "max_connections": 1})
+    holder = site.open("anna")
+    with Relay(site.web.port) as relay, opened_in(chromium, relay) as tab:
+        stream = tab().stream(path("bert"))
+        wait_until(lambda: len(stream.told("offline")) >= 3, what="three attempts")
+        assert stream.told("online") == [] and stream.state() == "offline"
+        holder.close()
+        stream.wait_state("online")
+        publish(site, "bert", 1)
+        stream.wait_for(1)
+        assert len(stream.told("online")) == 1
+
+
+def test_coming_back_takes_the_place_of_no_other_stream(bench, chromium):
+    """The question what the answer would be now is not a stream of the session."""
+    site = Site(bench, worker={"heartbeat": HEARTBEAT, "retry": "100ms", "max_per_session": 2})
+    with Relay(site.web.port) as relay, opened_in(chromium, relay) as tab:
+        streams = [tab().stream(path("anna")).wait_state("online") for _ in range(2)]
+        site.worker.kill()
+        for stream in streams:
+            wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+        before = site.commands.stats()["streams_opened"]
+        site.worker.start()
+        for stream in streams:
+            stream.wait_state("online")
+        wait_until(lambda: site.commands.connections_of("anna") == 2, what="both are known")
+        stats = site.commands.stats()
+        assert (stats["streams_opened"] - before, stats["ends_replaced"]) == (2, 0)
+        assert [stream.told("replaced") for stream in streams] == [[], []]
+
+
 # Heartbeats
 
 @pytest.fixture
@@ -226,6 +260,23 @@ def test_a_dead_connection_is_noticed(site, chromium, network, session, shared):
     assert stream.ids() == ids and stream.told("gap") == []
     assert stream.connection() not in (before, None)
     tab.close()
+
+
+def test_a_large_event_arrives_over_a_slow_line(site, chromium, session):
+    """It takes longer than a stream may be silent, and begins anew with each attempt."""
+    def slowly(line, data):
+        time.sleep(len(data) / 150_000)
+        return data
+
+    with contextlib.closing(Network(site.web.port, slowly)) as network:
+        tab = Tab(chromium, network.url)
+        try:
+            stream = tab.stream(path(session)).wait_state("online")
+            site.publish(text="x" * 600_000, to=to(session))
+            wait_until(lambda: [len(data) for data in stream.data()] == [600_000], what=lambda: stream.told())
+            assert stream.told("gap") == []
+        finally:
+            tab.close()
 
 
 def test_a_quiet_stream_is_not_dead(site, tab, session):

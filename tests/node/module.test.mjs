@@ -2,14 +2,16 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { EventStream } from "../../client/js/ssecast.js";
+import { EventStream, publish } from "../../client/js/ssecast.js";
 
 const HEARTBEAT = 1000;
 const FIRST = { connection: "c-1", heartbeat: HEARTBEAT, owner: "anna's" };
 
+const STREAM = { ok: true, status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+
 const sources = [];
 const { BroadcastChannel } = globalThis;
-let now, answer, streams;
+let now, answer, streams, page;
 
 /* What EventSource dispatches itself is an Event; what was published is a MessageEvent. */
 class FakeEventSource extends EventTarget {
@@ -28,9 +30,13 @@ class FakeEventSource extends EventTarget {
 
   close() { this.readyState = FakeEventSource.CLOSED; }
 
-  open(first = FIRST, id = "1") {
+  accept() {
     this.readyState = FakeEventSource.OPEN;
     this.dispatchEvent(new Event("open"));
+  }
+
+  open(first = FIRST, id = "1") {
+    this.accept();
     this.send("ssecast.checkpoint", JSON.stringify(first), id);
   }
 
@@ -59,6 +65,10 @@ async function settle() {
     await Promise.resolve();
 }
 
+function refusal(status, body = {}, headers = {}) {
+  return { ok: false, status, headers: new Headers(headers), json: async () => body };
+}
+
 function listen(names, options = {}) {
   const stream = new EventStream("https://example.org/sse", { firstPause: 100, ...options });
   const events = [], told = [];
@@ -78,11 +88,11 @@ async function opened(names = ["message"], options = {}, first = FIRST) {
 }
 
 beforeEach(() => {
-  const page = new EventTarget();
+  page = new EventTarget();
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   now = 0;
   mock.method(performance, "now", () => now);
-  answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+  answer = STREAM;
   Object.assign(globalThis, {
     EventSource: FakeEventSource,
     fetch: async () => answer,
@@ -200,6 +210,32 @@ test("a silent answer to the second attempt is lost too", async () => {
   assert.deepEqual(told.map(([what]) => what).slice(0, 3), ["online", "offline", "offline"]);
 });
 
+test("an event that takes long to arrive arrives", async () => {
+  const { events } = await opened(["m"]);
+  let at = sources.length, size = 6 * HEARTBEAT, gone = 0;
+  for (let ms = 0; ms < 60 * HEARTBEAT && !events.length; ms += 50, gone += 50) {
+    await pass(50);
+    if (sources.length > at) { // the next attempt: the same event again, from its first byte on
+      at = sources.length;
+      gone = 0;
+      sources.at(-1).open({ ...FIRST, connection: `c-${at}` }, "1");
+    }
+    if (gone >= size)
+      sources.at(-1).send("m", "large", "2");
+  }
+  assert.deepEqual(events, [["m", "large", "2"]]);
+});
+
+test("what has arrived makes silence as short as it was", async () => {
+  await opened(["m"]);
+  for (let death = 1; death <= 4; death++) {
+    await pass(3 * HEARTBEAT + 200);
+    assert.equal(sources.length, death + 1);
+    sources.at(-1).open({ ...FIRST, connection: `c-${death}` }, "1");
+    sources.at(-1).send("ssecast.checkpoint", "{}", "");
+  }
+});
+
 test("without a known heartbeat silence means nothing", async () => {
   await opened(["m"], {}, {});
   await pass(3600 * HEARTBEAT / 10);
@@ -225,16 +261,56 @@ test("a probe without an answer ends", async () => {
   assert.ok(told.filter(([what]) => what === "offline").length >= 2);
 });
 
+// An answer without a place in the sequence: the worker is full or stops, or has no broker yet
+
+test("a stream that ends before its first checkpoint was not online", async () => {
+  const { stream, told } = listen(["m"]);
+  await settle();
+  for (let attempt = 0; attempt < 3; attempt++) {
+    sources[0].accept();
+    assert.equal(stream.state, attempt ? "offline" : "connecting");
+    sources[0].lose();
+  }
+  sources[0].accept();
+  sources[0].send("ssecast.checkpoint", "{}", ""); // a heartbeat, without a position yet
+  assert.deepEqual(told, Array(3).fill(["offline", { retryIn: null }]));
+  sources[0].open();
+  assert.deepEqual(told.at(-1), ["online", {}]);
+  assert.equal(stream.state, "online");
+});
+
+test("online is told once for a stream, when its id and cursor are known", async () => {
+  const { stream, told } = listen(["m"]);
+  const known = [];
+  stream.addEventListener("online", () => known.push([stream.connection, stream.lastEventId]));
+  await settle();
+  sources[0].open();
+  sources[0].send("ssecast.checkpoint", "{}", "2");
+  assert.deepEqual(told, [["online", {}]]);
+  assert.deepEqual(known, [["c-1", "1"]]);
+});
+
+test("a worker that stops does not make a page forget why it was shut down", async () => {
+  const { told } = await opened();
+  sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
+  sources[0].lose();
+  sources[0].accept();
+  answer = refusal(204);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(told.at(-1), ["stopped", { status: 204, reason: "logout" }]);
+});
+
 // A shutdown
 
 test("a stream that was shut down and meets a 503 on its way back goes on", async () => {
   const { stream, told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"upgrade"}`, "2");
-  answer = { status: 503, json: async () => ({}) };
+  answer = refusal(503);
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(2000);
   assert.equal(stream.state, "offline");
-  answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }) };
+  answer = STREAM;
   await pass(30000);
   sources.at(-1).open();
   assert.equal(stream.state, "online");
@@ -244,10 +320,10 @@ test("a stream that was shut down and meets a 503 on its way back goes on", asyn
 test("one that is to stay away learns so behind a 503 too, and says why", async () => {
   const { told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
-  answer = { status: 503, json: async () => ({}) };
+  answer = refusal(503);
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(2000);
-  answer = { status: 204, json: async () => { throw new SyntaxError(); } };
+  answer = { ...refusal(204), json: async () => { throw new SyntaxError(); } };
   await pass(30000);
   assert.equal(sources.length, 1);
   assert.deepEqual(told.at(-1), ["stopped", { status: 204, reason: "logout" }]);
@@ -256,10 +332,134 @@ test("one that is to stay away learns so behind a 503 too, and says why", async 
 test("one that is refused afterwards gives the refusal", async () => {
   const { told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
-  answer = { status: 401, json: async () => ({ message: "token required" }) };
+  answer = refusal(401, { message: "token required" });
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(500);
   assert.deepEqual(told.slice(1), [["shutdown", { reason: "logout" }], ["stopped", { status: 401, reason: "token required" }]]);
+});
+
+// What the module asks before it opens a stream again
+
+/* A server: what it answers to each method. asked: what it was asked. */
+function server(answers) {
+  const asked = [];
+  globalThis.fetch = async (url, { method = "GET" }) => {
+    asked.push(method);
+    return answers[method] ?? answer;
+  };
+  return asked;
+}
+
+test("a question opens no stream", async () => {
+  const asked = server({});
+  await opened();
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(asked, ["HEAD"]);
+  assert.equal(sources.length, 2);
+});
+
+for (const status of [405, 501])
+  test(`where a web server answers HEAD with ${status}, GET counts`, async () => {
+    const asked = server({ HEAD: refusal(status) });
+    const { stream } = await opened();
+    sources[0].lose(FakeEventSource.CLOSED);
+    await pass(500);
+    sources[1].open();
+    assert.deepEqual(asked, ["HEAD", "GET"]);
+    assert.equal(stream.state, "online");
+  });
+
+test("a refusal's reason is in the answer to GET", async () => {
+  const asked = server({ HEAD: { ...refusal(403), json: async () => { throw new SyntaxError(); } }, GET: refusal(403, { message: "no such channel" }) });
+  const { told } = await opened();
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(asked, ["HEAD", "GET"]);
+  assert.deepEqual(told.at(-1), ["stopped", { status: 403, reason: "no such channel" }]);
+});
+
+// Retry-After
+
+const MINUTE = 60000, HOUR = 60 * MINUTE, LONGEST = 30000;
+
+async function pauseAfter(wait) {
+  const { told, stream } = await opened();
+  answer = refusal(503, {}, wait === null ? {} : { "Retry-After": wait });
+  sources.at(-1).lose(FakeEventSource.CLOSED);
+  await pass(300);
+  stream.close();
+  return told.filter(([what]) => what === "offline").at(-1)[1].retryIn;
+}
+
+for (const [wait, least] of [["2", 2000], ["120", 2 * MINUTE], ["3600", HOUR], ["99999999999", HOUR], ["-5", 0], ["soon", 0], ["", 0], [null, 0]])
+  test(`after a 503 with Retry-After: ${wait} the next attempt comes after ${least} ms`, async () => {
+    const pause = await pauseAfter(wait);
+    assert.ok(pause >= least, pause);
+    assert.ok(pause <= (least ? least + Math.min(least, LONGEST) : 200), pause);
+  });
+
+test("Retry-After may be a date", async () => {
+  const pause = await pauseAfter(new Date(Date.now() + 2 * MINUTE).toUTCString());
+  assert.ok(pause > 2 * MINUTE - 10000 && pause <= 2 * MINUTE + LONGEST, pause);
+});
+
+test("pages that were told the same time do not come back together", async () => {
+  assert.ok(new Set([await pauseAfter("120"), await pauseAfter("120"), await pauseAfter("120")]).size > 1);
+});
+
+// Publishing
+
+async function published(answers, options = {}) {
+  const sent = [];
+  let result = null;
+  globalThis.fetch = async (url, { body }) => {
+    sent.push([now, JSON.parse(body).id]);
+    return answers[Math.min(sent.length, answers.length) - 1];
+  };
+  publish(options.url ?? "https://example.org/sse/publish", { data: 1 }, { firstPause: 100, longestPause: 5000, ...options })
+    .then((reply) => { result = reply; }, (error) => { result = error; });
+  await pass(20000);
+  return { sent, result };
+}
+
+const HTML = async () => { throw new SyntaxError("Unexpected token '<'"); };
+const DONE = { ok: true, status: 200, headers: new Headers(), json: async () => ({ ok: true, seq: 7 }) };
+
+for (const status of [408, 425, 429, 502, 503])
+  for (const json of [HTML, async () => ({ error: "busy", message: "later" })])
+    test(`an event that was answered ${status} ${json === HTML ? "with a page" : "with a reason"} is sent again`, async () => {
+      const { sent, result } = await published([{ ...refusal(status), json }, DONE]);
+      assert.equal(result.seq, 7);
+      assert.equal(sent.length, 2);
+      assert.equal(sent[0][1], sent[1][1]);
+    });
+
+for (const json of [HTML, async () => ({ error: "bad_request", message: "no" })])
+  test("what was refused is not sent again", async () => {
+    const { sent, result } = await published([{ ...refusal(400), json }, DONE]);
+    assert.equal(result.status, 400);
+    assert.equal(sent.length, 1);
+  });
+
+for (const [what, options] of [["an address", { url: "https://" }], ["a token", { token: "päss\nwörd" }], ["a token", { token: "\u20ac" }]])
+  test(`${what} that cannot be sent is an error at once`, async () => {
+    const { sent, result } = await published([DONE], options);
+    assert.ok(result instanceof TypeError, result);
+    assert.equal(sent.length, 0);
+  });
+
+test("a program has no address of its own to add to a part of one", async () => {
+  delete globalThis.location;
+  const { sent, result } = await published([DONE], { url: "/sse/publish" });
+  assert.ok(result instanceof TypeError, result);
+  assert.equal(sent.length, 0);
+});
+
+test("an event waits for as long as it is told, and no longer than its longest pause", async () => {
+  const { sent } = await published([refusal(429, {}, { "Retry-After": "2" }), refusal(429, {}, { "Retry-After": "3600" }), DONE]);
+  assert.ok(sent[1][0] - sent[0][0] >= 2000);
+  assert.ok(sent[2][0] - sent[1][0] >= 2500 && sent[2][0] - sent[1][0] <= 5100);
 });
 
 // Options
@@ -269,7 +469,7 @@ test("an option that is undefined has its default", async () => {
                                                  since: undefined, firstPause: undefined, longestPause: undefined });
   assert.deepEqual([...sources[0].url.searchParams.keys()], ["checkpoints"]);
   assert.equal(stream.lastEventId, "1");
-  answer = { status: 503, json: async () => ({}) };
+  answer = refusal(503);
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(300);
   assert.equal(stream.state, "offline");
@@ -287,6 +487,49 @@ test("a closed stream has no timers left", async () => {
   await pass(10 * HEARTBEAT);
   assert.equal(sources.length, 1);
   assert.deepEqual(told, [["online", {}]]);
+});
+
+/* The listeners that the page has for a stream. */
+function countListeners() {
+  const all = new Set();
+  globalThis.addEventListener = (name, listener) => all.add(listener);
+  globalThis.removeEventListener = (name, listener) => all.delete(listener);
+  return all;
+}
+
+test("a stream that has stopped is not held by the page", async () => {
+  const listeners = countListeners();
+  await opened();
+  answer = refusal(401);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.equal(streams[0].state, "stopped");
+  assert.equal(listeners.size, 0);
+});
+
+test("a page that was left and kept while its stream was stopped opens nothing on the way back", async () => {
+  await opened();
+  answer = refusal(401);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  page.dispatchEvent(new Event("pagehide"));
+  page.dispatchEvent(new Event("pageshow"));
+  await pass(500);
+  assert.equal(sources.length, 1);
+});
+
+test("a page that closes and opens its stream when it hears of the end has it", async () => {
+  const { stream, told } = await opened();
+  stream.addEventListener("expired", () => {
+    stream.close();
+    stream.open("https://example.org/sse?token=fresh");
+  });
+  sources[0].send("ssecast.expired", `{"reason":"expired"}`, "1");
+  await settle();
+  assert.equal(sources.length, 2);
+  sources[1].open({ ...FIRST, connection: "c-2" });
+  assert.equal(stream.state, "online");
+  assert.deepEqual(told.map(([what]) => what), ["online", "expired", "online"]);
 });
 
 // Whose stream it is
@@ -565,4 +808,33 @@ for (const ends of [false, true])
     assert.equal(sources.length, 2);
     await share(["a", "k"], { lastEventId: "9" });
     assert.equal(sources.length, ends ? 2 : 3);
+  });
+
+test("a tab that is closed by one of the events that it missed gets no other", async () => {
+  oneBrowser();
+  await share(["a"]);
+  sources[0].open();
+  for (const id of ["5", "6", "7"])
+    sources[0].send("a", id, id);
+  const { stream, events } = listen(["a"], { ...SHARED, lastEventId: "5" });
+  stream.on("a", () => stream.close());
+  await pass(100);
+  assert.deepEqual(events, [["a", "6", "6"]]);
+  assert.equal(stream.lastEventId, "6");
+  assert.equal(stream.state, "closed");
+});
+
+for (const query of ["last=10", "from=earliest", "since=1", "lastEventId=7"])
+  test(`a tab whose address has ${query} asks the server for that`, async () => {
+    oneBrowser();
+    const inAddress = async () => {
+      const stream = new EventStream(`https://example.org/sse?${query}`, SHARED);
+      streams.push(stream);
+      await pass(100);
+    };
+    await inAddress();
+    sources[0].open();
+    await inAddress();
+    assert.equal(sources.length, 2);
+    assert.equal(sources[1].url.searchParams.get(query.split("=")[0]), query.split("=")[1]);
   });

@@ -1,5 +1,5 @@
 // client/js/ssecast.js in many tabs that share a stream, each in a world of its own: tabs are opened, suspended, frozen
-// and killed at random, connections are lost, the server forgets events, and others are published meanwhile. In the end each tab that
+// and killed at random, connections are lost, tokens expire, the server forgets events or is full, and others are published meanwhile. In the end each tab that
 // is left has each event of its names once, in order, from where it began; where some are missing it was told `gap`. SEED and RUNS choose
 // the runs; a failure names its seed.
 import assert from "node:assert/strict";
@@ -27,6 +27,8 @@ class World {
   published = [];      // { id, name }
   oldest = 0;          // the server has what follows this id
   down = false;        // the server
+  full = false;        // the server, which then opens streams and ends them
+  expired = false;     // the token in the browser's cookie
   tabs = [];
   tasks = [];
   sources = new Set(); // those that are not closed
@@ -140,9 +142,13 @@ function sourcesOf(world, tab) {
           return;
         if (world.down)
           return this.lose();
+        if (world.expired)
+          return this.refuse();
         this.#place = Math.max(Number(this.url.searchParams.get("lastEventId")), this.#cursor) || world.head;
         this.readyState = 1;
         this.dispatchEvent(new Event("open"));
+        if (world.full)
+          return this.lose();
         this.#send("ssecast.checkpoint", { connection: "c", heartbeat: HEARTBEAT, owner: "o" });
         if (this.#place < world.oldest)
           this.#tellGap();
@@ -179,6 +185,15 @@ function sourcesOf(world, tab) {
       this.readyState = 0;
       this.dispatchEvent(new Event("error"));
       this.#connect(200 + world.random() * 200);
+    }
+
+    refuse() {
+      this.close();
+      this.dispatchEvent(new Event("error"));
+    }
+
+    expire() {
+      this.dispatchEvent(new MessageEvent("ssecast.expired", { data: `{"reason":"expired"}`, lastEventId: String(this.#cursor) }));
     }
 
     close() {
@@ -255,13 +270,14 @@ class Tab {
   constructor(world, number, names, from) {
     const page = new EventTarget(), timers = timersOf(world, this), channel = channelsOf(world, this);
     const answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+    const refusal = { status: 401, headers: new Headers(), json: async () => ({ message: "expired" }) };
     const navigator = { locks: locksOf(world, this) };
     const globals = {
       navigator,
       ...timers,
       EventSource: sourcesOf(world, this),
       BroadcastChannel: channel,
-      fetch: async () => { if (world.down) throw new Error("down"); return answer; },
+      fetch: async () => { if (world.down) throw new Error("down"); return world.expired ? refusal : answer; },
       addEventListener: page.addEventListener.bind(page),
       removeEventListener: page.removeEventListener.bind(page),
       performance: { now: () => world.now },
@@ -279,6 +295,10 @@ class Tab {
       this.stream.on(name, (event) => JSON.parse(event.data).state || this.had.push(Number(event.lastEventId)));
     this.stream.addEventListener("gap", () => this.had.push(null));
     this.stream.addEventListener("online", () => { this.begins ??= world.head; });
+    this.stream.addEventListener("stopped", () => world.later(this, world.random() * 500, () => {
+      world.expired = false;
+      this.stream.open();
+    }));
   }
 
   freeze(frozen) {
@@ -303,6 +323,11 @@ const HAPPENINGS = [
   [5, (world) => { const one = world.pick([...world.sources]); if (one?.readyState === 1 && !one.tab.suspended) one.lose(); }],
   [5, (world, tabs) => { const tab = world.pick(tabs); if (!tab.suspended) tab.freeze(!tab.frozen); }],
   [3, (world) => { world.oldest = world.head; }],
+  [3, (world) => { world.full = !world.full; }],
+  [3, (world) => {
+    world.expired = true;
+    [...world.sources].filter((one) => one.readyState === 1 && !one.tab.suspended).forEach((one) => one.expire());
+  }],
   [3, (world) => {
     world.down = !world.down;
     [...world.sources].filter((one) => world.down && one.readyState === 1 && !one.tab.suspended).forEach((one) => one.lose());
@@ -318,7 +343,7 @@ async function happen(world) {
 
 /* The network and all tabs are well again, and each name has one more event. */
 async function calm(world) {
-  world.down = false;
+  world.down = world.full = world.expired = false;
   for (const tab of world.tabs.filter((one) => !one.dead)) {
     tab.suspended = false;
     if (tab.frozen)

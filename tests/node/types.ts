@@ -30,6 +30,9 @@ stream.state = "online";
 publish("/sse/publish", { data: 1, except: { connections: connection ? [connection] : [] } });
 publish("/sse/publish", { event: "said", data: { n: 1 }, to: { channels: ["room:7"] }, id: "mine" }, { token: "x", tries: 2 })
   .then((reply) => console.log(reply.seq?.toFixed(), reply.duplicate === true));
+publish("/sse/publish", { event: "price", data: 91250.5, to: { channels: ["prices"] }, key: "price:BTC", ttl: 3600, private: true })
+  .then((reply) => console.log(reply.seq_as_id === true));
+publish("/sse/publish", { event: "delisted", data: "BTC", key: "price:BTC", remove: true });
 publish(new URL("https://example.org/sse/publish"), [{ text: "a" }, { text: "b" }])
   .then((reply) => console.log(reply.seqs?.length), (error) => console.log(error instanceof PublishError && error.status.toFixed() + error.code.length));
 // @ts-expect-error: a misspelt field would make it an event for everyone

@@ -978,6 +978,7 @@ static const struct {
     {"101", "three", "three"}, {"one", "nowhere", "one"},
     {"101", "nowhere", "101"}, {"one", "x y", "one"},
     {"101", "0", "101"},       {"101", "99999999999999999999999", "101"},
+    {"0", "103", "103"},       {"0", "three", "three"},
 };
 
 /* As they come: the window knows, when there is one. */

@@ -310,6 +310,10 @@ START_TEST(two_headers_are_two_cursors)
     get("QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=5, 7");
     assert_session("a");
     ck_assert_str_eq(request.last_id, "7");
+    get("QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=7, 0");
+    ck_assert_str_eq(request.last_id, "7");
+    get("QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=0", "HTTP_LAST_EVENT_ID=7");
+    ck_assert_str_eq(request.last_id, "7");
     get("QUERY_STRING=session=a&lastEventId=9", "HTTP_LAST_EVENT_ID=5", "HTTP_LAST_EVENT_ID=7");
     ck_assert_str_eq(request.last_id, "7");
     ck_assert_str_eq(request.other_id, "9");
