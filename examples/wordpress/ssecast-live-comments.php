@@ -6,13 +6,15 @@
  * Requires PHP: 7.4
  * License: Apache-2.0
  *
- * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to
- * wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above "That's all":
- *     define('SSECAST_URL', 'https://example.org/sse');     // the mount point of the streams, as the server reaches it
- *     define('SSECAST_TOKEN', '…');                         // may publish to the channels post:*; docs/php.md says how to make it
- *     define('SSECAST_PATH', '/sse');                       // the mount point, as browsers reach it; this is the default
- * The worker: publish = yes and jwt-secret-file, session-from = none, and channels-from as it is (the query). Whoever can see a post may read its channel: comments of
- * private and protected posts are never published.
+ * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php)
+ * to wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above
+ * "That's all" (with Debian's package into /etc/wordpress/config-HOST.php):
+ *     define('SSECAST_URL', 'https://example.org/sse'); // the streams, as the server reaches them
+ *     define('SSECAST_TOKEN', '…');        // docs/php.md makes it: may publish to channels post:*
+ *     define('SSECAST_PATH', '/sse');      // the streams, as browsers reach them; the default
+ * The worker: publish = yes, jwt-secret-file, session-from = none, and channels-from as it is (the
+ * query). Whoever can see a post may read its channel: comments of private and protected posts are
+ * never published.
  */
 
 defined('ABSPATH') || exit;
