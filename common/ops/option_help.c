@@ -72,9 +72,9 @@ void option_help(FILE *out, const struct option_program *program, const struct o
     for (size_t i = 0; i < count; i++)
         option_help_line(out, column, &built_in[i], 0, built_in[i].help);
     fputc('\n', out);
-    option_help_text(
-        out, 0,
-        "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
-        "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "
-        "file.");
+    option_help_text(out, 0,
+                     "Each option that takes a value can "
+                     "also be set as SSECAST_NAME in the environment (dashes become underscores) "
+                     "or as NAME = VALUE in the --config file. "
+                     "The command line wins over the environment, the environment over the file.");
 }
