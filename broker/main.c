@@ -17,8 +17,8 @@
 #include "ops/privilege.h"
 #include "ops/variables.h"
 
-/* In the place of the C library's, for libzmq: its ipc listener (4.3.4, 4.3.5) calls abort() on EMFILE.
- * On EAGAIN it tries again, so the client waits for a free descriptor. */
+/* In the place of the C library's, for libzmq: its ipc listener (4.3.4, 4.3.5) calls abort() on
+ * EMFILE. On EAGAIN it tries again, so the client waits for a free descriptor. */
 int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int flags)
 {
     int fd = (int)syscall(SYS_accept4, listener, address.__sockaddr__, len, flags);
@@ -28,10 +28,10 @@ int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int f
 }
 
 /* In the place of the C library's, and the next one. libzmq stops reading from a peer when too many
- * messages of it wait. It asks epoll for output alone then, or for nothing. epoll reports the reset of
- * the connection all the same. libzmq (4.3.4, 4.3.5) keeps that in mind, and ends the process when a
- * heartbeat of its own is due, or when it reads on and has to answer one. Here a reset is reported only
- * while libzmq wants to read or write, and as what it wants. */
+ * messages of it wait. It asks epoll for output alone then, or for nothing. epoll reports the reset
+ * of the connection all the same. libzmq (4.3.4, 4.3.5) keeps that in mind, and ends the process
+ * when a heartbeat of its own is due, or when it reads on and has to answer one. Here a reset is
+ * reported only while libzmq wants to read or write, and as what it wants. */
 #define WITHOUT_INPUT (UINT64_C(1) << 63) /* in the data of an event: libzmq's are pointers */
 
 int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)

@@ -64,7 +64,8 @@ static void warn_exposed(const char *option, const char *endpoint)
     if (endpoint_is_abstract(endpoint))
         log_warn("--%s %s: every local process can connect to this endpoint (--allow-insecure)", option, endpoint);
     else if (endpoint_exposed(endpoint))
-        log_warn("--%s %s: other hosts or users can reach this endpoint without authentication (--allow-insecure)",
+        log_warn("--%s %s: other hosts or "
+                 "users can reach this endpoint without authentication (--allow-insecure)",
                  option, endpoint);
 }
 
@@ -196,8 +197,9 @@ static int open_journal(struct broker *b, const struct broker_config *config)
     return join_journal(b);
 }
 
-/* Bytes of a frame beyond which the peer is disconnected. Up to there a request that is too large gets a
- * reply. A client does not know max-event-bytes: what is usual must get one also where that is small. */
+/* Bytes of a frame beyond which the peer is disconnected. Up to there a request that is too large
+ * gets a reply. A client does not know max-event-bytes: what is usual must get one also where that
+ * is small. */
 static size_t largest_frame(const struct broker_config *config)
 {
     size_t largest = 4 * command_request_max(config->max_event_bytes);
@@ -218,8 +220,8 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
         .max_command = largest_frame(config),
-        .max_replies =
-            (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq learns late what a peer has read */
+        /* libzmq learns late how much a peer has read. */
+        .max_replies = (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS),
         .handshake_ms = (int)config->handshake_ms,
         .ipc_mode = (unsigned)config->ipc_mode,
         .secret_key = config->curve_key_file ? secret.text : NULL,
