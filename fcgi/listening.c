@@ -22,7 +22,8 @@ static int take_handed(struct listening *l)
 {
     int fd = listen_socket_handed();
     if (fd == -1)
-        log_error("no socket for requests: use --listen SOCKET, or start this program from a web server or systemd");
+        log_error("no socket for requests: "
+                  "use --listen SOCKET, or start this program from a web server or systemd");
     if (fd < 0)
         return 2;
     return take_socket(fd, &l->fd);
@@ -38,7 +39,8 @@ static int listen_ourselves(struct listening *l, const struct options *o)
     if (handed > STDIN_FILENO || handed == -EINVAL)
         return 2;
     if (listen_socket_exposed(o->listen))
-        log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
+        log_warn("--listen %s: other hosts can reach this address, "
+                 "which has no protection (--allow-insecure)",
                  o->listen);
     l->fd = listen_socket_open("listen", o->listen, (unsigned)o->listen_mode);
     l->own_path = l->fd >= 0 && strchr(o->listen, '/');

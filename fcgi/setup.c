@@ -107,8 +107,8 @@ static bool open_handoff(struct worker *w)
     struct handoff_config config = {.folder = o->handoff,
                                     .peer = user->pw_uid,
                                     .group = user->pw_gid,
-                                    .user_timeout_ms =
-                                        2 * (int64_t)o->write_timeout_ms}; /* the worker's own timeout comes first */
+                                    /* The worker's own timeout comes first. */
+                                    .user_timeout_ms = 2 * (int64_t)o->write_timeout_ms};
     w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
     w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
     if (w->exchanges.handoffs)
@@ -121,7 +121,8 @@ static bool open_handoff(struct worker *w)
 static void warn_of_headers(const struct worker *w)
 {
     if (w->options.handoff && w->options.headers.count)
-        log_warn("--header has no effect on streams that Apache hands over: set these headers in its configuration");
+        log_warn("--header has no effect on streams that Apache hands over: "
+                 "set these headers in its configuration");
 }
 
 static void open_services(struct worker *w)
@@ -167,8 +168,8 @@ static void warn_if_open(const struct worker *w)
 {
     const char *source = request_open_source(&w->streams.request_rules);
     if (source && !w->listening.cgi)
-        log_warn("session-from %s: any client that knows a session's name can open its streams; to prevent it use jwt, "
-                 "remote-user, or a cookie that cannot be guessed",
+        log_warn("session-from %s: any client that knows a session's name can open its streams; "
+                 "to prevent it use jwt, remote-user, or a cookie that cannot be guessed",
                  source);
 }
 
