@@ -250,8 +250,9 @@ const struct verb verb_tail = {
     .name = "tail",
     .args = "URL",
     .summary = "print a stream as a browser receives it",
-    .more = "Each event is one line: its id, its name and its data. When the stream ends it is opened again behind the "
-            "last id, after the time the server asked for; a status other than 200 ends it, and so does 204.\n"
+    .more = "Each event is one line: its id, its name and its data. "
+            "When the stream ends it is opened again behind the last id, "
+            "after the time the server asked for; a status other than 200 ends it, and so does 204.\n"
             "Checkpoints are printed with --event ssecast.checkpoint only.\n"
             "--timeout is how long connecting may take, and after that the headers of the response.\n",
     .flags = {.rows = rows, .count = COUNT(rows), .letter = 'H', .lettered = "header"},
