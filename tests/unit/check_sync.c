@@ -493,7 +493,8 @@ START_TEST(a_start_skips_no_shutdown_after_the_opening)
     ck_assert(!page.gap);
     ck_assert_uint_eq(page.from, START + 2);
     ck_assert_str_eq(seqs_of(&page), "3 4 5");
-    ck_assert_uint_eq(start_page(START_SINCE, UINT64_MAX, START).from, START + 2); /* what is gone is no gap */
+    /* What is gone is no gap. */
+    ck_assert_uint_eq(start_page(START_SINCE, UINT64_MAX, START).from, START + 2);
 }
 END_TEST
 
