@@ -1,8 +1,8 @@
 /* zap_gate.h - the socket on which libzmq asks before a peer connects through CURVE, and the keys
  * that are barred.
  *
- * libzmq asks before each connection (zap.h), and the caller's function decides. It answers when it
- * is told to; meanwhile peers wait.
+ * libzmq asks before each connection (zap.h), and the caller's function decides. It answers when
+ * the caller says so; meanwhile peers wait.
  *
  * Ownership: the context and the notice are the caller's, and outlive it.
  */
