@@ -25,7 +25,8 @@
 
 /* The batch of an iteration: the requests that were run, until the log has decided. */
 struct batch_state {
-    struct requests kept;            /* with a shared log: the first `ran` are of this batch, the others wait */
+    /* With a shared log: the first `ran` are of this batch, the others wait. */
+    struct requests kept;
     size_t ran;                      /* requests of this batch */
     bool first_waits;                /* events about members left the first of them no room */
     int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
@@ -58,15 +59,17 @@ struct broker {
     const char *workers_log_level; /* to be sent to all workers within the second; NULL: none */
     struct outbox outbox;
     struct outbox worker_commands; /* commands of workers, until the next iteration */
-    struct outbox deferred;        /* with a journal: worker requests that wait for the next query of its end ... */
-    struct outbox waiting;         /* ... and for the end that was queried */
-    struct buf reply;              /* the reply that is being written */
-    struct buf message;            /* the message for feed or sync that is being written */
-    int64_t started_ms;            /* clock_ms() */
-    int64_t announce_at;           /* clock_ms(): when the work of the second is due */
-    int64_t greet_at;              /* clock_ms(): when HEAD is due for new peers of the feed; 0: there are none */
-    bool greet_again;              /* others have come since greet_at was set */
-    bool more;                     /* a bound was reached: do not wait */
+    /* With a journal: worker requests that wait for the next query of its end ... */
+    struct outbox deferred;
+    struct outbox waiting; /* ... and for the end that was queried */
+    struct buf reply;      /* the reply that is being written */
+    struct buf message;    /* the message for feed or sync that is being written */
+    int64_t started_ms;    /* clock_ms() */
+    int64_t announce_at;   /* clock_ms(): when the work of the second is due */
+    /* clock_ms() when HEAD is due for new peers of the feed; 0: there are none. */
+    int64_t greet_at;
+    bool greet_again; /* others have come since greet_at was set */
+    bool more;        /* a bound was reached: do not wait */
     int signal_fd;
     int stop_signal; /* 0: run */
 };
@@ -90,8 +93,8 @@ void broker_take_signals(struct broker *b);
 
 enum join { JOIN_UNBROKEN, JOIN_ANYHOW };
 
-/* Before requests are served: read the log, and offer its first events. True when everything was read
- * and the sequence has a position; else call it again. JOIN_UNBROKEN: also true at a break
+/* Before requests are served: read the log, and offer its first events. True when everything was
+ * read and the sequence has a position; else call it again. JOIN_UNBROKEN: also true at a break
  * (event_log.broken), and nothing is offered behind it. now: clock_ms(). */
 bool commit_join(struct broker *b, enum join how, int64_t now);
 

@@ -27,8 +27,8 @@ static void put_reply(struct broker *b, struct outbox_reply *reply)
 static bool run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
                         struct outbox_reply *reply)
 {
-    b->commands.now_ms =
-        clock_unix_ms(); /* not before the request arrived: workers compare it with the time a stream was opened */
+    /* Not before the request arrived: workers compare it with the time a stream was opened. */
+    b->commands.now_ms = clock_unix_ms();
     struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
     if (outcome.held)
         return false;

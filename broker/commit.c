@@ -169,7 +169,8 @@ static void refuse_large(struct broker *b, const struct pending_request *r, size
 {
     char message[200];
     snprintf(message, sizeof message,
-             "what is to be appended at once has %zu bytes; the journal takes at most %zu (max_payload of nats-server)",
+             "what is to be appended at once has %zu bytes; "
+             "the journal takes at most %zu (max_payload of nats-server)",
              bytes, event_log_room(&b->log));
     commands_refuse(b, r, CODE_TOO_LARGE, message);
 }

@@ -18,8 +18,8 @@
 #include "ops/variables.h"
 #include "ops/zguard.h"
 
-/* In the place of the C library's, for libzmq: its ipc listener (4.3.4, 4.3.5) calls abort() on EMFILE.
- * On EAGAIN it tries again, so the client waits for a free descriptor. */
+/* In the place of the C library's, for libzmq: its ipc listener (4.3.4, 4.3.5) calls abort() on
+ * EMFILE. On EAGAIN it tries again, so the client waits for a free descriptor. */
 int accept4(int listener, __SOCKADDR_ARG address, socklen_t *restrict len, int flags)
 {
     int fd = (int)syscall(SYS_accept4, listener, address.__sockaddr__, len, flags);
@@ -39,9 +39,10 @@ int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
     return zguard_epoll_wait(epoll, events, max, timeout_ms);
 }
 
-/* In the place of the C library's, for libzmq. It learns by reading that a peer is gone, and else by a
- * heartbeat without an answer. It sends no heartbeat while other bytes wait. So bytes for a peer that is
- * gone and not read from count as sent: else the connection would keep its descriptor for ever. */
+/* In the place of the C library's, for libzmq. It learns by reading that a peer is gone, and else
+ * by a heartbeat without an answer. It sends no heartbeat while other bytes wait. So bytes for a
+ * peer that is gone and not read from count as sent: else the connection would keep its descriptor
+ * for ever. */
 ssize_t send(int fd, const void *bytes, size_t len, int flags)
 {
     ssize_t sent = syscall(SYS_sendto, fd, bytes, len, flags, NULL, 0);

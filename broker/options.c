@@ -23,10 +23,9 @@
 static const char *check_store(const char *value)
 {
     bool place = strcmp(value, "memory") == 0 || (strchr(value, '/') && !strstr(value, "://"));
-    return place || !journal_check_servers(value)
-               ? NULL
-               : "memory, the path of a directory (with a / in it), or nats://HOST:PORT (port 1 to 65535) with commas "
-                 "between several";
+    return place || !journal_check_servers(value) ? NULL
+                                                  : "memory, the path of a directory (with a / in it), "
+                                                    "or nats://HOST:PORT (port 1 to 65535) with commas between several";
 }
 
 static const char *check_pattern(const char *value)
@@ -114,19 +113,19 @@ static int check_endpoint(const struct broker_config *c, const char *option, con
 {
     if (endpoint_is_abstract(endpoint) && !c->allow_insecure) {
         snprintf(why, OPTION_WHY_MAX,
-                 "--%s %.200s: an abstract socket has no permissions, so every local process can connect; use "
-                 "ipc:///PATH, or set --allow-insecure",
+                 "--%s %.200s: an abstract socket has no permissions, "
+                 "so every local process can connect; use ipc:///PATH, or set --allow-insecure",
                  option, endpoint);
         return -1;
     }
     bool protected = c->curve_key_file && endpoint_is_tcp(endpoint); /* CURVE is for tcp */
     if (protected || c->allow_insecure || !endpoint_exposed(endpoint))
         return 0;
-    snprintf(
-        why, OPTION_WHY_MAX,
-        "--%s %.200s: other hosts or users can reach this endpoint without authentication; set --curve-key-file and "
-        "--keys, use tcp://127.0.0.1 or ipc:// with a path, or set --allow-insecure",
-        option, endpoint);
+    snprintf(why, OPTION_WHY_MAX,
+             "--%s %.200s: other hosts or users can reach this endpoint without authentication; "
+             "set --curve-key-file and --keys, "
+             "use tcp://127.0.0.1 or ipc:// with a path, or set --allow-insecure",
+             option, endpoint);
     return -1;
 }
 

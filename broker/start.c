@@ -177,9 +177,9 @@ static int read_journal(struct broker *b, const struct broker_config *config, en
     return join_journal(b, how);
 }
 
-/* The server that the journal is read from may have another copy, or lack a batch, after failures: then
- * what was read has a break that the stream does not have. No client knows yet what was read, so it is
- * read again, perhaps from another server. Otherwise clients would be sent a gap. */
+/* The server that the journal is read from may have another copy, or lack a batch, after failures:
+ * then what was read has a break that the stream does not have. No client knows yet what was read,
+ * so it is read again, perhaps from another server. Otherwise clients would be sent a gap. */
 static int open_journal(struct broker *b, const struct broker_config *config)
 {
     int err = read_journal(b, config, JOIN_UNBROKEN);
@@ -192,8 +192,9 @@ static int open_journal(struct broker *b, const struct broker_config *config)
     return err;
 }
 
-/* Bytes of a frame beyond which the peer is disconnected. Up to there a request that is too large gets a
- * reply. A client does not know max-event-bytes: what is usual must get one also where that is small. */
+/* Bytes of a frame beyond which the peer is disconnected. Up to there a request that is too large
+ * gets a reply. A client does not know max-event-bytes: what is usual must get one also where that
+ * is small. */
 static size_t largest_frame(const struct broker_config *config)
 {
     size_t largest = 4 * command_request_max(config->max_event_bytes);
@@ -214,8 +215,8 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
         .max_command = largest_frame(config),
-        .max_replies =
-            (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq learns late what a peer has read */
+        /* libzmq learns late how much a peer has read. */
+        .max_replies = (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS),
         .handshake_ms = (int)config->handshake_ms,
         .ipc_mode = (unsigned)config->ipc_mode,
         .secret_key = config->curve_key_file ? secret.text : NULL,

@@ -9,7 +9,8 @@
 #define ANSWER_BYTES (4u << 20)
 #define ANSWER_US 10000 /* an answer that begins within this time is finished */
 #define DEFERRED_BYTES (1u << 20)
-#define COMMAND_BYTES (64u << 20) /* commands of workers that wait to be run: the most that one worker sends at once */
+/* Commands of workers that wait to be run: the most that one worker sends at once. */
+#define COMMAND_BYTES (64u << 20)
 
 /* Presence is known from the reports of workers and does not wait for a commit. */
 void broker_send_change(void *context, struct slice message)

@@ -22,7 +22,8 @@ static int take_handed(struct listening *l)
 {
     int fd = listen_socket_handed();
     if (fd == -1)
-        log_error("no socket for requests: use --listen SOCKET, or start this program from a web server or systemd");
+        log_error("no socket for requests: "
+                  "use --listen SOCKET, or start this program from a web server or systemd");
     if (fd < 0)
         return 2;
     return take_socket(fd, &l->fd);

@@ -5,8 +5,8 @@
 
 #include "stream/stream.h"
 
-/* Take all that has arrived of set's upstream, and send live streams their events. True when there is
- * more: call it again at once, after streams were written to. */
+/* Take all that has arrived of set's upstream, and send live streams their events. True when there
+ * is more: call it again at once, after streams were written to. */
 bool news_take(struct streams *set);
 
 #endif

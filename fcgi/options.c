@@ -44,8 +44,8 @@ static const struct option_row rows[] = {
     {"broker-key", "KEY", "", "expect this public key (or FILE) from the broker", OPTION_LIST, AT(broker_keys), 0, 0,
      NULL},
     {"session-from", "SOURCE", "query:session",
-     "take the session from the first non-empty SOURCE: query:NAME, cookie:NAME, header:NAME, env:VAR, "
-     "remote-user, jwt; last: none",
+     "take the session from the first non-empty SOURCE: "
+     "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user, jwt; last: none",
      OPTION_LIST, AT(session_from), 0, 0, request_check_session_source},
     {"channels-from", "SOURCE", "query:channels", "take channels, separated by commas, from SOURCE", OPTION_LIST,
      AT(channels_from), 0, 0, request_check_source},
@@ -61,8 +61,9 @@ static const struct option_row rows[] = {
     {"jwt-leeway", "DURATION", "0s", "allow this clock skew when checking tokens", OPTION_SECONDS, AT(jwt_leeway_ms), 0,
      600000, NULL},
     {"meta", "SOURCE", "env:REMOTE_ADDR",
-     "let services see this of each connection: [LABEL=]SOURCE (at most 8; also jwt:CLAIM), or none", OPTION_LIST,
-     AT(meta), 0, 0, request_check_meta},
+     "let services see this of each connection: "
+     "[LABEL=]SOURCE (at most 8; also jwt:CLAIM), or none",
+     OPTION_LIST, AT(meta), 0, 0, request_check_meta},
     {"heartbeat", "DURATION", "15s", "send a comment after this idle time", OPTION_SECONDS, AT(heartbeat_ms), 100,
      86400000, NULL},
     {"retry", "DURATION", "15000ms", "let browsers wait this long before reconnecting", OPTION_MILLIS, AT(retry_ms), 1,
@@ -158,8 +159,8 @@ static int check_listen(const struct options *o, char why[OPTION_WHY_MAX])
     if (!o->listen || o->allow_insecure || !listen_socket_exposed(o->listen))
         return 0;
     snprintf(why, OPTION_WHY_MAX,
-             "--listen %.200s: other hosts can reach this address, which has no protection; accepted: a unix socket, "
-             "127.0.0.1, or --allow-insecure",
+             "--listen %.200s: other hosts can reach this address, which has no protection; "
+             "accepted: a unix socket, 127.0.0.1, or --allow-insecure",
              o->listen);
     return -EINVAL;
 }

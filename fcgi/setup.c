@@ -107,8 +107,8 @@ static bool open_handoff(struct worker *w)
     struct handoff_config config = {.folder = o->handoff,
                                     .peer = user->pw_uid,
                                     .group = user->pw_gid,
-                                    .user_timeout_ms =
-                                        2 * (int64_t)o->write_timeout_ms}; /* the worker's own timeout comes first */
+                                    /* The worker's own timeout comes first. */
+                                    .user_timeout_ms = 2 * (int64_t)o->write_timeout_ms};
     w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
     w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
     if (w->exchanges.handoffs)

@@ -151,7 +151,8 @@ static bool turn_end(void *context)
     bool served = w->stopping || (w->listening.cgi && !w->start_timer.due);
     if (served && !w->exchanges.conns.count)
         loop_stop(w->loop);
-    return more || upstream_is_unsure(w->upstream); /* reports and streams that were drained may have sent something */
+    /* Reports and streams that were drained may have sent something. */
+    return more || upstream_is_unsure(w->upstream);
 }
 
 /* --- the start --- */

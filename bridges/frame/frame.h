@@ -92,10 +92,11 @@ struct frame {
     int signals; /* a descriptor */
     bool stopping;
     struct backoff backoff; /* of the other system */
-    int64_t stable_ms;      /* a connection that ends earlier is one more failure in a row; 0: none is */
-    int64_t connected_at;   /* clock_ms(); 0: not since the last failure */
-    uint64_t refused;       /* messages that were refused here */
-    uint64_t dropped;       /* messages that were dropped because too much waited */
+    /* A connection that ends earlier is one more failure in a row; 0: none is. */
+    int64_t stable_ms;
+    int64_t connected_at; /* clock_ms(); 0: not since the last failure */
+    uint64_t refused;     /* messages that were refused here */
+    uint64_t dropped;     /* messages that were dropped because too much waited */
     int64_t status_at;
     struct delivery_counts shown;
 };

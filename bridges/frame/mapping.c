@@ -111,7 +111,8 @@ static void put_base64(struct buf *out, struct slice bytes)
 /* Whether text is JSON that the broker reads; data: as the value of `data`. */
 static int check_json(struct slice text, bool data, char why[MAPPING_WHY])
 {
-    const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX - 8, .data = data}; /* the request has levels too */
+    /* The request has levels too. */
+    const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX - 8, .data = data};
     struct json_tree tree;
     enum json_verdict verdict = json_tree_read(text, &bounds, &tree);
     json_tree_release(&tree);

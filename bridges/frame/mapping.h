@@ -41,12 +41,12 @@ struct mapping_source {
  * error. */
 int mapping_event(const struct mapping *m, const struct mapping_source *s, struct buf *out, char why[MAPPING_WHY]);
 
-/* The columns of a table's row that mean something, with commas between them: what a message may have,
- * except `id`. */
+/* The columns of a table's row that mean something, with commas between them:
+ * what a message may have, except `id`. */
 #define MAPPING_ROW_FIELDS "channel,session,event,data,text,to,except,retry,key,remove,ttl,private"
 
-/* The same of a table's row as a JSON object. Members that are null or not in MAPPING_ROW_FIELDS are
- * left out. */
+/* The same of a table's row as a JSON object.
+ * Members that are null or not in MAPPING_ROW_FIELDS are left out. */
 int mapping_row(struct slice object, const char *id, struct buf *out, char why[MAPPING_WHY]);
 
 /* The payload of that name; -1: none. */

@@ -2,10 +2,11 @@
  * After mosquitto_threaded_set() it only queues what is to be written, for the thread that calls
  * mosquitto_loop_write(). There is no such thread: that call is client_write().
  *
- * With each acknowledgement it also wakes that thread, by a byte into a pipe that is never read here.
- * When the pipe is full, after some 280 messages, errno becomes EAGAIN. mosquitto_loop_read() would take
- * that for the end of what has arrived. Further packets of the same TLS record would wait in libssl, where
- * poll() does not see them. So the callback, which comes between, resets errno. */
+ * With each acknowledgement it also wakes that thread, by a byte into a pipe that is never read
+ * here. When the pipe is full, after some 280 messages, errno becomes EAGAIN. mosquitto_loop_read()
+ * would take that for the end of what has arrived. Further packets of the same TLS record would
+ * wait in libssl, where poll() does not see them. So the callback, which comes between, resets
+ * errno. */
 #define LOG_SUBSYSTEM "mqtt"
 #include "mqtt/client.h"
 

@@ -30,8 +30,8 @@ struct mqtt_address {
     int port;
 };
 
-/* Read HOST, HOST:PORT or [IPV6]:PORT. tls: the port is 8883 when none is given, else 1883. False when
- * it is no such address; out is undefined then. */
+/* Read HOST, HOST:PORT or [IPV6]:PORT. tls: the port is 8883 when none is given, else 1883. False
+ * when it is no such address; out is undefined then. */
 bool mqtt_address(const char *server, bool tls, struct mqtt_address *out);
 
 #endif

@@ -55,8 +55,8 @@ static int open_file(struct packet_ids *f, const char *file)
     if (ftruncate(f->fd, 0) != 0)
         return -errno;
 
-    int err =
-        posix_fallocate(f->fd, 0, (off_t)sizeof *f->table); /* a full disk must not be found by a write to memory */
+    /* A full disk must not be found by a write to memory. */
+    int err = posix_fallocate(f->fd, 0, (off_t)sizeof *f->table);
     return -err;
 }
 

@@ -74,7 +74,8 @@ int database_check(const char *dsn, char why[OPTION_WHY_MAX])
     PQconninfoFree(options);
     if (secret)
         snprintf(why, OPTION_WHY_MAX,
-                 "--dsn: must not hold a password; use --password-file, or passfile= with a .pgpass file");
+                 "--dsn: must not hold a password; "
+                 "use --password-file, or passfile= with a .pgpass file");
     return secret ? -EINVAL : 0;
 }
 
@@ -172,8 +173,8 @@ static int poll_connection(struct database *db)
     return PQsetnonblocking(db->connection, 1) == 0 ? 0 : fail_connection(db);
 }
 
-/* The server gives up before we do, so that no statement of ours stays behind. One that goes on all the
- * same ends when the server notices that we have gone, and with it the lock of the connection.
+/* The server gives up before we do, so that no statement of ours stays behind. One that goes on all
+ * the same ends when the server notices that we have gone, and with it the lock of the connection.
  * PostgreSQL 13 does not notice. */
 static int limit_statements(struct database *db)
 {
@@ -262,14 +263,16 @@ static const char *state_of(const PGresult *result)
     return result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 }
 
-/* The connection is closed. A statement that was tried may be the reason, unless the server gave one. */
+/* The connection is closed. A statement that was tried may be the reason,
+ * unless the server gave one. */
 static int lost(const struct database *db, bool tried, bool explained)
 {
     MUST(!db->connection);
     return tried && !explained && !db->frame->stopping ? -ECONNRESET : -EIO;
 }
 
-/* -EINVAL or -EAGAIN when the statement was tried and its data may be the reason; else as lost(). */
+/* -EINVAL or -EAGAIN when the statement was tried and its data may be the reason;
+ * else as lost(). */
 static int refuse(struct database *db, const PGresult *result, bool tried)
 {
     const char *text = result ? PQresultErrorMessage(result) : "no result";

@@ -41,19 +41,20 @@ int database_query(struct database *db, const char *sql, const char *const *para
 
 /* Who caused the failure of a statement that depends on data. */
 enum database_fault {
-    FAULT_OF_DATA,   /* a character that an encoding lacks, or a value that is too large */
-    FAULT_UNCERTAIN, /* the data need too much memory or time or are damaged; or the server is short of
-                      * memory, stalls, or cancelled the statement */
+    FAULT_OF_DATA, /* a character that an encoding lacks, or a value that is too large */
+    /* The data need too much memory or time or are damaged; or the server is short of memory,
+     * stalls, or cancelled the statement. */
+    FAULT_UNCERTAIN,
     FAULT_OF_SERVER,
 };
 
 /* sqlstate: the code of an error; may be NULL. */
 enum database_fault database_fault_of(const char *sqlstate);
 
-/* The same for a statement that depends on data which others wrote. -EINVAL: the server refuses these
- * data. -EAGAIN: FAULT_UNCERTAIN. In both cases the connection stays open, and database_why() tells the
- * reason. -ECONNRESET: the server did not answer in time, or ended the connection without a reason; the
- * connection is closed, and the fault is uncertain too. */
+/* The same for a statement that depends on data which others wrote. -EINVAL: the server refuses
+ * these data. -EAGAIN: FAULT_UNCERTAIN. In both cases the connection stays open, and database_why()
+ * tells the reason. -ECONNRESET: the server did not answer in time, or ended the connection without
+ * a reason; the connection is closed, and the fault is uncertain too. */
 int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
 
 /* The number of rows that the last statement changed. */

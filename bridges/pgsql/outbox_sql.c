@@ -46,8 +46,9 @@ static int statement(const struct outbox_sql *q, struct database *db, run_sql *r
  * the number of bytes that an object may have. -EINVAL: the server cannot read one of them.
  * -EAGAIN: that, or the server is in trouble. */
 #define OBJECTS                                                                                                        \
-    "SELECT ssecast_row.id, ssecast_row.xmin AS version, CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text "   \
-    "END AS object FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
+    "SELECT ssecast_row.id, ssecast_row.xmin AS version, "                                                             \
+    "CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text END AS object "                                         \
+    "FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
 
 static int try_objects(const struct outbox_sql *q, struct database *db, const char *format, const char *const *params,
                        int count, struct rows **out) __attribute__((format(printf, 3, 0)));
@@ -91,12 +92,14 @@ static int find_table(struct outbox_sql *q, struct database *db)
  * to write it as JSON; in memory a number may take 6 times as many bytes as there. */
 static int find_columns(struct outbox_sql *q, struct database *db)
 {
-    static const char sql[] =
-        "SELECT coalesce(string_agg(name, ', '), ''), coalesce(string_agg('coalesce(' || CASE WHEN is_jsonb "
-        "THEN 'pg_column_size(' || name || ' || ''[]''::jsonb) / 8' ELSE 'octet_length(' || name || '::text)' END || "
-        "', 0)::bigint', ' + '), '0') FROM (SELECT 'ssecast_row.' || quote_ident(attname) AS name, "
-        "atttypid = 'jsonb'::regtype AS is_jsonb FROM pg_attribute "
-        "WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attname = ANY ($2::name[])) AS columns";
+    static const char sql[] = "SELECT coalesce(string_agg(name, ', '), ''), "
+                              "coalesce(string_agg('coalesce(' || CASE WHEN is_jsonb "
+                              "THEN 'pg_column_size(' || name || ' || ''[]''::jsonb) / 8' "
+                              "ELSE 'octet_length(' || name || '::text)' END || ', 0)::bigint', ' + '), '0') "
+                              "FROM (SELECT 'ssecast_row.' || quote_ident(attname) AS name, "
+                              "atttypid = 'jsonb'::regtype AS is_jsonb FROM pg_attribute "
+                              "WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped "
+                              "AND attname = ANY ($2::name[])) AS columns";
     const char *const params[] = {q->table, "{" MAPPING_ROW_FIELDS "}"};
     struct rows *rows = NULL;
     int err = database_query(db, sql, params, 2, &rows);

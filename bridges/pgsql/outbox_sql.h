@@ -1,14 +1,14 @@
-/* outbox_sql.h - the statements about an outbox table: find it and lock it, read its rows, delete or
- * mark them.
+/* outbox_sql.h - the statements about an outbox table: find it and lock it, read its rows, delete
+ * or mark them.
  *
- * A row is named by its id and its xmin, the number of the transaction that wrote it. A row that was
- * changed has another xmin.
+ * A row is named by its id and its xmin, the number of the transaction that wrote it. A row that
+ * was changed has another xmin.
  *
- * To make JSON of a large value may take the server minutes, in which it does not end the statement.
- * So the values are measured first, each in a way that is fast for its type.
+ * To make JSON of a large value may take the server minutes, in which it does not end the
+ * statement. So the values are measured first, each in a way that is fast for its type.
  *
- * Functions return 0; -EIO: the connection is lost; or -ENOMEM. Those that read values also return what
- * database_try() does: -EINVAL, -EAGAIN, -ECONNRESET.
+ * Functions return 0; -EIO: the connection is lost; or -ENOMEM. Those that read values also return
+ * what database_try() does: -EINVAL, -EAGAIN, -ECONNRESET.
  */
 #ifndef SSECAST_OUTBOX_SQL_H
 #define SSECAST_OUTBOX_SQL_H
@@ -61,11 +61,12 @@ int outbox_sql_read_row(const struct outbox_sql *q, struct database *db, const s
  * Without an error and not found: the table has no such row. */
 int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, const char *id, size_t skip, bool *found);
 
-/* Delete rows, unless they were changed. ids, versions: array literals ("{1,2}"), in the same order. */
+/* Delete rows, unless they were changed.
+ * ids, versions: array literals ("{1,2}"), in the same order. */
 int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const char *ids, const char *versions);
 
-/* Write the reason into the row's column `error`, unless the row was changed. When the database cannot
- * hold a character of why, those beyond ASCII are replaced in why by '?'. */
+/* Write the reason into the row's column `error`, unless the row was changed. When the database
+ * cannot hold a character of why, those beyond ASCII are replaced in why by '?'. */
 int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key, char *why);
 
 #endif

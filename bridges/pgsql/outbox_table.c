@@ -1,12 +1,13 @@
 /* Rows are deleted instead of remembered by their last id: a transaction with a smaller id may
  * commit later.
  *
- * An own id has the row's id and its xmin. A table that is emptied and counts from 1 again has new own
- * ids by that.
+ * An own id has the row's id and its xmin. A table that is emptied and counts from 1 again has new
+ * own ids by that.
  *
  * A row may be one that the server cannot read: it has no UTF-8, or is damaged. One statement reads
- * many rows, so it fails for all of them. Then one row is read, and after each success twice as many,
- * until that row is the first one. suspect.h has the case that the failure may be the server's. */
+ * many rows, so it fails for all of them. Then one row is read, and after each success twice as
+ * many, until that row is the first one. suspect.h has the case that the failure may be the
+ * server's. */
 #define LOG_SUBSYSTEM "outbox"
 #include "pgsql/outbox_table.h"
 
@@ -166,8 +167,8 @@ static int read_witness(struct outbox_table *o, struct database *db, bool *can)
     return may_be_of_row(err) ? 0 : err;
 }
 
-/* Refuse the suspect if it has had its tries and the server can read another row. 0 or the error of a
- * lost connection. */
+/* Refuse the suspect if it has had its tries and the server can read another row.
+ * 0 or the error of a lost connection. */
 static int convict(struct outbox_table *o, struct database *db, struct outbox_row *row)
 {
     bool server_reads = false;

@@ -27,8 +27,8 @@ int outbox_table_open(struct outbox_table *o, struct database *db);
 int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held);
 
 /* Read the next rows and add them to the delivery, which has no batch. *more: there were rows. 0;
- * -EAGAIN: the first row or the server cannot be read now; or -EIO or -ECONNRESET: the connection is lost.
- * Do not read again before *wait_ms, which is unchanged when it does not matter. */
+ * -EAGAIN: the first row or the server cannot be read now; or -EIO or -ECONNRESET: the connection
+ * is lost. Do not read again before *wait_ms, which is unchanged when it does not matter. */
 int outbox_table_read(struct outbox_table *o, struct database *db, bool *more, uint64_t *wait_ms);
 
 /* Keep the outcomes of the delivery, which has those of the rows. */

@@ -71,7 +71,8 @@ static int read_key(const struct json_object *o, struct event_spec *spec, struct
         return json_fault_at(fault, o, "remove", "needs a `key` beside it");
     if (spec->key.len && !event_key_allows(spec->has_to, spec->lists))
         return json_fault_at(fault, o, "key",
-                             "needs one target: no `to` (everyone), or one session, or one channel; and no `except`");
+                             "needs one target: no `to` "
+                             "(everyone), or one session, or one channel; and no `except`");
     return 0;
 }
 
@@ -159,17 +160,17 @@ static int state_fault(const struct command_context *c, const struct event_spec 
     const struct state *state = sequence_state(c->sequence);
     struct state_limits kept = state_limits_of_limited(&c->limits.state);
     if (spec->limited)
-        return json_fault(
-            fault, CODE_STATE_FULL,
-            "the state has no room for this key: a key or token with limits may set it while the state "
-            "has at most %llu keys and %llu bytes, three quarters of --state-events and --state-bytes (in "
-            "a cluster also of the share of --history-bytes); remove keys, or give them a `ttl`",
-            (unsigned long long)kept.events, (unsigned long long)kept.bytes);
+        return json_fault(fault, CODE_STATE_FULL,
+                          "the state has no room for this key: "
+                          "a key or token with limits may set it while the state has at most "
+                          "%llu keys and %llu bytes, three quarters of --state-events and --state-bytes (in "
+                          "a cluster also of the share of --history-bytes); remove keys, or give them a `ttl`",
+                          (unsigned long long)kept.events, (unsigned long long)kept.bytes);
 
     return json_fault(fault, CODE_STATE_FULL,
-                      "the state has no room for this key: it has %llu keys of %llu (--state-events) and %llu bytes of "
-                      "%llu (--state-bytes); in a cluster all keys have at most an eighth of --history-bytes, which is "
-                      "%llu; remove keys, or give them a `ttl`",
+                      "the state has no room for this key: it has %llu keys of %llu (--state-events) "
+                      "and %llu bytes of %llu (--state-bytes); in a cluster all keys have "
+                      "at most an eighth of --history-bytes, which is %llu; remove keys, or give them a `ttl`",
                       (unsigned long long)state_count(state), (unsigned long long)c->limits.state.events,
                       (unsigned long long)state_bytes(state), (unsigned long long)c->limits.state.bytes,
                       (unsigned long long)c->history_bytes);
@@ -196,7 +197,7 @@ static int append_all(const struct command_context *c, struct event_spec *specs,
         if (!err)
             continue;
         *at = i;
-        store_fault(c, err, &specs[i], fault); /* before the rollback: it says how full the state is */
+        store_fault(c, err, &specs[i], fault); /* before the rollback: it tells the room used */
         sequence_rollback(c->sequence, before);
         return -EINVAL;
     }

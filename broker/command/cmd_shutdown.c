@@ -46,7 +46,8 @@ static int append_fault(const struct command_context *c, int err, bool limited, 
     const char *part = limited ? LIMITED_PART : "";
     if (err == -E2BIG)
         return json_fault(fault, CODE_TOO_LARGE,
-                          "more sessions would be banned than may be at once; accepted: at most %llu (--max-bans)%s",
+                          "more sessions would be banned than may be at once; "
+                          "accepted: at most %llu (--max-bans)%s",
                           (unsigned long long)c->limits.bans, part);
     if (err == -EFBIG)
         return json_fault(fault, CODE_TOO_LARGE,

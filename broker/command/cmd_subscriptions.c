@@ -1,6 +1,6 @@
-/* subscriptions: lists the subscriptions of the hub's streams (docs/mercure.md), as documents: those of
- * one topic, or all below a path. The reply begins with the head, which is the cursor of a stream that
- * goes on from the list. */
+/* subscriptions: lists the subscriptions of the hub's streams (docs/mercure.md), as documents:
+ * those of one topic, or all below a path. The reply begins with the head, which is the cursor of a
+ * stream that goes on from the list. */
 #include <errno.h>
 
 #include "codec/event_key.h"

@@ -37,14 +37,15 @@ struct command_context {
     const struct members *members;
     const struct store *store;     /* NULL: memory only, or a journal */
     const struct journal *journal; /* NULL: none */
-    bool holding;                  /* nothing can be appended now: requests that would append are held */
+    bool holding;                  /* nothing can be appended now: such requests are held */
     uint64_t *counters;            /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
     struct command_limits limits;
     uint64_t history_events, history_bytes, history_age_ms; /* limits */
-    bool store_failing;                                     /* the last commit could not be stored */
-    int64_t now_ms;                                         /* unix time */
-    int64_t clock_ms;                                       /* clock_ms(), as for presence */
+    /* The last commit could not be stored. */
+    bool store_failing;
+    int64_t now_ms;   /* unix time */
+    int64_t clock_ms; /* clock_ms(), as for presence */
     int64_t uptime_ms;
     const struct overview *overview;
     const struct descriptors *descriptors; /* NULL: unknown */
@@ -72,13 +73,16 @@ struct command_request {
 /* A row of the table. */
 struct command {
     const char *op;
-    unsigned roles;            /* enum role: those that may run it, besides ROLE_OPERATOR */
-    const char *const *fields; /* accepted fields with `op` and `ref`, ended by NULL; NULL: run checks them */
-    bool takes_payload;        /* else a second frame is refused */
-    bool appends;              /* to the sequence */
-    bool keeps_limits;         /* it respects the limits of a grant; else limited callers are refused */
-    bool of_all;               /* its reply covers the whole cluster, and lists missing brokers */
-    bool tells_sequence; /* its reply depends on events of this batch, so it is wrong when they cannot be stored */
+    unsigned roles; /* enum role: those that may run it, besides ROLE_OPERATOR */
+    /* Accepted fields with `op` and `ref`, ended by NULL; NULL: run checks them. */
+    const char *const *fields;
+    bool takes_payload; /* else a second frame is refused */
+    bool appends;       /* to the sequence */
+    /* It respects the limits of a grant; else limited callers are refused. */
+    bool keeps_limits;
+    bool of_all; /* its reply covers the whole cluster, and lists missing brokers */
+    /* Its reply depends on events of this batch, so it is wrong when they cannot be stored. */
+    bool tells_sequence;
     /* Write the fields of the reply between json_reply_begin() and json_reply_end(). 0, or -EINVAL
      * with *fault set: then nothing has changed and the written fields are dropped. */
     int (*run)(const struct command_context *c, const struct command_request *r, struct buf *reply,
@@ -114,8 +118,8 @@ size_t command_request_max(uint64_t max_event_bytes);
 size_t command_values_max(uint64_t max_batch, uint64_t max_targets);
 
 struct command_outcome {
-    struct slice
-        ref; /* of the request, verbatim, pointing into its frame, at most COMMAND_REF_MAX bytes; empty: none */
+    /* Of the request, verbatim, inside its frame, at most COMMAND_REF_MAX bytes; empty: none. */
+    struct slice ref;
     bool provisional; /* the reply becomes wrong when the batch cannot be stored */
     bool held;        /* it would append: there is no reply; run it again later */
 };

@@ -18,9 +18,10 @@
 struct pending_request {
     struct slice peer;
     struct slice envelope; /* as in bus.h */
-    bool to_worker;        /* frames[0] is the message of the worker (wire.h), with the command and its grant */
-    struct slice user;     /* else: the key of the connection */
-    bool surplus;          /* its sender has too many unanswered requests */
+    /* frames[0] is the message of the worker (wire.h), with the command and its grant. */
+    bool to_worker;
+    struct slice user; /* else: the key of the connection */
+    bool surplus;      /* its sender has too many unanswered requests */
     struct slice frames[REQUEST_FRAMES];
     size_t frame_count; /* as sent; beyond REQUEST_FRAMES none was kept */
     int64_t arrived;    /* clock_ms() */

@@ -6,10 +6,12 @@
  * was read last does not continue what was read.
  *
  * The message, little-endian (format 1):
- *     0  'S' 'S' 'C' 'L'         8  u64 broker, 16 u64 number: name of the batch   40  u64 offset it was written after
- *     4  u8  format             24  u64 broker, 32 u64 number: its predecessor's   48  u64 position before its first event
- *     5  u8  flags (1: begins)                                                     56  u64 incomplete: a position, or 0
- *     6  u16 zero                                                                  64  entries (event.h), in order
+ *     0  'S' 'S' 'C' 'L'         24  u64 broker, 32 u64 number: its predecessor's name
+ *     4  u8  format              40  u64 offset it was written after
+ *     5  u8  flags (1: begins)   48  u64 position before its first event
+ *     6  u16 zero                56  u64 incomplete: a position, or 0
+ *     8  u64 broker              64  entries (event.h), in order
+ *    16  u64 number: its name, with broker
  */
 #ifndef SSECAST_BATCH_H
 #define SSECAST_BATCH_H
@@ -28,9 +30,11 @@ struct batch_name {
 
 struct batch {
     struct batch_name name, predecessor;
-    uint64_t offset;      /* of the last message of the log; the batch is void unless it is stored right after that */
-    uint64_t position;    /* before its first event */
-    uint64_t incomplete;  /* not 0: events before this position are missing, so cursors before it are not exact */
+    /* Of the last message of the log; the batch is void unless it is stored right after that. */
+    uint64_t offset;
+    uint64_t position; /* before its first event */
+    /* Not 0: events before this position are missing, so cursors before it are not exact. */
+    uint64_t incomplete;
     bool begins;          /* the sequence continues at position, with nothing in between */
     struct slice entries; /* decoded: the bytes after the header; ignored when encoding */
 };

@@ -4,10 +4,10 @@
  * Changes are provisional until the batch is final. With a journal, the changes of the last batch
  * can be undone even then, because that batch may turn out to be void.
  *
- * A log evicts its oldest events. A ban or a key may last longer than its event. So both are written
- * again in records of their own (EVENT_BANS, EVENT_STATE), before the log evicts them. The log is
- * divided into quarters, by its limits of events, bytes and age. What one kind may take of a log is
- * an eighth of it, so that writing it again never fills the log.
+ * A log evicts its oldest events. A ban or a key may last longer than its event. So both are
+ * written again in records of their own (EVENT_BANS, EVENT_STATE), before the log evicts them. The
+ * log is divided into quarters, by its limits of events, bytes and age. What one kind may take of a
+ * log is an eighth of it, so that writing it again never fills the log.
  *
  * It does not know the history, ids, or where events are stored.
  *
@@ -22,7 +22,8 @@
 
 struct effects;
 
-#define EFFECTS_RECORD_BYTES ((size_t)64 << 10) /* a record is closed at this size, unless one item is larger */
+/* A record is closed at this size, unless one item is larger. */
+#define EFFECTS_RECORD_BYTES ((size_t)64 << 10)
 
 /* What is written again. */
 enum effects_rewritten {
@@ -45,8 +46,8 @@ void effects_limit_state(struct effects *f, const struct state_limits *limits);
 const struct bans *effects_bans(const struct effects *f);
 const struct state *effects_state(const struct effects *f);
 
-/* Bytes that e takes of a batch in the log: its entry, and with a journal also what the record takes
- * that has its key again. */
+/* Bytes that e takes of a batch in the log: its entry, and with a journal also what the record
+ * takes that has its key again. */
 size_t effects_batch_bytes(const struct effects *f, const struct event *e);
 
 /* --- provisional changes --- */
@@ -74,8 +75,8 @@ void effects_begin(struct effects *f);
 /* What was applied is final. */
 void effects_settle(struct effects *f);
 
-/* Apply an event that the log has already, before effects_settle(). 0, or -ENOMEM: something that it
- * changes is missing. */
+/* Apply an event that the log has already, before effects_settle().
+ * 0, or -ENOMEM: something that it changes is missing. */
 int effects_read(struct effects *f, struct event *e);
 
 /* Undo what the batch changed in the state that became final last. */
@@ -86,8 +87,8 @@ void effects_undo(struct effects *f);
 /* The log has e, as its newest event. */
 void effects_note(struct effects *f, const struct event *e);
 
-/* Remove bans that have ended. A quarter ends after a quarter of the log's age at the latest. now_ms
- * is unix time. Not when there are provisional changes. */
+/* Remove bans that have ended. A quarter ends after a quarter of the log's age at the latest.
+ * now_ms is unix time. Not when there are provisional changes. */
 void effects_tick(struct effects *f, int64_t now_ms);
 
 /* Forget a key that has expired. The seq of its event; 0: none has. Not when there are provisional
@@ -117,8 +118,8 @@ bool effects_keys_due(const struct effects *f);
 /* True when the log will forget the record of a key in the next quarter. */
 bool effects_is_urgent(const struct effects *f);
 
-/* The text of a record with the oldest bans, of at most max bytes. Its length in bytes; 0: none is a
- * quarter old, or out of memory. The caller frees *text. */
+/* The text of a record with the oldest bans, of at most max bytes. Its length in bytes; 0: none is
+ * a quarter old, or out of memory. The caller frees *text. */
 size_t effects_collect_bans(const struct effects *f, size_t max, char **text);
 
 /* Likewise of the keys after *cursor, NULL at first, which goes on. The record with everything that

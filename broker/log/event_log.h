@@ -25,7 +25,8 @@ struct event_log {
     struct sequence *sequence;
     struct store *store;     /* NULL: memory, or a journal */
     struct journal *journal; /* NULL: memory, or a store */
-    uint64_t max_age_ms; /* a journal keeps a batch for this long; it gets another before, so that it is never empty */
+    /* A journal keeps a batch for this long. It gets another one before, so it is never empty. */
+    uint64_t max_age_ms;
     bool pending;        /* a batch is offered and not decided */
     bool wrote_again;    /* the last batch began with old bans or keys */
     bool broken;         /* what was read of a journal was not what it has, or may not be all */
@@ -37,10 +38,11 @@ enum event_log_result {
     EVENT_LOG_NOTHING,   /* nothing was offered; or no news for now */
     EVENT_LOG_COMMITTED, /* the batch is stored: its events are final */
     EVENT_LOG_PENDING,   /* event_log_next() will tell */
-    EVENT_LOG_REJECTED,  /* the batch is not stored and its events are taken back; event_log_why() */
-    EVENT_LOG_OVERTAKEN, /* another broker was first: a pending batch is taken back and is to be run again */
-    EVENT_LOG_ENTRY,     /* likewise, and the batch of another broker is in the history */
-    EVENT_LOG_RESET,     /* likewise, and the log is not the one that was read: call event_log_reset() */
+    EVENT_LOG_REJECTED,  /* the batch is not stored, its events are taken back; event_log_why() */
+    /* Another broker was first: a pending batch is taken back and is to be run again. */
+    EVENT_LOG_OVERTAKEN,
+    EVENT_LOG_ENTRY, /* likewise, and the batch of another broker is in the history */
+    EVENT_LOG_RESET, /* likewise, and the log is another one: call event_log_reset() */
 };
 
 /* A log that several brokers share decides later, and in an order that is not ours alone. */
@@ -60,8 +62,8 @@ bool event_log_ready(const struct event_log *l);
 /* Bytes of entries that a batch may have; SIZE_MAX: no limit. */
 size_t event_log_room(const struct event_log *l);
 
-/* A batch begins: append bans and keys whose record a journal is about to forget. Call it when ready
- * and nothing is pending. */
+/* A batch begins: append bans and keys whose record a journal is about to forget. Call it when
+ * ready and nothing is pending. */
 void event_log_begin(struct event_log *l);
 
 /* Commit what was appended since event_log_begin(), when ready. *events: how many were COMMITTED.

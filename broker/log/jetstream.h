@@ -49,7 +49,8 @@ struct jetstream_reply {
     uint64_t code;  /* of an error, like an HTTP status; 0: no error */
     uint64_t error; /* the error code of JetStream */
     char why[JETSTREAM_WHY_MAX];
-    uint64_t sequence;                                      /* an acknowledgement: of the stored message */
+    /* An acknowledgement: of the stored message. */
+    uint64_t sequence;
     uint64_t first, last, messages;                         /* the state of a stream */
     uint64_t replicas, max_messages, max_bytes, max_age_ms; /* its settings; 0: no limit */
     char created[JETSTREAM_TIME_MAX];

@@ -15,7 +15,7 @@
 
 #define HEARTBEAT_MS 1000
 #define SILENCE_MS 2500 /* without a heartbeat: the consumer is gone */
-#define BEHIND_MS 3000  /* behind and without a message: the server of the consumer lacks the rest */
+#define BEHIND_MS 3000  /* behind and without a message: the consumer's server lacks the rest */
 #define QUIET_MS 5000   /* without a message: request the end of the stream from the leader */
 #define ANSWER_MS 2000  /* an unanswered request is repeated */
 #define PAUSE_MS 250    /* after an error */
@@ -236,7 +236,7 @@ bool journal_give_up(struct journal *j)
     j->stats.failures++;
     offer_end(&j->offer);
     if (j->offer.sent)
-        position_require_check(&j->position); /* a leader without a majority may have stored it alone */
+        position_require_check(&j->position); /* a leader without a majority may have it alone */
     return !j->offer.sent;
 }
 
@@ -355,7 +355,8 @@ static enum journal_news read_next(struct journal *j, const struct jetstream_del
     out->linked = batch_same_name(&out->batch.predecessor, &j->position.last);
     position_advance(&j->position, &out->batch.name, d->sequence, at);
     if (out->batch.name.broker == j->config.broker)
-        position_require_check(&j->position); /* a batch that was given up is stored: compare with the leader */
+        /* A batch that was given up is stored: compare with the leader. */
+        position_require_check(&j->position);
     return JOURNAL_BATCH;
 }
 

@@ -52,7 +52,8 @@ enum journal_news {
     JOURNAL_STORED,    /* the pending batch is stored */
     JOURNAL_OVERTAKEN, /* the pending batch is not stored: another message has its offset */
     JOURNAL_REFUSED,   /* the pending batch is not stored: the server rejected it; journal_why() */
-    JOURNAL_LOST,      /* the stream is another, or lost its end; it is read again. A pending batch is not stored */
+    /* The stream is another, or lost its end; it is read again. A pending batch is not stored. */
+    JOURNAL_LOST,
 };
 
 struct journal_batch {

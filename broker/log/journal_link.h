@@ -31,7 +31,8 @@ struct journal_link {
     char inbox[JOURNAL_SUBJECT_MAX];
 };
 
-/* Open a closed link about this stream. As nats_link_open(), or -ENOMEM. Close it after a failure, too. */
+/* Open a closed link about this stream. As nats_link_open(), or -ENOMEM.
+ * Close it after a failure, too. */
 int journal_link_open(struct journal_link *l, const struct nats_link_config *config, const char *stream,
                       char why[NATS_LINK_WHY_MAX]);
 

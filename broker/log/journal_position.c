@@ -143,7 +143,7 @@ enum position_check position_judge(struct journal_position *p, const struct jets
     if (!p->check_offset || (r->code && r->error != JETSTREAM_NO_MESSAGE))
         return POSITION_UNDECIDED;
 
-    bool is_gone = r->error == JETSTREAM_NO_MESSAGE; /* the stream has forgotten it, or never had it */
+    bool is_gone = r->error == JETSTREAM_NO_MESSAGE; /* deleted, or never stored */
     if (is_gone && p->check_offset > p->target)
         return POSITION_UNKNOWN;
 

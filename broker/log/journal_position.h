@@ -36,8 +36,9 @@ struct journal_position {
     uint64_t overlap;               /* not 0: the consumer begins at this offset ... */
     struct batch_name overlap_name; /* ... which must hold this batch */
 
-    bool agreed;                  /* the leader has the batch that was read last */
-    uint64_t check_offset;        /* not 0: the message at this offset is requested from the leader ... */
+    bool agreed; /* the leader has the batch that was read last */
+    /* Not 0: the message at this offset is requested from the leader ... */
+    uint64_t check_offset;
     struct batch_name check_name; /* ... and must be this batch */
     int64_t check_at;
 };
@@ -83,8 +84,8 @@ void position_advance(struct journal_position *p, const struct batch_name *name,
 /* What was read may differ from what the leader has. */
 void position_require_check(struct journal_position *p);
 
-/* The offset of the message to request from the leader. 0: none, because it agrees (no batch was read),
- * or because one is requested. */
+/* The offset of the message to request from the leader. 0: none, because it agrees (no batch was
+ * read), or because one is requested. */
 uint64_t position_begin_check(struct journal_position *p, int64_t now);
 
 /* True when the answer is overdue. Then the check may begin again. */

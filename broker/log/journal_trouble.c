@@ -64,7 +64,7 @@ void trouble_compare(struct journal_trouble *t, const struct jetstream_reply *r,
         log_warn("stream %s has %" PRIu64 " replica(s), --store-replicas is %" PRIu64, wants->stream, r->replicas,
                  wants->replicas);
     if (holds_less(r, wants->limits))
-        log_warn("stream %s holds less than --history-events, --history-bytes or --history-age; a broker that starts "
-                 "loads only that",
+        log_warn("stream %s holds less than --history-events, --history-bytes or --history-age; "
+                 "a broker that starts loads only that",
                  wants->stream);
 }

@@ -393,7 +393,8 @@ struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject)
     }
     l->listeners = s;
     natsSubscription_SetOnCompleteCB(s->subscription, on_complete, s);
-    natsSubscription_SetPendingLimits(s->subscription, -1, -1); /* nats_link_on_message() takes them at once */
+    /* nats_link_on_message() takes them at once. */
+    natsSubscription_SetPendingLimits(s->subscription, -1, -1);
     return s;
 }
 

@@ -17,7 +17,8 @@
 struct nats_link;
 
 struct nats_link_config {
-    const char *servers;                /* nats://HOST:PORT or tls://HOST:PORT, with commas between them */
+    /* nats://HOST:PORT or tls://HOST:PORT, with commas between them. */
+    const char *servers;
     const char *name;                   /* of this client, shown by the server */
     const char *credentials;            /* a file as `nsc` writes it; NULL or empty: none */
     const char *ca, *certificate, *key; /* PEM files; NULL or empty: none */
@@ -39,7 +40,7 @@ int nats_link_fd(const struct nats_link *l);
 enum nats_link_news {
     NATS_LINK_MESSAGE,
     NATS_LINK_DOWN,   /* reconnecting */
-    NATS_LINK_UP,     /* reconnected: subscriptions are active, but messages sent meanwhile are lost */
+    NATS_LINK_UP,     /* reconnected: subscriptions are active, messages in between are lost */
     NATS_LINK_DENIED, /* a subject is not permitted; of a publish each time */
     NATS_LINK_CLOSED, /* the server refused the connection for good: open another link */
 };

@@ -15,8 +15,8 @@
  * now_ms is unix time. */
 void rewrite_bans(struct sequence *s, size_t max, int64_t now_ms);
 
-/* Append records with the events of keys that are due. A record, with everything that belongs to it,
- * has at most max bytes, and so have all together. */
+/* Append records with the events of keys that are due. A record, with everything that belongs to
+ * it, has at most max bytes, and so have all together. */
 void rewrite_keys(struct sequence *s, size_t max, int64_t now_ms);
 
 #endif

@@ -18,7 +18,7 @@ struct sequence {
     uint64_t first;       /* position: no event before it was evicted */
     uint64_t began;       /* position where this epoch began; 0: with a journal */
     bool loaded;          /* the history is that of a log */
-    struct event **batch; /* appended, in order; a reference each, since history may evict them at once */
+    struct event **batch; /* appended, in order; a reference each: history may evict them at once */
     size_t count, cap;
     size_t committed; /* the first ones are final */
     size_t given;     /* the first ones are on the feed */
@@ -30,7 +30,7 @@ struct sequence {
     uint64_t floor;      /* our seqs are above it */
     uint64_t met;        /* the highest position of a worker that is ahead */
     uint64_t incomplete; /* not 0: to be written to the log */
-    bool lost;           /* older events may be missing, once it is known where the sequence continues */
+    bool lost;           /* older events may be missing, once the continuation is known */
     uint64_t seen;       /* end of a lost history: workers may have events up to here */
     uint64_t batch_at;   /* position before the last batch in the history */
 
@@ -359,7 +359,7 @@ static int apply_header(struct sequence *s, const struct batch *t, bool linked)
     if (!t->incomplete)
         return err;
     history_doubt(s->history, t->incomplete - 1);
-    if (t->incomplete > s->seen) /* an older header, which is read again, does not cover this loss */
+    if (t->incomplete > s->seen) /* an older header, which is read again, lacks this loss */
         s->lost = false;
     if (s->incomplete <= t->incomplete)
         s->incomplete = 0;
@@ -467,14 +467,15 @@ static int refuse_batch(struct sequence *s, const struct batch *t)
 int sequence_adopt(struct sequence *s, const struct batch *t, bool linked)
 {
     if (t->position >= POSITION_MAX || t->incomplete >= POSITION_MAX)
-        return s->lost ? -EALREADY : -EPROTO; /* any client of the stream may write anything there */
+        return s->lost ? -EALREADY : -EPROTO; /* any client of the stream may write there */
     if (!linked && !is_new(s) && !s->lost)
         drop_last_batch(s, t->position);
     if (t->position < history_head(s->history))
         return refuse_batch(s, t);
     effects_begin(s->effects);
     bool jump = t->position > history_head(s->history) && t->position > s->seen;
-    if (s->lost && jump) { /* here the new history of the journal begins; the other brokers have to know that, too */
+    /* Here the new history of the journal begins; the other brokers have to know that, too. */
+    if (s->lost && jump) {
         s->lost = linked = false;
         s->incomplete = t->position;
     }

@@ -7,8 +7,8 @@
  * PAST_IDS ids (or as many as history may have events) of forgotten ones. A store keeps these, too.
  *
  * The batch of an iteration is provisional until the log has it: neither workers nor publishers see
- * its events before. A log that decides at once needs sequence_batch() and then sequence_accept() or
- * sequence_withdraw(). For a log that decides later sequence_offer() takes the batch out of the
+ * its events before. A log that decides at once needs sequence_batch() and then sequence_accept()
+ * or sequence_withdraw(). For a log that decides later sequence_offer() takes the batch out of the
  * history meanwhile. A batch may have a header, which says where the sequence continues and what is
  * missing. Batches that other brokers wrote to the log are adopted.
  *
@@ -44,9 +44,12 @@ void sequence_free(struct sequence **s);
 /* What the position of a worker says about the history. */
 enum sequence_met {
     SEQUENCE_KNOWN,
-    SEQUENCE_UNKNOWN, /* it has events that are not stored (an older copy of the store, or a clock set back): older cursors
-                         become unknown */
-    SEQUENCE_AHEAD, /* it has events that were not read yet, or are missing; the header of the next batch will tell */
+    /* It has events that are not stored (an older copy of the store, or a clock set back):
+     * older cursors become unknown. */
+    SEQUENCE_UNKNOWN,
+    /* It has events that were not read yet, or are missing;
+     * the header of the next batch will tell. */
+    SEQUENCE_AHEAD,
 };
 
 /* A worker reports its position, between batches. The next seq is above it, whatever the clock and
@@ -62,8 +65,8 @@ bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms)
 
 /* Append the event that spec describes; its seq and the id it shows are set here. 0; -ENOSPC when
  * it exceeds the byte limit of the history by itself; -E2BIG when too many sessions would be
- * banned; -EFBIG when their names would exceed their share of the log; -EDQUOT when the state has no
- * room for its key, or it would exceed its share of a journal; -ENOMEM. Unchanged on failure. */
+ * banned; -EFBIG when their names would exceed their share of the log; -EDQUOT when the state has
+ * no room for its key, or it would exceed its share of a journal; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 
 /* Take back the events after position, an earlier sequence_head() of this batch. */
@@ -81,8 +84,8 @@ uint64_t sequence_forgettable(const struct sequence *s);
 
 /* --- the log decides --- */
 
-/* True when the log must get a record, although nothing may have been appended: events are
- * missing, the sequence continues at another position, or the log has no batch of this epoch yet. */
+/* True when the log must get a record, although nothing may have been appended: events are missing,
+ * the sequence continues at another position, or the log has no batch of this epoch yet. */
 bool sequence_has_header(const struct sequence *s);
 
 /* True until the log has a batch of this epoch, if only an empty one. */

@@ -407,8 +407,8 @@ static int keep_id(const struct store_tables *t, MDB_txn *txn, const struct even
     return rc;
 }
 
-/* The event at w will be deleted: keep the id that it showed, and the event when it is the newest of
- * its key. */
+/* The event at w will be deleted: keep the id that it showed,
+ * and the event when it is the newest of its key. */
 static int keep_rest(const struct store_tables *t, MDB_txn *txn, const struct state *state, const struct table_walk *w)
 {
     struct event *e = event_at(w);

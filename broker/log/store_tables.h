@@ -5,7 +5,7 @@
  *     events  seq -> entry (event.h), u64 XXH3 sum of it
  *     kept    the same, of an event that left `events` as the newest of its key
  *     runs    position where an epoch began -> nothing, or "?" when earlier events are missing
- *     ids     seq of a forgotten event -> u64 hash of the id it showed, u64 XXH3 sum of seq and hash
+ *     ids     seq of a forgotten event -> u64 hash of the id it showed, u64 XXH3 of seq and hash
  *     meta    "format" -> u32; "trimmed" -> u64 position up to which events are forgotten
  *
  * The state of keys is what `kept` and then `events` say, in order. An event moves to `kept` in the
@@ -37,8 +37,8 @@ struct store_tables {
 /* A code of LMDB as -errno: its codes are errno values, or negative ones of its own (-EIO). */
 int store_tables_errno(int rc);
 
-/* Open the tables in a transaction that can write; fresh: create them. A store of another format may
- * have other tables: then only its format can be read. */
+/* Open the tables in a transaction that can write; fresh: create them. A store of another format
+ * may have other tables: then only its format can be read. */
 int store_tables_open(struct store_tables *t, MDB_txn *txn, bool fresh);
 
 /* The format of the store; 0: it has none yet. */
@@ -50,8 +50,8 @@ uint64_t store_tables_trimmed(const struct store_tables *t, MDB_txn *txn);
 /* The seq of the last event; 0: the store has no event. */
 int store_tables_last(const struct store_tables *t, MDB_txn *txn, uint64_t *seq);
 
-/* In a transaction that only reads: check everything, LMDB's own list of free pages too, and pass it
- * to loader. ECANCELED when that ended it. *last: the seq of the last event that was passed. */
+/* In a transaction that only reads: check everything, LMDB's own list of free pages too, and pass
+ * it to loader. ECANCELED when that ended it. *last: the seq of the last event that was passed. */
 int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct store_loader *loader, uint64_t *last);
 
 /* Append events in order, behind all others. */
@@ -67,9 +67,9 @@ int store_tables_revoke(const struct store_tables *t, MDB_txn *txn, uint64_t pos
 int store_tables_drop_kept(const struct store_tables *t, MDB_txn *txn, const uint64_t *seqs, size_t count);
 
 /* Forget the events up to position, at most STORE_TRIM_MAX of them. The ids that they showed are
- * remembered, ids_max of all, and events that are the newest of their key (state_settled()) are kept;
- * state NULL: none are. *trimmed: the position up to which events are forgotten afterwards; it is
- * the old one before. */
+ * remembered, ids_max of all, and events that are the newest of their key (state_settled()) are
+ * kept; state NULL: none are. *trimmed: the position up to which events are forgotten afterwards;
+ * it is the old one before. */
 int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t position, uint64_t ids_max,
                       const struct state *state, uint64_t *trimmed);
 

@@ -90,8 +90,8 @@ static size_t compare_keys(const struct keys *old, const struct keys *new, bool 
     return gone;
 }
 
-/* The keys of the file, or NULL with a line in why. An empty file is one that is about to be written, or
- * whose writer failed: it must not cut off every client. A comment alone does. */
+/* The keys of the file, or NULL with a line in why. An empty file is one that is about to be
+ * written, or whose writer failed: it must not cut off every client. A comment alone does. */
 static struct keys *load_again(const char *file, char why[KEYS_WHY_MAX])
 {
     struct keys *fresh = keys_load(file, why);

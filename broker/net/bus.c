@@ -37,8 +37,8 @@
 #define DROPPED_AT_A_TIME 100
 /* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound
  * is high, because a dropped batch has to be fetched through sync. It exists, because a worker that
- * does not read would hold memory without end. Such a worker is disconnected after 15 s, which frees
- * its queue (zsock.h). */
+ * does not read would hold memory without end. Such a worker is disconnected after 15 s, which
+ * frees its queue (zsock.h). */
 #define BATCHES_WAITING 20000
 /* Messages that wait for a subscriber of presence. A subscriber that misses one takes a snapshot
  * again. A message has a few hundred bytes, 17 KB with the default limit of channels. Subscribers
@@ -354,8 +354,8 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
     zmq_msg_close(&message);
 }
 
-/* The descriptors of libzmq's sockets, and when to look at them at the latest: at once, if one of the
- * sockets has a message. */
+/* The descriptors of libzmq's sockets, and when to look at them at the latest: at once, if one of
+ * the sockets has a message. */
 static int64_t watch_notices(struct bus *b, struct pollfd *fds, int64_t timeout_ms)
 {
     for (int i = 0; i < NOTICES; i++) {
@@ -509,8 +509,8 @@ int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice 
     return zmq_send(socket, body.data, body.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* The socket is not asked for subscriptions afterwards. One that libzmq took while it sent is counted
- * with the next one. */
+/* The socket is not asked for subscriptions afterwards. One that libzmq took while it sent is
+ * counted with the next one. */
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
 {
     return zmq_send(b->sockets[on].socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;

@@ -28,11 +28,13 @@ struct bus_config {
     size_t commands_count;
     const char *feed, *sync, *presence;
     bool presence_optional; /* --presence was not set: log a warning when it cannot be bound */
-    size_t
-        max_command;   /* bytes in one frame of a request; libzmq disconnects a peer that sends more, without a reply */
-    int max_replies;   /* that wait for one publisher; more, or more than 32 MiB of large ones, are dropped */
-    int handshake_ms;  /* peers that have not completed the handshake by then are disconnected */
-    unsigned ipc_mode; /* permissions of ipc sockets */
+    /* Bytes in one frame of a request; libzmq disconnects a peer that sends more,
+     * without a reply. */
+    size_t max_command;
+    /* Replies that wait for one publisher; more, or more than 32 MiB of large ones, are dropped. */
+    int max_replies;
+    int handshake_ms;       /* peers without a completed handshake by then are disconnected */
+    unsigned ipc_mode;      /* permissions of ipc sockets */
     const char *secret_key; /* CURVE for every tcp endpoint, with this key (text); NULL: for none */
     bus_admit *admit;       /* with CURVE */
     void *admit_context;
@@ -45,7 +47,7 @@ struct bus_message {
     struct slice peer;
     struct slice envelope;           /* as envelope.h; empty: there was none */
     struct slice frames[BUS_FRAMES]; /* empty where there was none */
-    struct slice user;               /* through CURVE: the public key that was admitted, as text; else empty */
+    struct slice user;               /* with CURVE: the admitted public key as text; else empty */
     size_t frame_count;              /* as sent, so it may be more than BUS_FRAMES; at least 1 */
 };
 
@@ -69,7 +71,8 @@ void bus_cut(struct bus *b, enum bus_socket which);
 struct bus_events {
     uint64_t accepted;    /* connections */
     uint64_t subscribers; /* handshakes of the feed: the peers are about to subscribe */
-    uint64_t failed; /* handshakes: garbage, another mechanism, another server key, too slow; without refused keys */
+    /* Handshakes: garbage, wrong mechanism or server key, too slow; without refused keys. */
+    uint64_t failed;
 };
 struct bus_events bus_events(struct bus *b);
 

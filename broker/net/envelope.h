@@ -2,8 +2,8 @@
  * RFC 28).
  *
  * They are the ids of devices on its way and the number of a REQ socket. The envelope is sent back
- * before the reply. As bytes it has the length of each frame (one byte) and the frame, the empty one
- * last.
+ * before the reply. As bytes it has the length of each frame (one byte) and the frame, the empty
+ * one last.
  */
 #ifndef SSECAST_ENVELOPE_H
 #define SSECAST_ENVELOPE_H
@@ -24,8 +24,8 @@ struct envelope {
 /* Begin an empty one. */
 void envelope_begin(struct envelope *e);
 
-/* Add a frame that is not empty. False: an envelope has no such frame, because it is too long or one
- * too many. */
+/* Add a frame that is not empty. False:
+ * an envelope has no such frame, because it is too long or one too many. */
 bool envelope_add(struct envelope *e, struct slice frame);
 
 /* The empty frame ends it. The result is valid until the envelope begins again. */

@@ -55,8 +55,8 @@ static void close_waiting(int listener)
         close(fd);
 }
 
-/* Runs in a thread. With a descriptor table of its own it has free descriptors, which the threads of
- * libzmq cannot take. What it closes stays open in theirs. */
+/* Runs in a thread. With a descriptor table of its own it has free descriptors, which the threads
+ * of libzmq cannot take. What it closes stays open in theirs. */
 static void *close_all_waiting(void *context)
 {
     const struct listeners *l = context;
@@ -85,7 +85,8 @@ static bool has(const struct listeners *l, int fd)
 }
 
 /* The system reuses the number of a closed listener, so each one is checked before use. Two threads
- * may accept at the same time, and neither may block: so each listener is non-blocking from the start. */
+ * may accept at the same time, and neither may block: so each listener is non-blocking from the
+ * start. */
 void listeners_add(struct listeners *l, int fd)
 {
     for (size_t i = 0; i < l->count; i++)

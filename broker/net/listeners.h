@@ -25,8 +25,8 @@ void listeners_release(struct listeners *l);
  * are. */
 void listeners_add(struct listeners *l, int fd);
 
-/* Stop accepting and close the connections that wait, or resume. Meanwhile the kernel drops connection
- * attempts, and peers retry. */
+/* Stop accepting and close the connections that wait, or resume. Meanwhile the kernel drops
+ * connection attempts, and peers retry. */
 void listeners_hold(struct listeners *l, bool held);
 
 #endif

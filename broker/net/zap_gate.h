@@ -1,8 +1,8 @@
 /* zap_gate.h - the socket on which libzmq asks before a peer connects through CURVE, and the keys
  * that are barred.
  *
- * libzmq asks before each connection (zap.h), and the caller's function decides. It answers when it is
- * told to; meanwhile peers wait.
+ * libzmq asks before each connection (zap.h), and the caller's function decides. It answers when
+ * the caller says so; meanwhile peers wait.
  *
  * Ownership: the context and the notice are the caller's, and outlive it.
  */
@@ -30,8 +30,8 @@ struct zap_gate {
     size_t barred_count;                      /* since it was opened */
 };
 
-/* Call it before any endpoint is bound: libzmq admits every peer while there is no such socket. *notice
- * is initialized for it. g is zeroed. 0 or -errno; close it then, too. */
+/* Call it before any endpoint is bound: libzmq admits every peer while there is no such socket.
+ * *notice is initialized for it. g is zeroed. 0 or -errno; close it then, too. */
 int zap_gate_open(struct zap_gate *g, void *zmq, struct znotice *notice, zap_gate_admit *admit, void *context);
 
 /* Safe on a zeroed one. */

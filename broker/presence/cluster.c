@@ -22,7 +22,8 @@ struct peer {
 struct worker_home {
     uint64_t epoch;
     int64_t requested_at; /* a full report was requested, and has not arrived; 0: it was not */
-    bool met;             /* a full report was applied: new connections in the next one are changes here, too */
+    /* A full report was applied: new connections in the next one are changes here, too. */
+    bool met;
     int64_t heard_at;
 };
 
@@ -201,7 +202,8 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
 static void on_report(struct cluster *c, struct worker_home *b, const struct gossip *m, struct wire_presence *report,
                       int64_t now)
 {
-    if (b->epoch != m->epoch) { /* late, from the broker that the worker left; or its hello to this one was missed */
+    /* Late, from the broker that the worker left; or its hello to this one was missed. */
+    if (b->epoch != m->epoch) {
         request_worker(c, b, now);
         return;
     }
@@ -274,7 +276,7 @@ static void on_gossip(struct cluster *c, struct peer *p, const struct gossip *m,
     case GOSSIP_REQUEST:
         on_request(c, m);
         break;
-    case GOSSIP_BYE: /* a broker that stops in order is not missing: its workers connect to others */
+    case GOSSIP_BYE: /* a broker that stops in order is not missing: its workers reconnect */
         log_each(LOG_INFO, "broker %.*s left the cluster", (int)m->name.len, m->name.data);
         peer_forget(c, p);
         break;

@@ -21,7 +21,8 @@
 
 struct cluster;
 
-#define CLUSTER_SILENCE_MS 5000            /* a broker that is silent for this time is listed as missing ... */
+/* A broker that is silent for this time is listed as missing ... */
+#define CLUSTER_SILENCE_MS 5000
 #define CLUSTER_FORGET_MS (10 * 60 * 1000) /* ... and is forgotten after this time */
 
 #define CLUSTER_PEERS_MAX 64u /* brokers that are known at once; further ones are ignored */
@@ -46,8 +47,8 @@ void cluster_free(struct cluster **c);
 /* Forward a message of a worker of this broker: a hello, or a report that was applied. */
 void cluster_forward(struct cluster *c, struct slice worker, struct slice message, int64_t now);
 
-/* Handle a part of a message from another broker. True when a report of a worker has begun: take the
- * changes (presence_next()), then call cluster_reported(). part stays valid until then. */
+/* Handle a part of a message from another broker. True when a report of a worker has begun: take
+ * the changes (presence_next()), then call cluster_reported(). part stays valid until then. */
 bool cluster_receive(struct cluster *c, struct slice part, int64_t now);
 
 /* The report that has begun was applied. Nothing happens when there was none. */

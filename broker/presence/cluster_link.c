@@ -102,8 +102,8 @@ struct cluster *cluster_link_cluster(const struct cluster_link *l)
 static void warn_denied(struct cluster_link *l)
 {
     if (!l->denied)
-        log_warn("the NATS server does not permit the subject %s: this broker does not know the connections of the "
-                 "others; permit it for publish and subscribe",
+        log_warn("the NATS server does not permit the subject %s: this broker "
+                 "does not know the connections of the others; permit it for publish and subscribe",
                  l->subject);
     l->denied = true;
 }

@@ -59,8 +59,8 @@ bool connection_ends(struct presence *p, struct connection *c, enum end_cause ca
     return true;
 }
 
-/* What follows from the change that was returned last: its session comes online or goes offline, and
- * what has ended is dropped. True when there is a change. */
+/* What follows from the change that was returned last: its session comes online or goes offline,
+ * and what has ended is dropped. True when there is a change. */
 bool connection_follow_up(struct presence *p)
 {
     struct presence_work *w = &p->work;

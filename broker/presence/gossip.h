@@ -24,7 +24,7 @@ _Static_assert(GOSSIP_BYTES_MAX >= 2 * WIRE_PIECE_BYTES, "a report of a worker f
 
 enum gossip_type {
     GOSSIP_HERE = 1,    /* each second. name: of the broker; body: u64 counters */
-    GOSSIP_WORKER = 2,  /* from a worker of the sender. name: its routing id; body: the message (wire.h) */
+    GOSSIP_WORKER = 2,  /* from a worker of the sender. name: its routing id; body: wire.h */
     GOSSIP_REQUEST = 3, /* requests full reports: of all workers, or of the one with this name */
     GOSSIP_BYE = 4,     /* the sender stops in order */
 };

@@ -20,7 +20,8 @@ bool hub_subscriptions_admit(uint64_t max, uint64_t count)
         return true;
 
     if (max)
-        log_warn("more than %llu subscriptions of the Mercure protocol: further ones are not told (max-subscriptions)",
+        log_warn("more than %llu subscriptions of the Mercure protocol: "
+                 "further ones are not told (max-subscriptions)",
                  (unsigned long long)max);
     return false;
 }

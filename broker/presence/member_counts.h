@@ -1,8 +1,8 @@
 /* member_counts.h - the numbers of sessions of channels that have more of them than members.
  *
  * Beyond a bound, a channel has no further members. Such a channel is crowded: its number of
- * sessions is published instead, at most once a second, until all its sessions are members. The last
- * number is that of the members at its place in the sequence.
+ * sessions is published instead, at most once a second, until all its sessions are members. The
+ * last number is that of the members at its place in the sequence.
  *
  * It does not know which sessions are members: the current state (state.h) and the pairs say that.
  * A session counts from its first stream in the channel until its departure is appended.
@@ -42,8 +42,8 @@ bool member_counts_many(const struct channel *c, const struct state *state);
 /* The numbers are due, if there are any. */
 void member_counts_sweep(struct member_counts *counts);
 
-/* Append numbers that are news to the batch. Channels that are no longer crowded leave the list, and
- * pairs when nothing of them is left. */
+/* Append numbers that are news to the batch. Channels that are no longer crowded leave the list,
+ * and pairs when nothing of them is left. */
 void member_counts_append(struct member_counts *counts, struct member_batch *t, struct pairs *pairs);
 
 #endif

@@ -1,4 +1,5 @@
-/* members.h - presence in a channel: the arrival and departure of sessions as events of the channel.
+/* members.h - presence in a channel: the arrival and departure of sessions as events of the
+ * channel.
  *
  * Which sessions are members is what the current state (state.h) says: `ssecast.join` is an event
  * with the key of the session, and `ssecast.leave` removes the key. So the members survive what the
@@ -33,7 +34,7 @@ struct members;
 
 struct members_config {
     const struct option_list *channels; /* patterns */
-    int64_t grace_ms;                   /* from the end of a session's last stream to its departure */
+    int64_t grace_ms;                   /* from the end of a session's last stream to its leaving */
     int64_t lease_ms;                   /* from a start until every worker has reported */
     uint64_t max;                       /* members of a channel */
     uint64_t max_subscriptions;         /* of the hub's streams, of all */
@@ -67,7 +68,8 @@ int64_t members_due(const struct members *m);
  * members be told. Call it each second, between batches. */
 void members_sweep(struct members *m, int64_t now);
 
-/* The number of sessions in the channel, members or not. *many: they are more than it has members. */
+/* The number of sessions in the channel, members or not.
+ * *many: they are more than it has members. */
 uint64_t members_count(const struct members *m, struct slice channel, bool *many);
 
 #endif

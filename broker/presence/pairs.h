@@ -21,7 +21,7 @@
 
 enum channel_kind {
     CHANNEL_OF_SESSIONS,
-    CHANNEL_OF_SUBSCRIPTION, /* the channel is the topic of a subscription, its members are connections */
+    CHANNEL_OF_SUBSCRIPTION, /* the channel is the topic of a subscription; members: connections */
     CHANNEL_KINDS
 };
 
@@ -72,8 +72,8 @@ struct channel *pairs_channel(const struct pairs *set, struct slice channel);
 /* Add a pair that is not there yet. NULL: out of memory, unchanged. */
 struct pair *pairs_add(struct pairs *set, struct slice channel, struct slice member);
 
-/* The channel, which is made when it is not there. Call pairs_drop_channel() when it was not needed.
- * NULL: out of memory. */
+/* The channel, which is made when it is not there. Call pairs_drop_channel() when it was not
+ * needed. NULL: out of memory. */
 struct channel *pairs_add_channel(struct pairs *set, struct slice channel);
 
 void pairs_drop(struct pairs *set, struct pair *p);

@@ -5,10 +5,10 @@
  * of a query depends on its result.
  *
  * presence_next() returns each change once, while a report is applied or leases are checked. A full
- * report is compared with the known connections, so only differences are changes. A new broker knows no connections: those that a
- * worker had reported to the previous epoch are taken over silently. The last connection of a
- * session that ended meanwhile counts for some seconds more, until other workers have reported
- * theirs.
+ * report is compared with the known connections, so only differences are changes. A new broker
+ * knows no connections: those that a worker had reported to the previous epoch are taken over
+ * silently. The last connection of a session that ended meanwhile counts for some seconds more,
+ * until other workers have reported theirs.
  *
  * It does not know sockets or clocks: messages are decoded, and the time (ms of a monotonic clock)
  * is passed in.
@@ -168,7 +168,7 @@ struct connection_info {
     size_t channel_count;
     struct slice labels;        /* names, encoded: walk with wire_next_name() */
     struct slice meta;          /* their values, packed (meta.h) */
-    struct slice subscriptions; /* of a hub's stream, packed (subscription.h); empty: none are reported */
+    struct slice subscriptions; /* of a hub's stream, packed (subscription.h); empty: none */
     bool lags;                  /* else it has received all of its events */
     uint64_t sent;              /* lags: position */
     uint64_t queued;            /* lags: bytes */

@@ -27,7 +27,7 @@ static void write_message(struct presence_feed *w, const struct presence_change 
     if (change->what == PRESENCE_CONNECTED || change->what == PRESENCE_DISCONNECTED)
         describe_who(out, change->connection, change->of, NULL);
     else
-        describe_name(out, change->connection, change->of); /* the previous message has its channels */
+        describe_name(out, change->connection, change->of); /* the last message has its channels */
     json_put_int(out, "at", w->now_ms);
     if (change->what == PRESENCE_DISCONNECTED || change->what == PRESENCE_SESSION_OFFLINE)
         json_put_text(out, "cause", slice_of(end_cause_name(change->cause)));

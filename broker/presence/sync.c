@@ -125,8 +125,8 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
         return false; /* the worker retries, and then it is known */
     if (met == SEQUENCE_UNKNOWN)
         log_event(LOG_WARN,
-                  "events of a worker are missing here: an older copy of the store, or the clock was set back; "
-                  "sending ssecast.gap to open streams",
+                  "events of a worker are missing here: an older copy of the store, "
+                  "or the clock was set back; sending ssecast.gap to open streams",
                   log_text("worker", m->worker), log_count("position", m->position));
     if (!write_welcome(c, worker, answer))
         return false; /* likewise */
@@ -332,7 +332,9 @@ static void log_ignored(struct slice message)
 {
     bool ours = message.len > 3 && memcmp(message.data, WIRE_PREFIX, 3) == 0;
     if (ours && message.data[3] != WIRE_VERSION)
-        log_event(LOG_WARN, "worker refused: its protocol version differs; use the same version of broker and workers",
+        log_event(LOG_WARN,
+                  "worker refused: its protocol version differs; "
+                  "use the same version of broker and workers",
                   log_count("protocol", (unsigned char)message.data[3]), log_count("ours", WIRE_VERSION));
     else
         log_debug("invalid message of %zu bytes on sync; ignored", message.len);

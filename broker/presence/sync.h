@@ -40,7 +40,7 @@ struct sync_context {
 enum sync_outcome {
     SYNC_SILENCE, /* there is no answer */
     SYNC_ANSWER,  /* *answer is to be sent back */
-    SYNC_REPORT,  /* a report has begun: take the changes (presence_next()), then call sync_reported() */
+    SYNC_REPORT,  /* a report begins: take changes (presence_next()), then sync_reported() */
 };
 
 /* Handle a message of the worker with this routing id. now is the clock of presence.h. */

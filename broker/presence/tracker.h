@@ -17,7 +17,7 @@
 
 /* A session or a channel: the value of a table, under its name. */
 struct presence_group {
-    struct ranked rank; /* among sessions; its count may be lower than ours after an allocation failed */
+    struct ranked rank; /* among sessions; its count may be too low after a failed allocation */
     struct group group;
     uint64_t mark;           /* the last count that included all of its members */
     struct table *table;     /* the table it is in */
@@ -87,7 +87,7 @@ struct presence_work {
     struct wire_presence report;    /* its items are those that are left */
     struct wire_presence_item item;
     bool again;    /* the item is not dealt with yet */
-    bool takeover; /* the worker has reported its connections to an earlier epoch, and not yet to this one */
+    bool takeover; /* the worker reported its connections to an earlier epoch, not yet to this */
     int result;
     size_t lost;                         /* workers */
     struct connection *next;             /* WORK_UNREPORTED */
@@ -133,13 +133,13 @@ struct connection *connection_add(struct presence *p, const struct wire_presence
  * offline. */
 bool connection_is_only(const struct connection *c);
 
-/* The connection was opened, or ends now: return that from presence_next(). A delayed end, if it has
- * one, gives the cause. Always true. */
+/* The connection was opened, or ends now: return that from presence_next(). A delayed end, if it
+ * has one, gives the cause. Always true. */
 bool connection_opens(struct presence *p, struct connection *c, bool silent);
 bool connection_ends(struct presence *p, struct connection *c, enum end_cause cause);
 
-/* What follows from the change that was returned last: its session comes online or goes offline, and
- * what has ended is dropped. True when there is a change. */
+/* What follows from the change that was returned last: its session comes online or goes offline,
+ * and what has ended is dropped. True when there is a change. */
 bool connection_follow_up(struct presence *p);
 
 /* --- leases.c --- */

@@ -15,7 +15,7 @@
 #define OVERVIEW_SAMPLES 300u /* seconds */
 #define OVERVIEW_LATENCY 60u  /* seconds over which latency is measured */
 #define OVERVIEW_ENDS 40u
-#define OVERVIEW_TOGETHER_MS 5000 /* ends of one kind with at most this time between them are kept as one */
+#define OVERVIEW_TOGETHER_MS 5000 /* ends of one kind within this time are kept as one */
 
 /* Totals, except connections. */
 struct overview_sample {

@@ -73,7 +73,8 @@ static int perform(const struct libcurl *lib, CURL *curl, struct http_answer *ou
     CURLcode code = lib->easy_perform(curl);
     lib->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
     snprintf(why, HTTP_WHY, "%.*s", HTTP_WHY - 1, *error ? error : lib->easy_strerror(code));
-    lib->easy_setopt(curl, CURLOPT_ERRORBUFFER, (char *)NULL); /* else libcurl may use it until the handle is freed */
+    /* Otherwise libcurl may use it until the handle is freed. */
+    lib->easy_setopt(curl, CURLOPT_ERRORBUFFER, (char *)NULL);
     return errno_of(code);
 }
 

@@ -83,7 +83,8 @@ static json_t *read_keys(const char *text, size_t len, const char **why)
         keys = json_pack("[o]", jwk_of((const unsigned char *)text, line, NULL));
     *why = "it holds no secrets; accepted: a JWKS of kty oct, or one secret as text";
     if (keys && json_array_size(keys) >= JWT_SECRETS_MAX) {
-        *why = "it holds 64 secrets, which is the most a worker takes: remove those that are no longer used";
+        *why = "it holds 64 secrets, which is the most a worker takes: "
+               "remove those that are no longer used";
         json_decref(keys);
         keys = NULL;
     }

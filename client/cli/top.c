@@ -71,8 +71,8 @@ static void put_line(struct top_page *p, enum style style, const char *text)
     if (!p->left)
         return;
     p->left -= p->left != SIZE_MAX;
-    bool full = columns ==
-                p->columns; /* the cursor still stands on the last character: what clears the rest would take it away */
+    /* The cursor still stands on the last character: clearing the rest would remove it. */
+    bool full = columns == p->columns;
     while (!full && len && text[len - 1] == ' ')
         len--;
     if (p->styled)

@@ -224,7 +224,9 @@ static void show_secret(const struct verb_call *call, const struct jwt_secret_ma
     struct buf out = {0};
     if (!call->settings->json) {
         printf("%s\n", made->kid);
-        fprintf(stderr, "(the kid of the new secret; %s holds %zu, and is what a worker takes as --jwt-secret-file)\n",
+        fprintf(stderr,
+                "(the kid of the new secret; "
+                "%s holds %zu, and is what a worker takes as --jwt-secret-file)\n",
                 call->args[0], made->count);
         return;
     }
@@ -271,13 +273,14 @@ const struct verb verb_keygen = {
     .name = "keygen",
     .args = "FILE",
     .summary = "create a CURVE key pair or a token secret",
-    .more =
-        "The pair goes into FILE (mode 0600), which is what --curve-key-file names. FILE.pub and the output get the "
-        "public half: the line for the broker's --keys file, or, with --role broker, the key that everybody else takes "
-        "as --broker-key. Files that exist are not overwritten. The broker is not asked.\n"
-        "\n"
-        "With --jwt, FILE gets a secret that tokens are signed with (HS256), as a JWKS: what a worker takes as "
-        "--jwt-secret-file. A file with secrets keeps them, and gets the new one as its last. The output is its kid.\n",
+    .more = "The pair goes into FILE (mode 0600), which is what --curve-key-file names. "
+            "FILE.pub and the output get the public half: the line for the broker's --keys file, "
+            "or, with --role broker, the key that everybody else takes as --broker-key. "
+            "Files that exist are not overwritten. The broker is not asked.\n"
+            "\n"
+            "With --jwt, FILE gets a secret that tokens are signed with (HS256), as a JWKS: "
+            "what a worker takes as --jwt-secret-file. A file with secrets keeps them, "
+            "and gets the new one as its last. The output is its kid.\n",
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct keygen_flags),
     .min_args = 1,

@@ -305,12 +305,14 @@ const struct verb verb_publish = {
     .name = "publish",
     .args = "EVENT [DATA|-]",
     .summary = "publish an event",
-    .more = "EVENT is the name that pages listen for; '' sends an event without one, which they get as \"message\".\n"
-            "DATA is a JSON value and arrives as it was typed; - reads it from standard input. Without DATA it is null "
-            "(with --text: empty).\n"
-            "Without --session, --channel and --connection the event is for everyone; with several of them for all of "
-            "those.\n"
-            "With --key the event is current state: pages that open a stream get the newest event of each key first. "
+    .more = "EVENT is the name that pages listen for; "
+            "'' sends an event without one, which they get as \"message\".\n"
+            "DATA is a JSON value and arrives as it was typed; "
+            "- reads it from standard input. Without DATA it is null (with --text: empty).\n"
+            "Without --session, --channel and --connection the event is for everyone; "
+            "with several of them for all of those.\n"
+            "With --key the event is current state: "
+            "pages that open a stream get the newest event of each key first. "
             "It is for everyone, one session or one channel. The command state lists the keys.\n",
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct publish_flags),

@@ -94,8 +94,8 @@ const struct verb verb_stats = {
     .name = "stats",
     .args = "",
     .summary = "show the counters of the broker and its workers",
-    .more = "--prometheus writes what GET .../metrics of a worker answers: for a file that a collector reads, or to "
-            "look at.\n",
+    .more = "--prometheus writes what GET .../metrics of a worker answers: "
+            "for a file that a collector reads, or to look at.\n",
     .flags = {.rows = stats_flags, .count = COUNT(stats_flags)},
     .flags_size = sizeof(struct stats_flags),
     .run = stats,
@@ -124,8 +124,8 @@ const struct verb verb_log_level = {
     .name = "log-level",
     .args = "[LEVEL]",
     .summary = "show or change the broker's log level",
-    .more = "LEVEL is error, warn, info or debug, until the program is restarted. SIGUSR1 sets a worker's (or the "
-            "broker's) to debug, and back.\n",
+    .more = "LEVEL is error, warn, info or debug, until the program is restarted. "
+            "SIGUSR1 sets a worker's (or the broker's) to debug, and back.\n",
     .flags = {.rows = log_level_flags, .count = COUNT(log_level_flags)},
     .flags_size = sizeof(bool),
     .max_args = 1,
@@ -285,9 +285,9 @@ const struct verb verb_workers = {
     .name = "workers",
     .args = "",
     .summary = "list the workers and their state",
-    .more = "LAG: events that it has not received yet. SLOW: streams whose reader takes nothing; QUEUED: bytes that "
-            "wait for these readers. CUT: streams that ended because their reader was too slow. HEARD: when it last "
-            "reported. --json shows all numbers.\n",
+    .more = "LAG: events that it has not received yet. SLOW: streams whose reader takes nothing; "
+            "QUEUED: bytes that wait for these readers. CUT: streams that ended because "
+            "their reader was too slow. HEARD: when it last reported. --json shows all numbers.\n",
     .flags = {.rows = workers_flags, .count = COUNT(workers_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},

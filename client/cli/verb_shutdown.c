@@ -61,10 +61,10 @@ const struct verb verb_shutdown = {
     .name = "shutdown",
     .args = "",
     .summary = "end streams",
-    .more =
-        "Each stream gets an event ssecast.shutdown with the reason, then ends. A session named with --session that "
-        "reconnects within --block seconds is answered 204; 0 lets it back at once, and lifts an earlier ban.\n"
-        "The command bans lists banned sessions, unban lifts them.\n",
+    .more = "Each stream gets an event ssecast.shutdown with the reason, then ends. "
+            "A session named with --session that reconnects within "
+            "--block seconds is answered 204; 0 lets it back at once, and lifts an earlier ban.\n"
+            "The command bans lists banned sessions, unban lifts them.\n",
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct shutdown_flags),
     .run = run_shutdown,

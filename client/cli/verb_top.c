@@ -275,7 +275,8 @@ const struct verb verb_top = {
     .name = "top",
     .args = "",
     .summary = "show the status once a second",
-    .more = "The keys q and Ctrl-C end it. Each column of a curve is a second, the newest at the right.\n",
+    .more = "The keys q and Ctrl-C end it. "
+            "Each column of a curve is a second, the newest at the right.\n",
     .flags = {.rows = rows, .count = sizeof rows / sizeof rows[0]},
     .flags_size = sizeof(struct top_flags),
     .run = run_top,

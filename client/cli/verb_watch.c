@@ -272,9 +272,10 @@ const struct verb verb_watch = {
     .name = "watch",
     .args = "",
     .summary = "print presence changes",
-    .more = "Each change is one line: when, what, the session, the connection and its channels, why it ended. A "
-            "session comes online with its first connection and goes offline with its last. When the broker is "
-            "restarted, or changes were missed, it says so on stderr, finds out what is different and prints that.\n",
+    .more = "Each change is one line: when, what, the session, the connection and its channels, "
+            "why it ended. A session comes online with its first connection and "
+            "goes offline with its last. When the broker is restarted, or changes were missed, "
+            "it says so on stderr, finds out what is different and prints that.\n",
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct watch_flags),
     .max_args = 0,

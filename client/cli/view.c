@@ -280,8 +280,9 @@ bool is_json(struct slice text, char *problem, size_t size)
 
     json_t *value = json_loadb(softened, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     free(softened);
+    /* The broker looks at the rest. */
     bool valid = value || json_error_code(&error) == json_error_numeric_overflow ||
-                 json_error_code(&error) == json_error_null_byte_in_key; /* the broker looks at the rest */
+                 json_error_code(&error) == json_error_null_byte_in_key;
     if (!valid)
         snprintf(problem, size, "line %d, column %d: %s", error.line, error.column, error.text);
     json_decref(value);

@@ -26,7 +26,7 @@ struct webhook;
 struct webhook_config {
     const char *url;
     const char *secret_file; /* see ops/secret_file.h */
-    const char *folder;      /* made if missing; NULL: what was not taken is lost with the process */
+    const char *folder;      /* made if missing; NULL: undelivered messages are lost at the end */
     uint64_t timeout_ms;     /* of one post */
     uint64_t retry_ms;       /* the longest wait between two posts of a batch */
     void (*note)(void *context, const char *message); /* for people; called by the thread */

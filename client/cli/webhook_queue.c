@@ -1,7 +1,8 @@
-/* The folder has three files. `queue` has a line for each message, and is emptied when all are taken.
- * `taken` has the number of the last message that was taken. A line is written before its message
- * is posted, and the disk has it before: no number is given out twice. `lock` is held by the process
- * that uses the folder; the others are replaced by rename, so a lock on them would be lost. */
+/* The folder has three files. `queue` has a line for each message, and is emptied when all are
+ * taken. `taken` has the number of the last message that was taken. A line is written before its
+ * message is posted, and the disk has it before: no number is given out twice. `lock` is held by
+ * the process that uses the folder; the others are replaced by rename, so a lock on them would be
+ * lost. */
 #include "cli/webhook_queue.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 #include "base/must.h"
 
 #define BATCH_BYTES ((size_t)256 << 10)
-#define RETRY_BYTES (WEBHOOK_QUEUE_BYTES / 4) /* the file grows by this before another attempt to write it again */
+/* The file grows by this before another attempt to write it again. */
+#define RETRY_BYTES (WEBHOOK_QUEUE_BYTES / 4)
 #define NUMBER_FIELD "{\"number\":"
 
 struct message {
@@ -60,7 +62,8 @@ static int put_message(struct webhook_queue *q, uint64_t number, struct slice li
 static void drop_first(struct webhook_queue *q)
 {
     struct message *m = TAILQ_FIRST(&q->messages);
-    MUST(m && q->bytes >= m->len); // NOLINT(clang-analyzer-unix.Malloc): a message is unlinked before it is freed
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a message is unlinked before it is freed
+    MUST(m && q->bytes >= m->len);
     TAILQ_REMOVE(&q->messages, m, next);
     q->bytes -= m->len;
     free(m);
@@ -233,7 +236,8 @@ static void put_line(struct buf *line, uint64_t number, struct slice object)
     buf_put(line, "\n", 1);
 }
 
-/* Cut off what is behind the whole lines. When that fails, nothing is appended until it succeeds. */
+/* Cut off what is behind the whole lines.
+ * When that fails, nothing is appended until it succeeds. */
 static int mend_file(struct webhook_queue *q)
 {
     q->torn = ftruncate(q->file, (off_t)q->file_bytes) != 0;
@@ -311,7 +315,8 @@ static int load_lines(struct webhook_queue *q, FILE *file)
         if (number > q->last)
             err = put_message(q, number, (struct slice){line, (size_t)len});
     }
-    if (!err && !feof(file)) /* no memory for a line, or an error of reading: more lines may follow */
+    /* No memory for a line, or a read error: more lines may follow. */
+    if (!err && !feof(file))
         err = errno ? -errno : -EIO;
     free(line);
     q->file_bytes = whole;

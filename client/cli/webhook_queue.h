@@ -19,7 +19,8 @@ struct webhook_queue;
 #define WEBHOOK_QUEUE_WHY 512
 #define WEBHOOK_BATCH 100u /* messages */
 #define WEBHOOK_QUEUE_BYTES ((size_t)64 << 20)
-#define WEBHOOK_FILE_BYTES (2 * WEBHOOK_QUEUE_BYTES) /* a queue that is never empty is written again at this size */
+/* A queue that is never empty is written again at this size. */
+#define WEBHOOK_FILE_BYTES (2 * WEBHOOK_QUEUE_BYTES)
 
 /* folder: made if missing; NULL: none. 0; or -errno with a line in why. */
 int webhook_queue_open(const char *folder, struct webhook_queue **out, char why[WEBHOOK_QUEUE_WHY]);
@@ -29,8 +30,8 @@ void webhook_queue_free(struct webhook_queue **q);
 
 bool webhook_queue_is_empty(const struct webhook_queue *q);
 
-/* Add a message, a JSON object. 0; -ENOSPC: WEBHOOK_QUEUE_BYTES are waiting; -ENOMEM; or -errno of the
- * folder. */
+/* Add a message, a JSON object. 0; -ENOSPC: WEBHOOK_QUEUE_BYTES are waiting; -ENOMEM;
+ * or -errno of the folder. */
 int webhook_queue_add(struct webhook_queue *q, struct slice object);
 
 /* Have the disk store what was added. 0 or -errno. */

@@ -18,10 +18,10 @@ struct transfer {
     CURL *curl;
     bool opened;   /* it is an event stream */
     bool asked;    /* the server is connected */
-    bool complete; /* all headers of the last response are here; without their end it is no response */
+    bool complete; /* all headers of the last response are here; else it is no response */
     bool silent;   /* nothing came for too long */
     bool enough;
-    int64_t since;     /* ms: when the server was asked; of an open stream, when something came last */
+    int64_t since;     /* ms: when the server was asked; of an open stream: the last bytes */
     char refusal[160]; /* how the body of another answer begins; its reason, with luck */
 };
 
@@ -47,7 +47,8 @@ static void note_asked(struct transfer *t)
     t->since = clock_ms();
 }
 
-/* libcurl's: a connection is there, and the request follows. After a redirection it is called again. */
+/* libcurl's: a connection is there, and the request follows.
+ * After a redirection it is called again. */
 static int on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     (void)remote;
@@ -182,8 +183,8 @@ static void refused(struct http_stream_outcome *o, const struct transfer *t)
         snprintf(o->message, sizeof o->message, "this is no event stream but %s", type ? type : "without a type");
 }
 
-/* A redirection to a server that cannot be reached, or does not answer, leaves its own status behind.
- * So does an interim response (1xx). */
+/* A redirection to a server that cannot be reached, or does not answer, leaves its own status
+ * behind. So does an interim response (1xx). */
 static bool lacks_final_status(const struct transfer *t, int status, CURLcode result)
 {
     if (status / 100 <= 1)
@@ -218,8 +219,9 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
 
 /* ---- the transfer ---- */
 
-/* How long it may be silent yet, ms; -1: for ever. libcurl bounds connecting. Then all headers must come
- * in time: neither a server that trickles them nor a refusal without its body must hold us up. */
+/* How long it may be silent yet, ms; -1: for ever. libcurl bounds connecting. Then all headers must
+ * come in time: neither a server that trickles them nor a refusal without its body must hold us
+ * up. */
 static int patience(const struct transfer *t)
 {
     uint32_t allowed = t->asked ? t->request->connect_ms : 0;
@@ -269,7 +271,8 @@ static void perform(struct transfer *t, CURLM *multi, struct http_stream_outcome
     CURLcode result = drive(t, multi);
     judge(t, result, error, outcome);
     t->lib->multi_remove_handle(multi, t->curl);
-    t->lib->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, (char *)NULL); /* else it is used until the handle is freed */
+    /* Otherwise it is used until the handle is freed. */
+    t->lib->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, (char *)NULL);
     t->lib->slist_free_all(headers);
 }
 

@@ -1,6 +1,6 @@
-/* libzmq's descriptor reports changes of state once, and each use of a socket takes the report back:
- * sending that of a reply, receiving that of a connection. So a caller that used the sockets asks
- * link_can_proceed(), or makes the descriptor readable with link_wake() and uses them again.
+/* libzmq's descriptor reports changes of state once, and each use of a socket takes the report
+ * back: sending that of a reply, receiving that of a connection. So a caller that used the sockets
+ * asks link_can_proceed(), or makes the descriptor readable with link_wake() and uses them again.
  *
  * Each endpoint has its own socket with ZMQ_IMMEDIATE. One DEALER for all would distribute
  * requests round robin, and brokers of a cluster would sequence them in any order. No request is

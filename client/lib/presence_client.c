@@ -32,7 +32,7 @@ struct ssecast_presence {
     char run[64]; /* epoch and number of the last message, without snapshots */
     uint64_t n;
     bool listening;       /* snapshots may begin */
-    int64_t listen_until; /* clock_ms(): do not wait for the subscription any longer; 0: not begun */
+    int64_t listen_until; /* clock_ms(): give up waiting for the subscription; 0: not begun */
     bool subscribed;      /* a message came */
     bool complete;        /* nothing was missed since the last snapshot */
     bool announced;       /* SSECAST_PRESENCE_COMPLETE was reported */

@@ -3,8 +3,10 @@
  *
  * It has four independent parts:
  *
- *   publisher   sends requests to the broker's `commands` endpoints (ZeroMQ, JSON): ssecast_publisher_...
- *   presence    reports who connects and disconnects, from the broker's `presence` endpoint (ZeroMQ): ssecast_presence_...
+ *   publisher   sends requests to the broker's `commands` endpoints (ZeroMQ, JSON):
+ *               ssecast_publisher_...
+ *   presence    reports who connects and disconnects, from the broker's `presence` endpoint
+ *               (ZeroMQ): ssecast_presence_...
  *   source      an EventSource over HTTP (libcurl): ssecast_source_...
  *   decoder     the text/event-stream format alone, without any I/O: ssecast_decoder_...
  *
@@ -63,7 +65,8 @@ struct ssecast_target {
  *     struct ssecast_event e = {.event = "order", .json = "{\"state\":\"sent\"}"};
  */
 struct ssecast_event {
-    const char *event; /* the event's name: at most 255 bytes in one line. NULL or "": pages get it as "message" */
+    /* The event's name: at most 255 bytes in one line. NULL or "": pages get it as "message". */
+    const char *event;
     const char *json;  /* the payload as one JSON value; it is delivered byte for byte */
     const char *text;  /* the payload as text */
     const void *bytes; /* the payload as uninterpreted bytes (the fast path); not in a batch */
@@ -80,8 +83,8 @@ struct ssecast_event {
     uint32_t retry_ms;
     bool has_retry;
     bool remove; /* with key: deliver the event, and forget the key. Without key: "bad_request" */
-    /* Through a channel of `to`, only streams whose token grants that channel get the event. Without
-     * `to`: "bad_request". With a key it is a value beside the public one. */
+    /* Through a channel of `to`, only streams whose token grants that channel get the event.
+     * Without `to`: "bad_request". With a key it is a value beside the public one. */
     bool is_private;
     /* How long the event may be delivered, in seconds, at most 2,592,000 (30 days); 0: as long as
      * the broker retains it. After that no stream gets it, and the broker forgets its key. */
@@ -151,7 +154,7 @@ struct ssecast_publisher;
 struct ssecast_curve {
     const char *server_key; /* the broker's public key; NULL: no CURVE at all */
     const char *public_key; /* our public key; NULL: derived from the secret key */
-    const char *secret_key; /* NULL with public_key NULL: a new pair, for a broker that admits any key */
+    const char *secret_key; /* NULL with public_key NULL: a new pair, if any key is admitted */
 };
 
 struct ssecast_publisher_options {
@@ -272,16 +275,18 @@ struct ssecast_presence_event {
     /* Of an end: "client", "shutdown", "slow", "drain", "expired", "worker_lost", "replaced";
      * otherwise, and when unknown, "". */
     const char *cause;
-    bool present;     /* the connection existed before the watch began */
-    bool inferred;    /* found by comparing snapshots; `at` of an end is then the time of that */
-    const char *json; /* the change as one JSON object, with the kept request values; json_len bytes and a NUL */
+    bool present;  /* the connection existed before the watch began */
+    bool inferred; /* found by comparing snapshots; `at` of an end is then the time of that */
+    /* The change as one JSON object, with the kept request values; json_len bytes and a NUL. */
+    const char *json;
     size_t json_len;
 };
 
 /* The state of the watch. */
 enum ssecast_presence_state {
-    SSECAST_PRESENCE_COMPLETE,    /* all existing connections were reported; changes follow */
-    SSECAST_PRESENCE_MISSED,      /* messages were missed since the first one; a new snapshot finds the changes */
+    SSECAST_PRESENCE_COMPLETE, /* all existing connections were reported; changes follow */
+    /* Messages were missed since the first one; a new snapshot finds the changes. */
+    SSECAST_PRESENCE_MISSED,
     SSECAST_PRESENCE_RESTARTED,   /* the broker was restarted; a new snapshot follows */
     SSECAST_PRESENCE_UNREACHABLE, /* the broker does not answer; retrying */
 };
@@ -291,7 +296,7 @@ struct ssecast_presence_options {
     /* The commands endpoint, for snapshots; endpoint_count 0: tcp://127.0.0.1:5570. Its keys are
      * used for both endpoints. */
     struct ssecast_publisher_options commands;
-    bool no_snapshot;  /* report messages only: no existing connections, no recovery of missed changes */
+    bool no_snapshot;  /* messages only: no existing connections, no recovery of missed changes */
     uint32_t check_ms; /* how often to check for missed changes while no message arrives; 0: 2000 */
     void (*event)(void *context, const struct ssecast_presence_event *event);
     /* missed: the number of missed changes, as far as known. message: a line for people. May be
@@ -338,9 +343,11 @@ struct ssecast_message {
 /* Callbacks. All but message may be NULL. An event ssecast.checkpoint is reported to `id` only. */
 struct ssecast_decoder_handler {
     void (*message)(void *context, const struct ssecast_message *message);
-    void (*id)(void *context, const char *id, size_t len); /* a checkpoint, or a block without data, changed it */
-    void (*retry)(void *context, uint64_t ms);             /* the reconnection time of the stream */
-    void (*comment)(void *context, const char *text, size_t len); /* the text behind the colon; not NUL-terminated */
+    /* A checkpoint, or a block without data, changed the position. */
+    void (*id)(void *context, const char *id, size_t len);
+    void (*retry)(void *context, uint64_t ms); /* the reconnection time of the stream */
+    /* The text behind the colon; not NUL-terminated. */
+    void (*comment)(void *context, const char *text, size_t len);
     void *context;
 };
 
@@ -406,19 +413,20 @@ struct ssecast_source_options {
     const char *url;            /* http or https */
     const char *const *headers; /* "Name: value", sent with each request; not Last-Event-ID */
     size_t header_count;
-    const char *last_event_id;   /* resume after this event; NULL: none */
-    const char *start;           /* where to begin without one: see ssecast_source_new(); NULL: now */
-    const char *ca_file;         /* PEM file of trusted CA certificates; NULL: the system's */
-    size_t max_event_bytes;      /* as with the decoder; 0: 16 MiB */
-    uint32_t connect_timeout_ms; /* for connecting, and again for the response's headers; 0: 30000 */
-    uint32_t idle_timeout_ms;    /* reconnect after this time without any byte; 0: never */
-    uint32_t retry_ms;           /* reconnection time, until the server sends `retry`; 0: 3000 */
+    const char *last_event_id; /* resume after this event; NULL: none */
+    const char *start;         /* where to begin without one: ssecast_source_new(); NULL: now */
+    const char *ca_file;       /* PEM file of trusted CA certificates; NULL: the system's */
+    size_t max_event_bytes;    /* as with the decoder; 0: 16 MiB */
+    /* For connecting, and again for the response's headers; 0: 30000. */
+    uint32_t connect_timeout_ms;
+    uint32_t idle_timeout_ms; /* reconnect after this time without any byte; 0: never */
+    uint32_t retry_ms;        /* reconnection time, until the server sends `retry`; 0: 3000 */
     /* Each consecutive failure doubles the wait, up to this or the server's `retry`, whichever
      * is more; 0: 60000. */
     uint32_t backoff_max_ms;
     uint32_t jitter_percent;     /* random addition to each wait; 0: 25; SSECAST_NO_JITTER: none */
     void (*open)(void *context); /* a stream opened, before its first message; may be NULL */
-    void (*error)(void *context, const struct ssecast_source_error *error); /* see above; may be NULL */
+    void (*error)(void *context, const struct ssecast_source_error *error); /* see above; or NULL */
     void *context;                                                          /* of the callbacks */
     uint64_t reserved[7];
 };

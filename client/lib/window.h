@@ -22,7 +22,8 @@ struct window_request {
     enum window_request_state state;
     bool was_sent; /* at least once */
     TAILQ_ENTRY(window_request) by_age;
-    TAILQ_ENTRY(window_request) by_turn; /* REQUEST_WAITING: order of sending; REQUEST_SENT: of resending */
+    /* REQUEST_WAITING: order of sending; REQUEST_SENT: of resending. */
+    TAILQ_ENTRY(window_request) by_turn;
 };
 
 TAILQ_HEAD(window_request_list, window_request);
@@ -45,8 +46,10 @@ void window_remove(struct window *w, struct window_request *r);
 
 struct window_request *window_find(const struct window *w, uint64_t ref); /* NULL: not pending */
 struct window_request *window_oldest(const struct window *w);             /* NULL: none */
-struct window_request *window_newer(const struct window_request *r);      /* the one added after r, or NULL */
-struct window_request *window_waiting(const struct window *w);            /* the next to send, or NULL */
+/* The one added after r, or NULL. */
+struct window_request *window_newer(const struct window_request *r);
+/* The next to send, or NULL. */
+struct window_request *window_waiting(const struct window *w);
 
 /* r, which waited, was sent. A repeatable one is due again at resend_at, which never decreases
  * between calls. */

@@ -1,5 +1,5 @@
-/* bytes.h - writes and reads what byte strings are made of: little-endian integers, which need not be
- * aligned, and slices. */
+/* bytes.h - writes and reads what byte strings are made of:
+ * little-endian integers, which need not be aligned, and slices. */
 #ifndef SSECAST_BYTES_H
 #define SSECAST_BYTES_H
 

@@ -13,8 +13,8 @@ const char *digits_grouped(uint64_t number, char out[DIGITS_GROUPED_MAX]);
 
 #define DIGITS_MAX 20 /* digits of a uint64_t */
 
-/* The number in decimal, at the end of out. Faster than snprintf(), which would take longer than the
- * rest of a short reply or of an event. */
+/* The number in decimal, at the end of out. Faster than snprintf(), which would take longer than
+ * the rest of a short reply or of an event. */
 static inline struct slice digits_plain(uint64_t number, char out[DIGITS_MAX])
 {
     size_t first = DIGITS_MAX;

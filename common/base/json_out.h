@@ -19,7 +19,7 @@ void json_begin_object(struct buf *out, const char *name);
 void json_end_object(struct buf *out);
 void json_begin_list(struct buf *out, const char *name);
 void json_end_list(struct buf *out);
-void json_put_text(struct buf *out, const char *name, struct slice text); /* invalid UTF-8 becomes U+FFFD */
+void json_put_text(struct buf *out, const char *name, struct slice text); /* bad UTF-8: U+FFFD */
 void json_put_count(struct buf *out, const char *name, uint64_t value);
 void json_put_int(struct buf *out, const char *name, int64_t value);
 void json_put_flag(struct buf *out, const char *name, bool value);

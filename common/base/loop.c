@@ -46,8 +46,8 @@ void loop_free(struct loop **l)
     *l = NULL;
 }
 
-/* By a system call, as below by epoll_pwait(): epoll_ctl() and epoll_wait() are libzmq's in a worker
- * (ops/zguard.h). */
+/* By a system call, as below by epoll_pwait(): epoll_ctl() and epoll_wait() are libzmq's in a
+ * worker (ops/zguard.h). */
 static int loop_control(const struct loop *l, int op, struct loop_watch *w, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = w};

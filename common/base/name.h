@@ -15,8 +15,8 @@ bool name_valid(struct slice name);
 /* A client sends its cursor back in an HTTP header. Web servers refuse control characters in
  * headers and strip blanks at both ends. */
 #define CURSOR_RULE                                                                                                    \
-    "1 to 255 bytes of UTF-8 without control characters (a tab inside is fine) and without a space or tab at either "  \
-    "end"
+    "1 to 255 bytes of UTF-8 without control characters (a tab inside is fine) "                                       \
+    "and without a space or tab at either end"
 
 /* True when a client can send this text back unchanged as its cursor. */
 bool cursor_valid(struct slice text);
@@ -53,8 +53,8 @@ bool utf8_valid(struct slice text);
  * disguise it. */
 bool utf8_harmless(const char *sequence, size_t len);
 
-/* The columns that a terminal gives to this valid, harmless UTF-8 sequence of len bytes: 1, 2 for East
- * Asian characters and emoji, 0 for a mark on the character before. */
+/* The columns that a terminal gives to this valid, harmless UTF-8 sequence of len bytes: 1, 2 for
+ * East Asian characters and emoji, 0 for a mark on the character before. */
 size_t utf8_columns(const char *sequence, size_t len);
 
 /* True for UTF-8 that has neither control characters beyond ASCII (C1) nor format characters (the

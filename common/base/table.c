@@ -1,6 +1,6 @@
-/* Buckets are ranges of hashes: the first bits of a hash are its bucket. The entries of a bucket are
- * in the order of their hashes. So all entries are, whatever the number of buckets, and a walk goes
- * on where it was when that number has changed in between. */
+/* Buckets are ranges of hashes: the first bits of a hash are its bucket. The entries of a bucket
+ * are in the order of their hashes. So all entries are, whatever the number of buckets, and a walk
+ * goes on where it was when that number has changed in between. */
 #include "base/table.h"
 
 #include <stdint.h>
@@ -11,7 +11,7 @@
 
 #define BUCKET_BITS_MIN 3u
 #define BUCKET_BITS_MAX 28u
-#define FULL 2u        /* with more entries than this in a bucket on average, the buckets are doubled */
+#define FULL 2u        /* with more entries than this for each bucket, the buckets are doubled */
 #define SPARSE 8u      /* with more buckets than this to an entry, they are halved */
 #define WORDS_BITS 10u /* of a value's size, in words */
 
@@ -89,8 +89,8 @@ void table_free(struct table **t)
 
 /* --- buckets --- */
 
-/* Put the entries into 2^bits buckets. They are moved in their order. Without memory nothing changes:
- * the chains become longer. */
+/* Put the entries into 2^bits buckets. They are moved in their order. Without memory nothing
+ * changes: the chains become longer. */
 static void table_resize(struct table *t, unsigned bits)
 {
     struct entry **buckets = calloc((size_t)1 << bits, sizeof(struct entry *)), **end = NULL;

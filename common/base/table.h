@@ -1,8 +1,9 @@
 /* table.h - a hash table from names (any bytes) to values of one fixed size.
  *
  * A value is made of integers and pointers: it is aligned for no larger type. It lives inside its
- * entry, next to its name: one allocation each, and its address does not change until it is removed.
- * There is no locking and no order. The hash is keyed (hash.h), so names may come from outside.
+ * entry, next to its name: one allocation each, and its address does not change until it is
+ * removed. There is no locking and no order. The hash is keyed (hash.h), so names may come from
+ * outside.
  *
  * Ownership: the table owns entries and names; what a value points to is the caller's.
  */

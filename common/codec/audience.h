@@ -15,8 +15,9 @@ struct audience {
     struct slice connection;
     struct names channels;
     bool every_channel; /* it is in all channels, beside those named */
-    bool public_only;   /* its channels bring it no private events: no token grants any. A token that does grants all
-                           channels of an ordinary stream, which has no others */
+    /* Its channels bring it no private events: no token grants any. A token that does grants all
+     * channels of an ordinary stream, which has no others. */
+    bool public_only;
 };
 
 /* True when the connection is in `to` (or there is no `to`) and in no `except`. */
@@ -26,7 +27,8 @@ bool event_concerns(const struct event *e, const struct audience *who);
  * lists. */
 bool event_excludes(const struct event *e, const struct audience *who);
 
-/* True when e is private, and would reach the connection by its channels alone, which are public_only. */
+/* True when e is private, and would reach the connection by its channels alone,
+ * which are public_only. */
 bool event_is_hidden(const struct event *e, const struct audience *who);
 
 /* True when `to` has the connection itself, or its session. */

@@ -25,8 +25,8 @@
  * instead.
  *
  * An event with a key replaces the earlier one with the same key and the same target (state.h). Its
- * target is everyone, one session or one channel, and it has no `except`. Whether it is private is a
- * part of its target: see struct event_place.
+ * target is everyone, one session or one channel, and it has no `except`. Whether it is private is
+ * a part of its target: see struct event_place.
  */
 #ifndef SSECAST_EVENT_H
 #define SSECAST_EVENT_H
@@ -40,7 +40,8 @@ enum event_kind {
     EVENT_SHUTDOWN = 2, /* ends the streams it concerns */
     EVENT_TEXT = 3,     /* text for one stream (a heartbeat, a response head); never travels */
     EVENT_BANS = 4,     /* bans in place of text, see event_record.h; never delivered */
-    EVENT_STATE = 5,    /* entries of events with a key in place of text, see event_record.h; never delivered */
+    /* Entries of events with a key in place of text, see event_record.h; never delivered. */
+    EVENT_STATE = 5,
 };
 
 enum event_list {
@@ -56,7 +57,7 @@ enum event_list {
 #define EVENT_PUBLISHER_MAX 259u           /* bytes of a publisher's identity: "key:" and a name */
 #define EVENT_LIST_MAX 65535u              /* names in one list */
 #define EVENT_ENTRY_MIN 48u                /* bytes */
-#define EVENT_KEY_MAX (1 + NAME_BYTES_MAX) /* bytes: a name, or what event_member_key() makes of one */
+#define EVENT_KEY_MAX (1 + NAME_BYTES_MAX) /* bytes: a name, or the result of event_member_key() */
 #define EVENT_TTL_MAX 2592000u             /* seconds: 30 days */
 #define EVENT_RESERVED "ssecast."          /* event names with this prefix are reserved */
 
@@ -69,21 +70,23 @@ struct names {
 struct event_spec {
     enum event_kind kind;
     uint64_t seq;
-    int64_t time_ms;        /* unix time */
-    struct slice id;        /* the publisher's own id; empty: the seq is used */
-    struct slice event;     /* the event: line; empty: none */
-    struct slice data;      /* the data: lines; for EVENT_BANS what event_put_ban() wrote, for EVENT_STATE entries, and
-                           nothing else is looked at */
+    int64_t time_ms;    /* unix time */
+    struct slice id;    /* the publisher's own id; empty: the seq is used */
+    struct slice event; /* the event: line; empty: none */
+    /* The data: lines; for EVENT_BANS what event_put_ban() wrote, for EVENT_STATE entries, and
+     * nothing else is looked at. */
+    struct slice data;
     struct slice publisher; /* identity; kept only beside an own id */
-    struct slice key;       /* EVENT_MESSAGE: it replaces the event before it with this key; empty: none */
+    struct slice key;       /* EVENT_MESSAGE: replaces the last event with this key; empty: none */
     struct names lists[EVENT_LISTS];
     uint32_t retry;   /* ms */
     uint32_t block_s; /* EVENT_SHUTDOWN: how long its sessions are refused, seconds */
     uint32_t ttl_s;   /* EVENT_MESSAGE: how long it may be delivered, seconds; 0: without end */
     bool remove;      /* the key is forgotten */
-    bool limited;     /* its publisher has limits: for the room of its key or bans, and not a part of the event */
-    bool is_private;  /* only streams whose token grants it receive it; it has a `to` */
-    bool seq_as_id;   /* the id: line shows the seq although there is an own id */
+    /* Its publisher has limits: for the room of its key or bans, and not a part of the event. */
+    bool limited;
+    bool is_private; /* only streams whose token grants it receive it; it has a `to` */
+    bool seq_as_id;  /* the id: line shows the seq although there is an own id */
     bool has_retry;
     bool has_to; /* false: for everyone but the except lists */
 };
@@ -100,10 +103,10 @@ struct event {
     bool seq_as_id;  /* the id: line shows the seq although there is an own id */
     bool remove;     /* its key is forgotten */
     bool is_private; /* its channels reach only streams whose token grants one of them */
-    bool superseded; /* there is a later event with its key and target (kept by state.h, not encoded) */
+    bool superseded; /* a later event has its key and target (kept by state.h, not encoded) */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
-    uint32_t *index;               /* of the names in long lists, in the same allocation; NULL: none */
+    uint32_t *index;               /* of the names in long lists, in the same allocation, or NULL */
     uint32_t index_slots;
     struct slice id;        /* empty when the publisher gave none */
     struct slice publisher; /* identity of the id's owner; empty: publishers without a key */
@@ -142,7 +145,8 @@ int64_t event_expires_ms(const struct event *e);
 /* The text of e without its id: line, as an EVENT_TEXT. NULL when out of memory. */
 struct event *event_without_id(const struct event *e);
 
-/* The text of e with another id: line, as an EVENT_TEXT with e's seq and time. NULL when out of memory. */
+/* The text of e with another id: line, as an EVENT_TEXT with e's seq and time.
+ * NULL when out of memory. */
 struct event *event_with_id(const struct event *e, struct slice id);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */

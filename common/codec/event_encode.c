@@ -1,5 +1,5 @@
-/* event_encode.c - builds an event: its entry is written once and kept as a whole, and its fields point
- * into it. So storing, sending and replaying an event copies bytes and parses nothing. */
+/* event_encode.c - builds an event: its entry is written once and kept as a whole, and its fields
+ * point into it. So storing, sending and replaying an event copies bytes and parses nothing. */
 #include <string.h>
 
 #include "base/digits.h"

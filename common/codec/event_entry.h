@@ -11,10 +11,10 @@
 enum entry_flag { ENTRY_HAS_TO = 1, ENTRY_SEQ_AS_ID = 2, ENTRY_REMOVE = 4, ENTRY_PRIVATE = 8 };
 
 #define ENTRY_MAX ((size_t)UINT32_MAX) /* bytes */
-#define ENTRY_NAME_MIN 3u              /* bytes of a name in an entry: its length and one character */
+#define ENTRY_NAME_MIN 3u              /* bytes of a name in an entry: its length and a character */
 
-/* An event with room for an entry of this size that has this number of names in its lists. NULL when
- * out of memory. */
+/* An event with room for an entry of this size that has this number of names in its lists.
+ * NULL when out of memory. */
 struct event *event_room(size_t entry_size, size_t names);
 
 /* The name at this offset of the entry. */

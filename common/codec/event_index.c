@@ -1,5 +1,5 @@
-/* event_index.c - a hash table with open addressing, behind the entry. A slot is the offset of a name in
- * the entry, or 0. */
+/* event_index.c - a hash table with open addressing, behind the entry.
+ * A slot is the offset of a name in the entry, or 0. */
 #include "codec/event_index.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
-/* event_index.h - finds a name in a list of an event. Where the lists have many names, these are found
- * by their hash: a replay asks every event whether it excludes the reader, and each reader of a private
- * event asks whether it is named.
+/* event_index.h - finds a name in a list of an event. Where the lists have many names, these are
+ * found by their hash: a replay asks every event whether it excludes the reader, and each reader of
+ * a private event asks whether it is named.
  *
  * For the files that make and ask an event; it does not know who reads.
  *

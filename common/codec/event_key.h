@@ -1,4 +1,5 @@
-/* event_key.h - the keys of events: which target an event with a key may have, and the keys of members.
+/* event_key.h - the keys of events: which target an event with a key may have, and the keys of
+ * members.
  *
  * Which event is the newest of its key is in state.h.
  *
@@ -13,8 +14,8 @@
 enum event_target { TARGET_EVERYONE, TARGET_SESSION, TARGET_CHANNEL };
 enum event_target event_key_target(const struct event *e, struct slice *name);
 
-/* Where an event with a key stands: a later one with the same key and place replaces it. Whether it is
- * private is a part of the place. So a reader that may be sent one may be sent the other. */
+/* Where an event with a key stands: a later one with the same key and place replaces it. Whether it
+ * is private is a part of the place. So a reader that may be sent one may be sent the other. */
 struct event_place {
     enum event_target kind;
     struct slice name; /* of the session or channel; empty: everyone */
@@ -32,8 +33,8 @@ struct slice event_member_key(struct slice session, char *out);
 /* True for the keys above. *session is empty for the number of members. */
 bool event_is_member_key(struct slice key, struct slice *session);
 
-/* True when a later event with its key may stand for e. Not for a subscription of the hub, which has
- * the key of a member and is private: its begin and its end are updates of their own. */
+/* True when a later event with its key may stand for e. Not for a subscription of the hub, which
+ * has the key of a member and is private: its begin and its end are updates of their own. */
 bool event_is_value(const struct event *e);
 
 /* True when a reader that is behind, or resumes, is spared e. */

@@ -1,5 +1,5 @@
-/* event_record.c - a record holds messages only. That is looked at before an entry is parsed: records
- * within records would be parsed by recursion: a message of 1 MB would take 10 GB. */
+/* event_record.c - a record holds messages only. That is looked at before an entry is parsed:
+ * records within records would be parsed by recursion: a message of 1 MB would take 10 GB. */
 #include "codec/event_record.h"
 
 #include "base/bytes.h"

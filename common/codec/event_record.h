@@ -1,5 +1,5 @@
-/* event_record.h - the records in the log: bans, and entries of events with a key. Brokers and workers
- * read them, and no stream is sent one.
+/* event_record.h - the records in the log: bans, and entries of events with a key. Brokers and
+ * workers read them, and no stream is sent one.
  *
  * When a record is written is decided elsewhere (due.h). A record is made by event_new().
  *

@@ -42,11 +42,13 @@ extern const struct grant grant_everything;
 /* True when the grant is limited and has no patterns, so that nothing can match. */
 bool grant_is_empty(const struct grant *grant);
 
-/* What callers with limits may fill of a bound that all share: three quarters, so that they cannot keep
- * others from it. Above 0 when the bound is. */
+/* What callers with limits may fill of a bound that all share: three quarters, so that they cannot
+ * keep others from it. Above 0 when the bound is. */
 uint64_t grant_limited_part(uint64_t bound);
 
-#define PATTERN_RULE "a name (1 to 255 bytes of UTF-8 without control characters); a `*` at its end stands for any rest"
+#define PATTERN_RULE                                                                                                   \
+    "a name (1 to 255 bytes of UTF-8 without control characters); "                                                    \
+    "a `*` at its end stands for any rest"
 
 bool pattern_valid(struct slice pattern);
 bool pattern_matches(struct slice pattern, struct slice name);

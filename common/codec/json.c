@@ -183,8 +183,8 @@ static int read_tree(struct slice text, const struct json_limits *limits, struct
                           limits->depth ? limits->depth : JSON_LEVELS_MAX, limits->depth ? " (--max-json-depth)" : "");
     case JSON_TOO_MANY:
         return json_fault(fault, "too_large",
-                          "the request has too many values; accepted: at most %zu, without those in `data` and `ref` "
-                          "(from --max-batch and --max-targets)",
+                          "the request has too many values; accepted: at most %zu, "
+                          "without those in `data` and `ref` (from --max-batch and --max-targets)",
                           limits->values);
     case JSON_NO_MEMORY:
         break;

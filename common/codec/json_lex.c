@@ -37,8 +37,8 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-/* How many of 8 bytes come before the first one that is not plain. That byte has its highest bit set in
- * one of the sums; so may those behind it have, because of the carry. */
+/* How many of 8 bytes come before the first one that is not plain. That byte has its highest bit
+ * set in one of the sums; so may those behind it have, because of the carry. */
 static size_t plain_of_8(const char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highest = ones * 0x80;

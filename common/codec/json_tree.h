@@ -6,8 +6,8 @@
  * node each, and nothing that is nested in them has one. The time is linear in the text; the memory
  * is 24 bytes for each node and 8 bytes for each field of an open object.
  *
- * It does not know the commands. Handed on are `data` and `ref` of the request itself, and `data` of
- * the objects in `events`.
+ * It does not know the commands. Handed on are `data` and `ref` of the request itself, and `data`
+ * of the objects in `events`.
  *
  * Ownership: json_tree_release() frees what a tree owns. The text must live as long as the tree. A
  * tree must not be copied: it may point into itself.
@@ -76,7 +76,8 @@ static inline struct slice json_tree_source(const struct json_tree *tree, const 
     return (struct slice){tree->text.data + node->at, node->len};
 }
 
-/* The first value in an object or list, and the one behind a value in it. Only count of them exist. */
+/* The first value in an object or list, and the one behind a value in it.
+ * Only count of them exist. */
 static inline const struct json_node *json_tree_first(const struct json_node *node)
 {
     return node + 1;

@@ -101,7 +101,8 @@ size_t sse_encode(const struct sse_block *b, char *out)
         out = put_field(out, "retry: ", (struct slice){digits, retry_digits(b->retry, digits)});
     if (b->has_data)
         out += put_data(b->data, out);
-    *out++ = '\n'; // NOLINT(clang-analyzer-core.NullDereference): the caller gave room for sse_encoded_size() bytes
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): room for sse_encoded_size() bytes
+    *out++ = '\n';
     return (size_t)(out - start);
 }
 

@@ -1,5 +1,5 @@
-/* Packed: u16 length and the subscriber; for each subscription u8 form, u16 length of the matcher, u16
- * length of the payload (SAME: that of the one before), and the two. */
+/* Packed: u16 length and the subscriber; for each subscription u8 form, u16 length of the matcher,
+ * u16 length of the payload (SAME: that of the one before), and the two. */
 #include "codec/subscription.h"
 
 #include "base/bytes.h"

@@ -1,7 +1,8 @@
-/* subscription.h - the subscriptions of a hub's stream (docs/mercure.md): packed, as a topic, as JSON.
+/* subscription.h - the subscriptions of a hub's stream (docs/mercure.md): packed, as a topic, as
+ * JSON.
  *
- * A worker packs the subscriptions of a stream once and reports them to the broker. The broker makes
- * of each the topic and the document that say that it is active, or no longer. Pure.
+ * A worker packs the subscriptions of a stream once and reports them to the broker. The broker
+ * makes of each the topic and the document that say that it is active, or no longer. Pure.
  */
 #ifndef SSECAST_SUBSCRIPTION_H
 #define SSECAST_SUBSCRIPTION_H
@@ -24,8 +25,8 @@ struct subscription {
     struct slice payload; /* JSON; empty: none */
 };
 
-/* Pack the next one; begin with an empty buffer. All have the same subscriber. False: it is left out,
- * because its topic would be longer than a name, or there is no room. */
+/* Pack the next one; begin with an empty buffer. All have the same subscriber. False: it is left
+ * out, because its topic would be longer than a name, or there is no room. */
 bool subscription_pack(struct buf *out, const struct subscription *s);
 
 /* True when packed is what subscription_pack() made; also when it is empty. */
@@ -52,8 +53,8 @@ bool subscription_is_topic(struct slice topic);
 /* Add text percent-encoded. Returns the end; NULL: it does not fit before limit. */
 char *subscription_encode(char *at, const char *limit, struct slice text);
 
-/* The part of a topic or selector that begins with HUB_RESERVED, when the hub's own path or URL stands
- * before it; else text as it is. */
+/* The part of a topic or selector that begins with HUB_RESERVED, when the hub's own path or URL
+ * stands before it; else text as it is. */
 struct slice subscription_relative(struct slice text);
 
 #endif

@@ -1,5 +1,5 @@
-/* wire.c - the messages, but for presence reports (wire_presence.c). Pure: bytes in, bytes out. Decoding
- * checks a message once; the walks trust that check. */
+/* wire.c - the messages, but for presence reports (wire_presence.c). Pure: bytes in, bytes out.
+ * Decoding checks a message once; the walks trust that check. */
 #include "codec/wire.h"
 
 #include "base/must.h"

@@ -9,8 +9,8 @@
  *            WIRE_HEAD   once a second: where the sequence stands
  *            WIRE_LOG    a new log level for the workers, when an operator changes it
  * The sync:  worker -> broker                      broker -> worker
- *            WIRE_HELLO                            WIRE_BANS and WIRE_STATE until all are sent, then
- *                                                  WIRE_WELCOME
+ *            WIRE_HELLO                            WIRE_BANS and WIRE_STATE until all are sent,
+ *                                                  then WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
  *            WIRE_SHUTDOWNS                        WIRE_PAGE
  *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC after a missed report
@@ -102,7 +102,7 @@ struct wire_hello {
     uint64_t position;       /* 0: a fresh worker */
     struct names labels;     /* of the values of its connections (meta.h); decoded: NULL */
     struct slice raw_labels; /* decoded: walk with wire_next_name() */
-    uint64_t pieces;         /* of the answer to an earlier hello that have come: it is on its way; 0: none */
+    uint64_t pieces;         /* of the answer to an earlier hello that arrived; 0: none */
 };
 
 struct wire_welcome {
@@ -110,9 +110,9 @@ struct wire_welcome {
     uint64_t head;
     uint64_t complete;
     uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
-    uint64_t taken;      /* n of this worker's last WIRE_PRESENCE acknowledged in this epoch; 0: none */
-    uint64_t bans_since; /* position: bans up to here may be unknown to this broker; 0: it knows all */
-    uint64_t began;      /* position: events up to it have times of an earlier epoch's clock; 0: unknown */
+    uint64_t taken;      /* n of this worker's last WIRE_PRESENCE acknowledged here; 0: none */
+    uint64_t bans_since; /* position: bans up to here may be unknown here; 0: it knows all */
+    uint64_t began;      /* position: events up to it have an earlier epoch's times; 0: unknown */
     int64_t clock;       /* as in the head */
     uint64_t pieces;     /* number of WIRE_BANS and WIRE_STATE that preceded this message */
     struct slice bans;   /* walk with wire_next_ban() */
@@ -147,14 +147,16 @@ struct start {
 
 /* Requests the events after a cursor, or from another start. */
 struct wire_replay {
-    uint64_t request;      /* comes back in the page */
-    struct start start;    /* another one than START_AFTER: the page's `from` says where that is */
-    uint64_t after;        /* position; used when id is empty. With another start: a shutdown after it is not skipped */
+    uint64_t request;   /* comes back in the page */
+    struct start start; /* another one than START_AFTER: the page's `from` says where that is */
+    /* Position; used when id is empty. With another start: a shutdown after it is not skipped. */
+    uint64_t after;
     struct slice id;       /* or a publisher's own id to begin after */
     struct audience who;   /* decoded: channels.items is NULL; see channels below */
     struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */
-    uint32_t max_bytes;    /* stop after about this number of bytes of entries (at least one event is sent) */
-    bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
+    /* Stop after about this number of bytes of entries (at least one event is sent). */
+    uint32_t max_bytes;
+    bool everything; /* true: unfiltered, to repair the feed; false: what concerns who */
 };
 
 /* Requests the shutdowns after a position. The reply is a page of these; its gap flag means that
@@ -168,7 +170,7 @@ struct wire_shutdowns {
 struct wire_page {
     uint64_t request;
     uint64_t run;
-    uint64_t from; /* position this page begins after: the cursor, or where history begins after a gap */
+    uint64_t from; /* position this page begins after: the cursor, or history's after a gap */
     uint64_t upto; /* position: complete up to here; continue from here while upto < head */
     uint64_t head;
     uint64_t oldest; /* as in the welcome */
@@ -177,8 +179,9 @@ struct wire_page {
 };
 
 struct wire_presence {
-    uint64_t n;           /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
-    bool full;            /* all connections of this worker, or a piece of that; of the first piece n may be anything */
+    uint64_t n; /* 1, 2, 3, ... from each hello; after a hole comes WIRE_RESYNC */
+    /* All connections of this worker, or a piece of that; of the first piece n may be anything. */
+    bool full;
     bool rest;            /* full: this is not the first piece */
     bool more;            /* full: this is not the last piece; the next one has n + 1 */
     bool bye;             /* the worker stops and has no connections left */
@@ -196,16 +199,17 @@ enum wire_item { ITEM_ENDED, ITEM_OPENED, ITEM_LAGS };
 struct wire_presence_item {
     enum wire_item kind;
     struct slice connection;
-    struct slice session;       /* opened, ended */
-    int64_t since_ms;           /* opened, ended: unix time */
-    struct names channels;      /* opened, ended, encoding; decoded: NULL */
-    struct slice raw_channels;  /* decoded: walk with wire_next_name() */
-    bool acknowledged;          /* opened, ended: its opening was reported to a broker */
-    struct slice meta;          /* opened: values, packed (meta.h) */
-    struct slice subscriptions; /* opened: of a hub's stream, packed (subscription.h); empty: none are reported */
-    enum end_cause cause;       /* ended */
-    uint64_t sent;              /* lags: position up to which everything was sent */
-    uint64_t queued;            /* lags: bytes queued for it */
+    struct slice session;      /* opened, ended */
+    int64_t since_ms;          /* opened, ended: unix time */
+    struct names channels;     /* opened, ended, encoding; decoded: NULL */
+    struct slice raw_channels; /* decoded: walk with wire_next_name() */
+    bool acknowledged;         /* opened, ended: its opening was reported to a broker */
+    struct slice meta;         /* opened: values, packed (meta.h) */
+    /* opened: of a hub's stream, packed (subscription.h); empty: none are reported. */
+    struct slice subscriptions;
+    enum end_cause cause; /* ended */
+    uint64_t sent;        /* lags: position up to which everything was sent */
+    uint64_t queued;      /* lags: bytes queued for it */
 };
 
 struct wire_log {
@@ -221,9 +225,10 @@ struct wire_taken {
 
 /* A command (protocol.md) that a worker forwards for a caller with this grant. */
 struct wire_command {
-    uint64_t request;                        /* comes back in the reply */
-    struct grant grant;                      /* encoding; decoded: its patterns are NULL, the publisher is set */
-    struct slice raw_sessions, raw_channels; /* decoded: the grant's patterns; walk with wire_next_name() */
+    uint64_t request; /* comes back in the reply */
+    /* Encoding; decoded: its patterns are NULL, the publisher is set. */
+    struct grant grant;
+    struct slice raw_sessions, raw_channels; /* decoded: the patterns; walk with wire_next_name() */
     struct slice json;
 };
 

@@ -1,4 +1,5 @@
-/* wire_frame.h - what all messages between broker and worker are made of: the header, numbers, names.
+/* wire_frame.h - what all messages between broker and worker are made of: the header, numbers,
+ * names.
  *
  * For the files that write and read messages. It knows no message (wire.h).
  *

@@ -45,7 +45,8 @@ struct due {
 
 void due_init(struct due *d);
 
-/* The record seq has the item. It is the newest record: the item moves to the end, and is trusted. */
+/* The record seq has the item. It is the newest record:
+ * the item moves to the end, and is trusted. */
 void due_note(struct due *d, struct due_item *item, uint64_t seq);
 
 /* Nothing when it is not listed. */

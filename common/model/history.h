@@ -90,9 +90,10 @@ void history_revoke(struct history *h, uint64_t position);
 /* Evict what is older than the age limit at now_ms (unix time). */
 void history_expire(struct history *h, int64_t now_ms);
 
-uint64_t history_head(const struct history *h);     /* position: the last seq, or where it stands when empty */
+/* Position: the last seq, or where it stands when empty. */
+uint64_t history_head(const struct history *h);
 uint64_t history_complete(const struct history *h); /* position: everything after it is retained */
-uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; head + 1 when there is none */
+uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; none: head + 1 */
 uint64_t history_count(const struct history *h);    /* events */
 uint64_t history_bytes(const struct history *h);    /* memory, as the limit counts it */
 
@@ -132,8 +133,10 @@ struct history_lag history_lag(const struct history *h, uint64_t position, int64
 
 /* Which events a reader is given. */
 struct history_filter {
-    const struct audience *who; /* those that concern it; NULL: all. At most HISTORY_CHANNELS_MAX channels */
-    bool (*selects)(const void *context, const struct event *e); /* of these, when it is in every channel; NULL: all */
+    /* Events that concern it; NULL: all. At most HISTORY_CHANNELS_MAX channels. */
+    const struct audience *who;
+    /* Of these, when it is in every channel; NULL: all. */
+    bool (*selects)(const void *context, const struct event *e);
     const void *context;
     size_t look_max;      /* events that are looked at in one call; 0: HISTORY_SCAN_MAX */
     int64_t now_ms;       /* unix time: those that have not expired */

@@ -8,7 +8,7 @@
 #include "model/deque.h"
 
 #define MERGE_CHANNELS_MAX 1024u                  /* channels that one reader may have */
-#define MERGE_DEQUES_MAX (3 + MERGE_CHANNELS_MAX) /* everyone, the session, the connection, and the channels */
+#define MERGE_DEQUES_MAX (3 + MERGE_CHANNELS_MAX) /* everyone, session, connection, and channels */
 
 /* A heap from the first event that is taken on: the source with the next event is at its root. */
 struct merge {

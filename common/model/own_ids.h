@@ -41,7 +41,8 @@ int own_ids_limit_past(struct own_ids *ids, uint64_t max);
 /* e is about to be removed, or was never added: remember the id that it showed. */
 void own_ids_remember(struct own_ids *ids, const struct event *e);
 
-/* The event that this publisher published with this id, or NULL; the newest when there are several. */
+/* The event that this publisher published with this id, or NULL;
+ * the newest when there are several. */
 struct event *own_ids_published(const struct own_ids *ids, struct slice publisher, struct slice id);
 
 /* The meaning of an own id as a cursor. */

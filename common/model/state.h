@@ -35,16 +35,17 @@ void state_free(struct state **s);
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits);
 
 /* Apply an event of the sequence. One without a key changes nothing, but an EVENT_STATE gives its
- * events. An event that is older than the one that the state has of its key is marked as superseded.
- * When the state has the same event as another object, e takes its place. The order is that of the
- * seqs. It may be another one while all changes so far are final; then an event of another key with
- * the same seq is forgotten, because it is void. 0 or -ENOMEM: unchanged, or some events of an
- * EVENT_STATE are missing. */
+ * events. An event that is older than the one that the state has of its key is marked as
+ * superseded. When the state has the same event as another object, e takes its place. The order is
+ * that of the seqs. It may be another one while all changes so far are final; then an event of
+ * another key with the same seq is forgotten, because it is void. 0 or -ENOMEM: unchanged, or some
+ * events of an EVENT_STATE are missing. */
 int state_apply(struct state *s, struct event *e);
 
 /* An event that is in the state's past: the state has what came of it. Nothing changes, but e is
- * marked when its key has a later event by now. A key that is not there proves nothing: the state may
- * be that of a broker which lost it. When the state has e as another object, e takes its place. */
+ * marked when its key has a later event by now. A key that is not there proves nothing: the state
+ * may be that of a broker which lost it. When the state has e as another object, e takes its
+ * place. */
 void state_match(struct state *s, struct event *e);
 
 /* True when the state has a later event of e's key, which may stand for e (event_is_value()). */

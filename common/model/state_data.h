@@ -33,8 +33,8 @@ void state_note_record(struct state *s, struct state_slot *slot, uint64_t record
 /* Forget the key of this slot; its event is marked. All changes are final. */
 void state_forget_slot(struct state *s, struct state_slot *slot);
 
-/* Make e, which was superseded, the event of its key again. The key has no slot. The slot; NULL: out
- * of memory, unchanged. */
+/* Make e, which was superseded, the event of its key again. The key has no slot. The slot; NULL:
+ * out of memory, unchanged. */
 struct state_slot *state_revive_key(struct state *s, struct event *e);
 
 #endif

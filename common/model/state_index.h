@@ -56,8 +56,8 @@ int state_indexes_revive(struct state_indexes *set, struct event *e);
  * them. */
 void state_indexes_tidy(struct state_indexes *set, const struct event *e);
 
-/* e, which says that a session is a member of its channel, became the event of its key (1), or is so no
- * longer (-1). It is in its indexes. */
+/* e, which says that a session is a member of its channel, became the event of its key (1), or is
+ * so no longer (-1). It is in its indexes. */
 void state_indexes_count_member(struct state_indexes *set, const struct event *e, int change);
 
 /* The number of members of the channel. */

@@ -1,5 +1,5 @@
-/* state_records.h - the current state and the log: when the events of keys are written again, and what
- * happens to keys whose records the log lost.
+/* state_records.h - the current state and the log: when the events of keys are written again, and
+ * what happens to keys whose records the log lost.
  *
  * A log evicts its oldest events, and a key lasts longer. So the broker writes the events of keys
  * again in records of their own (EVENT_STATE), before the log evicts them. The log is divided into
@@ -23,10 +23,10 @@ void state_next_quarter(struct state *s);
 int64_t state_record_age(const struct state *s);
 
 /* Collect events whose record is at least a quarter old, the oldest first, as the text of a new
- * record. Their entries have at most max bytes together; a longer one stands alone, up to `longest`.
- * Those that have expired at now_ms are left out. Set *cursor to NULL first; the next call goes on
- * there, while nothing changes. Returns the length of the text in bytes; 0 when there are no more,
- * or when out of memory. The caller frees *out. */
+ * record. Their entries have at most max bytes together; a longer one stands alone, up to
+ * `longest`. Those that have expired at now_ms are left out. Set *cursor to NULL first; the next
+ * call goes on there, while nothing changes. Returns the length of the text in bytes; 0 when there
+ * are no more, or when out of memory. The caller frees *out. */
 size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const void **cursor,
                      char **out);
 

@@ -10,7 +10,8 @@
 
 #include "codec/event.h"
 
-#define STATE_KEY_COST 448u /* bytes of memory for each key beside the entry of its event (measured, rounded up) */
+/* Bytes of memory for each key beside the entry of its event (measured, rounded up). */
+#define STATE_KEY_COST 448u
 
 /* The bound for new events; a state may have more, from a broker with other limits. */
 struct state_limits {
@@ -30,7 +31,8 @@ struct state_room {
     uint64_t member_bytes; /* of members */
 };
 
-/* e became the event of its key, or is so no longer. True when it says that a session is a member. */
+/* e became the event of its key, or is so no longer.
+ * True when it says that a session is a member. */
 bool state_room_add(struct state_room *room, const struct event *e);
 bool state_room_remove(struct state_room *room, const struct event *e);
 

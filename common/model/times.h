@@ -1,9 +1,10 @@
 /* times.h - finds events by time in a long row of events whose times mostly rise.
  *
- * Times go back where a clock was set, and between two epochs or brokers. So they cannot be searched
- * as if they were sorted. The row is cut into blocks, and the newest time of each block is kept: a
- * search skips the blocks that are too old. Events are counted by their ordinal, which the first
- * event ever appended begins with 0. It does not keep events: the caller looks into the block.
+ * Times go back where a clock was set, and between two epochs or brokers. So they cannot be
+ * searched as if they were sorted. The row is cut into blocks, and the newest time of each block is
+ * kept: a search skips the blocks that are too old. Events are counted by their ordinal, which the
+ * first event ever appended begins with 0. It does not keep events: the caller looks into the
+ * block.
  */
 #ifndef SSECAST_TIMES_H
 #define SSECAST_TIMES_H

@@ -1,5 +1,5 @@
-/* endpoint.h - ZeroMQ endpoints as texts: their properties, and which are accepted. Other addresses with
- * a host and a port are judged by the same rules.
+/* endpoint.h - ZeroMQ endpoints as texts: their properties, and which are accepted. Other addresses
+ * with a host and a port are judged by the same rules.
  *
  * It looks no name up: a name may have no address.
  */
@@ -30,17 +30,17 @@ static inline bool endpoint_is_abstract(const char *endpoint)
     return strncmp(endpoint, "ipc://@", 7) == 0;
 }
 
-/* NULL when value can be connected to, or bound: tcp://HOST:PORT or ipc://PATH. Else what is accepted.
- * To bind, the host may be *, and the port 0 or * for one that the system chooses. */
+/* NULL when value can be connected to, or bound: tcp://HOST:PORT or ipc://PATH. Else what is
+ * accepted. To bind, the host may be *, and the port 0 or * for one that the system chooses. */
 const char *endpoint_check_connect(const char *value);
 const char *endpoint_check_bind(const char *value);
 
-/* May this process connect to the socket of an ipc endpoint? 0, or -errno: -EACCES without permission,
- * -ENOENT when there is no socket. 0 for other endpoints. It does not connect. */
+/* May this process connect to the socket of an ipc endpoint? 0, or -errno: -EACCES without
+ * permission, -ENOENT when there is no socket. 0 for other endpoints. It does not connect. */
 int endpoint_access(const char *endpoint);
 
-/* Split HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. An absent port has no data; a port is not looked at. The
- * host may be *. False when that is not a valid host. */
+/* Split HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. An absent port has no data; a port is not looked
+ * at. The host may be *. False when that is not a valid host. */
 bool endpoint_split(struct slice text, struct slice *host, struct slice *port);
 
 /* Digits from 1 to 65535. */

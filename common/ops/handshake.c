@@ -6,21 +6,25 @@ const char *handshake_problem(enum handshake what, bool curve)
 {
     switch (what) {
     case HANDSHAKE_REFUSED:
-        return "the broker refuses this key: it is not in the broker's file of keys, or has another role there";
+        return "the broker refuses this key: "
+               "it is not in the broker's file of keys, or has another role there";
     case HANDSHAKE_MISMATCH:
         return curve ? "what answers there does not use CURVE: is it this broker, and has it keys?"
-                     : "what answers there is no broker, or wants a key: see curve-key-file and broker-key";
+                     : "what answers there is no broker, or wants a key: "
+                       "see curve-key-file and broker-key";
     case HANDSHAKE_OTHER:
-        return "what answers there is another endpoint of the broker, or another program such as a web server; a "
-               "broker's ports are usually 5570 for commands, 5571 for feed and 5572 for sync";
+        return "what answers there is another endpoint of the broker, "
+               "or another program such as a web server; "
+               "a broker's ports are usually 5570 for commands, 5571 for feed and 5572 for sync";
     case HANDSHAKE_CUT:
-        return curve ? "what answers there does not accept us: is broker-key the public key of this broker, and "
-                       "is the port the right one?"
-                     : "what answers there ends the connection: it is another endpoint of the broker, no broker, or "
-                       "wants a key (curve-key-file)";
+        return curve ? "what answers there does not accept us: is "
+                       "broker-key the public key of this broker, and is the port the right one?"
+                     : "what answers there ends the connection: it is "
+                       "another endpoint of the broker, no broker, or wants a key (curve-key-file)";
     case HANDSHAKE_SILENT:
-        return "what answers there takes no commands from us: a web server, the broker's feed or presence, a broker "
-               "that wants a key, or one that hangs? The broker's option commands says where it takes them (port 5570)";
+        return "what answers there takes no commands from us: "
+               "a web server, the broker's feed or presence, a broker that wants a key, or "
+               "one that hangs? The broker's option commands says where it takes them (port 5570)";
     case HANDSHAKE_NONE:
         break;
     }

@@ -12,9 +12,10 @@ enum handshake {
     HANDSHAKE_NONE,     /* no failure since the last success */
     HANDSHAKE_REFUSED,  /* the broker rejected our key; libzmq does not retry */
     HANDSHAKE_MISMATCH, /* the security mechanisms differ; libzmq does not retry */
-    HANDSHAKE_OTHER,    /* the peer is no endpoint of the kind that belongs to this socket; libzmq does not retry */
-    HANDSHAKE_CUT,      /* the connection ended during the handshake */
-    HANDSHAKE_SILENT,   /* a peer accepted the connection and never sent a greeting */
+    /* The peer is no endpoint of the kind that belongs to this socket; libzmq does not retry. */
+    HANDSHAKE_OTHER,
+    HANDSHAKE_CUT,    /* the connection ended during the handshake */
+    HANDSHAKE_SILENT, /* a peer accepted the connection and never sent a greeting */
 };
 
 #define HANDSHAKE_CUTS 3 /* in a row before they are reported: networks cut connections too */

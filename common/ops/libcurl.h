@@ -38,7 +38,8 @@
 /* The option functions are variadic: an integer must be a long or a curl_off_t, as libcurl's
  * manual says. */
 struct libcurl {
-#define LIBCURL_MEMBER(name) __typeof__(curl_##name) *name; // NOLINT(bugprone-macro-parentheses): it is a name
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it is a name
+#define LIBCURL_MEMBER(name) __typeof__(curl_##name) *name;
     LIBCURL_FUNCTIONS(LIBCURL_MEMBER)
 #undef LIBCURL_MEMBER
 };

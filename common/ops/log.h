@@ -1,7 +1,8 @@
 /* log.h - writes log lines to stderr.
  *
  *     log_warn("broker silent for %d s: streams stay open and wait", 15);
- *     log_event(LOG_WARN, "a worker was silent and is lost, with its connections", log_text("worker", name), log_count("connections", n));
+ *     log_event(LOG_WARN, "a worker was silent and is lost, with its connections",
+ *               log_text("worker", name), log_count("connections", n));
  *
  * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it
  * includes this header. Repeated lines are counted instead of written, for each call in the source:

@@ -1,11 +1,12 @@
 /* log_line.h - formats a log line. Pure: a record in, text out.
  *
- *     2026-11-21T10:46:50.123Z ssecast-broker: warning: sync: a worker is lost worker=web1-4711 connections=12
- *     <4>sync: a worker is lost worker=web1-4711 connections=12
- *     {"time":"2026-11-21T10:46:50.123Z","level":"warn","program":"ssecast-broker","subsystem":"sync","message":"a worker is lost","worker":"web1-4711","connections":12}
+ *     2026-11-21T10:46:50.123Z ssecast-broker: warning: sync: a worker is lost connections=12
+ *     <4>sync: a worker is lost connections=12
+ *     {"time":"2026-11-21T10:46:50.123Z","level":"warn","program":"ssecast-broker",
+ *      "subsystem":"sync","message":"a worker is lost","connections":12}
  *
- * A value with characters other than letters, digits and a few more is quoted. Control characters
- * and invalid UTF-8 are escaped (\x1b).
+ * The JSON object is one line, too. A value with characters other than letters, digits and a few
+ * more is quoted. Control characters and invalid UTF-8 are escaped (\x1b).
  */
 #ifndef SSECAST_LOG_LINE_H
 #define SSECAST_LOG_LINE_H
@@ -40,7 +41,7 @@ struct log_record {
     const char *message;
     const struct log_field *fields;
     size_t field_count;
-    uint64_t repeated; /* the number of lines like this one that were not written; 0: a line of its own */
+    uint64_t repeated; /* lines like this one that were not written; 0: a line of its own */
 };
 
 #define LOG_LINE_MAX 3072    /* bytes of a line at most, so that lines of two processes never mix */

@@ -22,13 +22,13 @@
 enum option_type {
     OPTION_TEXT,    /* char *                  one value, any text */
     OPTION_LIST,    /* struct option_list      repeatable; commas separate too */
-    OPTION_LINES,   /* struct option_list      repeatable; a value is taken whole (commas belong to it) */
+    OPTION_LINES,   /* struct option_list      repeatable; a value may contain commas */
     OPTION_COUNT,   /* uint64_t                a whole number */
     OPTION_SIZE,    /* uint64_t, bytes         a whole number, K M G (powers of 1024) may follow */
-    OPTION_SECONDS, /* uint64_t, milliseconds  a duration: ms s m h d may follow; a bare number is seconds */
-    OPTION_MILLIS,  /* uint64_t, milliseconds  the same; a bare number is milliseconds */
+    OPTION_SECONDS, /* uint64_t, milliseconds  a duration: ms s m h d may follow; default: s */
+    OPTION_MILLIS,  /* uint64_t, milliseconds  the same; default: ms */
     OPTION_MODE,    /* uint64_t                file permissions, octal, 0 to 0777 */
-    OPTION_FLAG,    /* bool                    yes or no; `--name` alone on the command line is yes. arg is NULL */
+    OPTION_FLAG,    /* bool                    yes or no; `--name` alone is yes. arg is NULL */
 };
 
 struct option_list {
@@ -67,7 +67,7 @@ struct option_program {
 
 enum option_result {
     OPTION_RUN,  /* config is filled in: go on */
-    OPTION_EXIT, /* --help, --version, --print-config or --check-config did its work on stdout: exit 0 */
+    OPTION_EXIT, /* --help, --version, --print-config or --check-config is done: exit 0 */
     OPTION_BAD,  /* one line on stderr named the option, the value and what is accepted: exit 2 */
 };
 
@@ -76,8 +76,8 @@ enum option_result {
  * such an argument is an error. */
 enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest);
 
-/* The number of arguments of the option that arg begins, if it takes a value: 1 (--name=VALUE) or 2.
- * 0: arg is something else. */
+/* The number of arguments of the option that arg begins, if it takes a value: 1 (--name=VALUE) or
+ * 2. 0: arg is something else. */
 int option_words(const struct option_program *program, const char *arg);
 
 /* For option_program.check: whether the program may read the file at path, which the option names.

@@ -17,8 +17,8 @@ struct slice option_trim(struct slice text)
     return text;
 }
 
-/* Read a line into f->text, up to the first byte that does not fit. Returns the number of bytes read
- * without the end of the line; -1 at the end of the file. */
+/* Read a line into f->text, up to the first byte that does not fit. Returns the number of bytes
+ * read without the end of the line; -1 at the end of the file. */
 static long read_line(struct option_file *f)
 {
     size_t len = 0;

@@ -10,8 +10,8 @@
 #include "base/slice.h"
 #include "ops/option.h"
 
-/* The first row from whose name this one differs in one letter: one that is added, missing, wrong, or
- * swapped with its neighbour. NULL: none. */
+/* The first row from whose name this one differs in one letter: one that is added, missing, wrong,
+ * or swapped with its neighbour. NULL: none. */
 const char *option_suggest(const struct option_row *rows, size_t count, struct slice name);
 
 #endif

@@ -36,7 +36,7 @@ enum worker_counter {
     SHED_ADDRESS,           /* of STREAMS_SHED: over max-per-address */
     SHED_RATE,              /* of STREAMS_SHED: over connect-rate */
     ENDS_REPLACED,          /* replaced by a newer stream of its session */
-    LATENCY_1,              /* live deliveries by the time from the publish to the write, ms; each counts once */
+    LATENCY_1,              /* live deliveries by the time from publish to write, ms; each once */
     LATENCY_2,
     LATENCY_5,
     LATENCY_10,
@@ -50,8 +50,8 @@ enum worker_counter {
     LATENCY_5000,
     LATENCY_MORE,
     LATENCY_SUM_MS,
-    STREAMS_BEHIND,   /* a live stream had more than queue-bytes to wait and went on from the window */
-    CONFLATED,        /* superseded events that a resuming stream, or one that is behind, was spared */
+    STREAMS_BEHIND,   /* a live stream had over queue-bytes waiting; it went on from the window */
+    CONFLATED,        /* superseded events that a resuming or slow stream was spared */
     HANDOFFS,         /* sockets of browsers that Apache passed */
     HANDOFFS_EXPIRED, /* no socket came in time */
     HANDOFFS_REFUSED, /* of another user, or not one TCP socket */
@@ -82,13 +82,16 @@ enum worker_gauge {
 struct stat_row {
     const char *name; /* in `stats` */
     const char *help;
-    const char *family;      /* the metric's name; NULL: ssecast_<name>, with _total for a counter; or METRIC_NONE */
-    const char *labels;      /* cause="slow" */
-    const char *family_help; /* of the whole family, in its first row, where help is about this label only */
-    uint8_t decimals;        /* digits behind the point in the family's unit: 3 for ms, 6 for us */
-    bool gauge;              /* else a counter */
-    bool each_worker; /* a counter that is also exported for each worker, as ssecast_worker_...; gauges always are */
-    bool no_sum;      /* a gauge whose sum over the workers has no meaning */
+    /* The metric's name; NULL: ssecast_<name>, with _total for a counter; or METRIC_NONE. */
+    const char *family;
+    const char *labels; /* cause="slow" */
+    /* Of the whole family, in its first row, where help is about this label only. */
+    const char *family_help;
+    uint8_t decimals; /* digits behind the point in the family's unit: 3 for ms, 6 for us */
+    bool gauge;       /* else a counter */
+    /* A counter that is also exported for each worker, as ssecast_worker_...; gauges always are. */
+    bool each_worker;
+    bool no_sum; /* a gauge whose sum over the workers has no meaning */
 };
 
 #define METRIC_NONE "" /* exported in another way, or not at all */

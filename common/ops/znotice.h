@@ -2,8 +2,8 @@
  *
  * To ask a socket costs two system calls, also when nothing has happened. Its descriptor (ZMQ_FD)
  * becomes readable when its state may have changed, but libzmq takes that notice back whenever the
- * socket is used. So a socket is quiet only if it had no message when it was asked last, and was not
- * used since. While it is quiet, its descriptor becomes readable with the next message.
+ * socket is used. So a socket is quiet only if it had no message when it was asked last, and was
+ * not used since. While it is quiet, its descriptor becomes readable with the next message.
  *
  * It does not wait. The caller watches `fd`, and calls znotice_used() when it is readable.
  *
@@ -42,8 +42,8 @@ bool znotice_is_unsure(const struct znotice *n);
 bool znotice_has_message(struct znotice *n);
 
 /* Would the socket accept a message? It is asked in any case. While it would not, its descriptor
- * becomes readable with the next message and with the next connection, until it is used again. False
- * on an error. */
+ * becomes readable with the next message and with the next connection, until it is used again.
+ * False on an error. */
 bool znotice_can_send(struct znotice *n);
 
 /* Receive a frame into m without waiting. 1, 0 without a message, or -errno. A quiet socket is not

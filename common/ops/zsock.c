@@ -211,7 +211,8 @@ static enum handshake outcome_of(uint16_t event)
 }
 
 /* Note whether the handshake of this connection is judged. True at the end of one that was. libzmq
- * reports a peer of the wrong kind by the end of the connection alone, and does not connect again. */
+ * reports a peer of the wrong kind by the end of the connection alone, and does not connect
+ * again. */
 static bool note_judged(struct zsock *z, uint16_t event)
 {
     bool known = event == ZMQ_EVENT_DISCONNECTED && z->judged;

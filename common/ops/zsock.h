@@ -1,8 +1,8 @@
 /* zsock.h - a libzmq socket: its options, its keys, what its monitor reports, and reconnecting.
  *
- * Every socket checks its peers with heartbeats: a peer that is silent for 15 s is disconnected, and
- * so is one from which libzmq has stopped reading. A socket that does not succeed in connecting knows
- * why (handshake.h).
+ * Every socket checks its peers with heartbeats: a peer that is silent for 15 s is disconnected,
+ * and so is one from which libzmq has stopped reading. A socket that does not succeed in connecting
+ * knows why (handshake.h).
  *
  * It does not know the messages. `socket` may be used with libzmq's functions.
  *
@@ -24,7 +24,7 @@ struct zsock_options {
     int send_max;         /* messages that wait for one peer; 0: no limit */
     int receive_max;      /* the same of one peer */
     int64_t message_max;  /* bytes of one; a peer that sends more is disconnected. 0: no limit */
-    int reconnect_max_ms; /* the longest pause between two attempts; 0: the socket does not connect */
+    int reconnect_max_ms; /* longest pause between two attempts; 0: the socket does not connect */
     int again_ms;         /* pause after a handshake that libzmq does not repeat */
     bool immediate;       /* no message waits for a peer that is not connected */
     int monitored;        /* ZMQ_EVENT_ of the monitor */
@@ -72,8 +72,8 @@ void zsock_close(struct zsock *z);
  * changed; or -errno. */
 int zsock_fd(void *socket);
 
-/* What a socket can do now: ZMQ_POLLIN, ZMQ_POLLOUT, or both. -errno on an error. Asking is a use of the
- * socket, so its descriptor no longer reports what is returned here. */
+/* What a socket can do now: ZMQ_POLLIN, ZMQ_POLLOUT, or both. -errno on an error. Asking is a use
+ * of the socket, so its descriptor no longer reports what is returned here. */
 int zsock_events(void *socket);
 
 /* Receive a message into m: 1, and *text is its first frame that is not empty; the others are

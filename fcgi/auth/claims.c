@@ -1,5 +1,5 @@
-/* claims.c - the claims of a token that one of our keys has signed. They may hold anything all the same:
- * the signer is trusted, and not its programs. */
+/* claims.c - the claims of a token that one of our keys has signed. They may hold anything all the
+ * same: the signer is trusted, and not its programs. */
 #include "auth/claims.h"
 
 #include <stdlib.h>

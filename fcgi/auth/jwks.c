@@ -250,10 +250,11 @@ static const char *misplaced(enum jwks_kind kind, const struct json_in *jwk)
 
     bool secret = is(jwk, "kty", "oct") || json_in_member(jwk, "k");
     if (kind == JWKS_PUBLIC && secret)
-        return "its JWKS holds a secret (kty oct); accepted here: public keys, of kty RSA or EC. Secrets belong into "
-               "jwt-secret-file";
+        return "its JWKS holds a secret (kty oct); "
+               "accepted here: public keys, of kty RSA or EC. Secrets belong into jwt-secret-file";
     if (kind == JWKS_SECRETS && !is(jwk, "kty", "oct"))
-        return "its JWKS holds a key that is no secret; accepted here: kty oct. Public keys belong into jwt-key-file";
+        return "its JWKS holds a key that is no secret; "
+               "accepted here: kty oct. Public keys belong into jwt-key-file";
     return NULL;
 }
 
@@ -420,9 +421,11 @@ static const char *secret_fault(struct slice secret)
     if (memchr(secret.data, '\0', secret.len))
         return "it holds a NUL byte; accepted: one line of text without spaces";
     if (memchr(secret.data, '\n', secret.len) || memchr(secret.data, '\r', secret.len))
-        return "it holds several lines; accepted: one secret, or a JWKS of several (ssecast keygen --jwt FILE)";
+        return "it holds several lines; accepted: "
+               "one secret, or a JWKS of several (ssecast keygen --jwt FILE)";
     if (secret.len && (is_blank(secret.data[0]) || is_blank(secret.data[secret.len - 1])))
-        return "it has blanks before or after the secret; accepted: one line of text without spaces";
+        return "it has blanks before or after the secret; "
+               "accepted: one line of text without spaces";
     if (is_text(secret) && has_blank(secret))
         return "it holds text with spaces; accepted: one line of text without spaces";
     return secret.len < JWKS_SECRET_MIN ? accepted : NULL;
@@ -461,7 +464,8 @@ static int read_public(struct slice text, struct jwks *out, const char **why)
     if (!format)
         format = text.len ? "it holds no public key" : "it is empty";
     snprintf(found, sizeof found,
-             "%s; accepted: public keys, in PEM or as a JWKS of kty RSA or EC. A secret belongs into jwt-secret-file",
+             "%s; accepted: public keys, in PEM or as a JWKS of kty RSA or EC. "
+             "A secret belongs into jwt-secret-file",
              format);
     *why = found;
     return -EINVAL;

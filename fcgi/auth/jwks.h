@@ -5,10 +5,12 @@
  * A file is of one kind, which the caller names and the text never decides: what is public can then
  * never become a secret.
  *
- *     JWKS_PUBLIC     PEM (-----BEGIN PUBLIC KEY-----), one or more keys; or a JWKS ({"keys":[...]}) or one JWK of kty RSA or EC.
- *                     RSA of 2048 bits or more, EC P-256. A key of kty oct is an error
- *     JWKS_SECRETS    the bytes of one secret, less one line break at the end; or a JWKS or JWK of kty oct. Secrets are for HS256 and
- *                     have 32 bytes or more. A key of another kty is an error, and so is text that is evidently no secret
+ *     JWKS_PUBLIC     PEM (-----BEGIN PUBLIC KEY-----), one or more keys; or a JWKS
+ *                     ({"keys":[...]}) or one JWK of kty RSA or EC. RSA of 2048 bits or more,
+ *                     EC P-256. A key of kty oct is an error
+ *     JWKS_SECRETS    the bytes of one secret, less one line break at the end; or a JWKS or JWK of
+ *                     kty oct. Secrets are for HS256 and have 32 bytes or more. A key of another
+ *                     kty is an error, and so is text that is evidently no secret
  *
  * In a JWKS, keys of the right kty for another use or algorithm are left out.
  *

@@ -23,8 +23,8 @@ static struct json_in *part_object(struct slice part)
     return json;
 }
 
-/* Copy a text of the header, as a C string. False: it is there, and no text of 1 to JWS_NAME_MAX - 1
- * bytes without a NUL. out stays empty without it. */
+/* Copy a text of the header, as a C string. False: it is there, and no text of 1 to JWS_NAME_MAX -
+ * 1 bytes without a NUL. out stays empty without it. */
 static bool copy_name(const struct json_in *header, const char *name, char out[JWS_NAME_MAX])
 {
     const struct json_in *value = json_in_member(header, name);

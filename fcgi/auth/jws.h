@@ -1,8 +1,8 @@
-/* jws.h - takes the text of a token apart: a JSON Web Signature in its compact form (RFC 7515, 7.1).
- * Pure: it checks no signature and no claim.
+/* jws.h - takes the text of a token apart: a JSON Web Signature in its compact form (RFC 7515,
+ * 7.1). Pure: it checks no signature and no claim.
  *
- * Ownership: jws_read() allocates what the struct points to, jws_release() frees it. The slices point
- * into the token's text.
+ * Ownership: jws_read() allocates what the struct points to, jws_release() frees it. The slices
+ * point into the token's text.
  */
 #ifndef SSECAST_JWS_H
 #define SSECAST_JWS_H

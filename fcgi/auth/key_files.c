@@ -56,7 +56,8 @@ static ssize_t key_file_bytes(int fd, char *data)
 static int key_file_read(const struct key_file *file, struct jwks *keys, struct stat *is,
                          unsigned char digest[JWKS_DIGEST], const char **why)
 {
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer does not block */
+    /* A pipe without a writer does not block. */
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char *data = malloc(FILE_MAX);
     ssize_t len = fd < 0 || !data || fstat(fd, is) != 0 ? -1 : key_file_bytes(fd, data);
     int err = -EINVAL;

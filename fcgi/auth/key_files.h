@@ -1,7 +1,8 @@
-/* key_files.h - the files of keys that tokens are signed with: one of secrets, and one of public keys.
+/* key_files.h - the files of keys that tokens are signed with: one of secrets, and one of public
+ * keys.
  *
- * A file is read at the start, again when it changes, and when an operator asks. When that fails the
- * keys from before stay. A file never changes its kind. jwks.h says what a file may hold.
+ * A file is read at the start, again when it changes, and when an operator asks. When that fails
+ * the keys from before stay. A file never changes its kind. jwks.h says what a file may hold.
  *
  * It judges no token; signature.h does, with the keys.
  *
@@ -38,7 +39,8 @@ void key_files_look(struct key_files *k, int64_t now_ms);
  * the log says why. */
 void key_files_reload(struct key_files *k);
 
-/* The keys of one kind; without a file of it there are none. Valid until the next look or reload. */
+/* The keys of one kind; without a file of it there are none.
+ * Valid until the next look or reload. */
 const struct jwks *key_files_keys(const struct key_files *k, enum jwks_kind kind);
 
 #endif

@@ -1,4 +1,5 @@
-/* mercure_rights.c - the claim `mercure` of dialect 0.x, and `authorization_details` of dialect 1.0. */
+/* mercure_rights.c - the claim `mercure` of dialect 0.x,
+ * and `authorization_details` of dialect 1.0. */
 #include "auth/mercure_rights.h"
 
 #include <stdio.h>
@@ -60,8 +61,8 @@ static const struct json_in *either_member(const struct json_in *object, const c
     return member ? member : json_in_member(object, other);
 }
 
-/* A member of dialect 0.x. NULL when it is absent or null: a serializer may write null for a list that
- * is not set. An absent member grants nothing, so a null never grants more. */
+/* A member of dialect 0.x. NULL when it is absent or null: a serializer may write null for a list
+ * that is not set. An absent member grants nothing, so a null never grants more. */
 static const struct json_in *member_set(const struct json_in *object, const char *name)
 {
     const struct json_in *member = json_in_member(object, name);
@@ -125,8 +126,8 @@ static bool is_ours(const struct json_in *detail)
     return slice_equal(json_in_text(json_in_member(detail, "type")), slice_of(MERCURE_DETAIL));
 }
 
-/* Add the topics of a detail, if it is for this action; count counts them. False when they are not what
- * they must be. */
+/* Add the topics of a detail, if it is for this action; count counts them.
+ * False when they are not what they must be. */
 static bool read_detail_topics(struct rights_reader *r, const struct json_in *topics, bool wanted, size_t *count)
 {
     char why[PATTERN_WHY_MAX];

@@ -1,10 +1,10 @@
-/* mercure_rights.h - what the claims of a token grant at a hub (docs/mercure.md): the claim `mercure`, or
- * `authorization_details` of an access token. Pure.
+/* mercure_rights.h - what the claims of a token grant at a hub (docs/mercure.md): the claim
+ * `mercure`, or `authorization_details` of an access token. Pure.
  *
  * It judges neither the signature nor the times of a token.
  *
- * Ownership: mercure_rights_read() allocates, in any case; mercure_rights_release() frees. The texts of
- * selectors point into the claims.
+ * Ownership: mercure_rights_read() allocates, in any case; mercure_rights_release() frees. The
+ * texts of selectors point into the claims.
  */
 #ifndef SSECAST_MERCURE_RIGHTS_H
 #define SSECAST_MERCURE_RIGHTS_H
@@ -22,8 +22,8 @@ struct mercure_rights {
     size_t room;            /* items that there may be */
 };
 
-/* Read the claims into *out (zeroed by the caller). hub: the host of the hub, for relative patterns.
- * False with a sentence in fault when they are not what they must be. */
+/* Read the claims into *out (zeroed by the caller). hub: the host of the hub, for relative
+ * patterns. False with a sentence in fault when they are not what they must be. */
 bool mercure_rights_read(const struct json_in *claims, bool access, struct slice hub, struct mercure_rights *out,
                          char *fault, size_t size);
 

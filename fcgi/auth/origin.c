@@ -14,7 +14,8 @@
 #define DIGITS "0123456789"
 #define HOST_BYTES LOWER DIGITS "-._"
 #define ACCEPTED                                                                                                       \
-    "https://example.org, with :PORT where it is not the scheme's own, https://*.example.org for all subdomains, or *"
+    "https://example.org, with :PORT where it is not the scheme's own, "                                               \
+    "https://*.example.org for all subdomains, or *"
 
 static const struct {
     const char *scheme, *port;

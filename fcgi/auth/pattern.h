@@ -1,8 +1,9 @@
-/* pattern.h - the patterns of the Mercure protocol: URI templates (RFC 6570) and URL patterns (WHATWG).
+/* pattern.h - the patterns of the Mercure protocol: URI templates (RFC 6570) and URL patterns
+ * (WHATWG).
  *
- * A template matches a topic that is one of its expansions, or its own text. A URL pattern matches a
- * topic that is a URL, or a path, which is relative to the hub's URL. docs/mercure.md says what is
- * accepted, and how far URLs are tidied up.
+ * A template matches a topic that is one of its expansions, or its own text. A URL pattern matches
+ * a topic that is a URL, or a path, which is relative to the hub's URL. docs/mercure.md says what
+ * is accepted, and how far URLs are tidied up.
  *
  * Ownership: a pattern is immutable and reference counted, for one thread. pattern_new() returns a
  * reference, pattern_ref() adds one, pattern_unref() drops one.
@@ -32,7 +33,8 @@ void pattern_unref(struct pattern **p);
 enum pattern_kind pattern_kind(const struct pattern *p);
 struct slice pattern_text(const struct pattern *p); /* as it was given */
 
-/* Bytes that are the same for patterns that match the same topics, because text, kind and hub are. */
+/* Bytes that are the same for patterns that match the same topics, because text,
+ * kind and hub are. */
 struct slice pattern_identity(const struct pattern *p);
 
 /* --- topics --- */

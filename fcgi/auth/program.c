@@ -127,8 +127,9 @@ static struct places pass(struct places s, const struct places *of)
     return s;
 }
 
-/* The places of s, and those behind any number of bytes of the class. A run of the class is a run of
- * ones in `of`: adding a one at a place within it carries to its end, and changes what is between. */
+/* The places of s, and those behind any number of bytes of the class. A run of the class is a run
+ * of ones in `of`: adding a one at a place within it carries to its end, and changes what is
+ * between. */
 static struct places pass_all(struct places s, const struct places *of)
 {
     unsigned long long carry = 0;

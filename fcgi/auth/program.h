@@ -40,11 +40,12 @@ enum char_class {
 };
 
 enum step_kind {
-    STEP_TEXT,     /* len bytes of the program's text, from at */
-    STEP_CLASS,    /* characters of a class: any number of them, or one at least */
-    STEP_GROUP,    /* the next len steps: once, or as repeat says */
-    STEP_LIST,     /* the next len steps, which are variables: each of them or none, in their order; the
-                      first one is behind `first`, others are behind `separator` (0: behind nothing) */
+    STEP_TEXT,  /* len bytes of the program's text, from at */
+    STEP_CLASS, /* characters of a class: any number of them, or one at least */
+    STEP_GROUP, /* the next len steps: once, or as repeat says */
+    /* The next len steps, which are variables: each of them or none, in their order; the first one
+     * is behind `first`, others are behind `separator` (0: behind nothing). */
+    STEP_LIST,
     STEP_VARIABLE, /* of a list: the next len steps */
 };
 
@@ -70,14 +71,16 @@ struct program {
 
 /* --- writing; p begins as zeroed --- */
 
-/* Texts one after the other become one step, and those of adjacent steps are adjacent in p->text. */
+/* Texts one after the other become one step,
+ * and those of adjacent steps are adjacent in p->text. */
 void program_put_text(struct program *p, struct slice text);
 
 /* Characters of a class: any number of them, or at least one. */
 void program_put_any(struct program *p, enum char_class class);
 void program_put_some(struct program *p, enum char_class class);
 
-/* Open a group, a list or a variable; the steps until program_close() are in it. Returns its place. */
+/* Open a group, a list or a variable; the steps until program_close() are in it.
+ * Returns its place. */
 size_t program_open(struct program *p, struct step step);
 void program_close(struct program *p, size_t place);
 

@@ -13,9 +13,9 @@
 
 struct json_in;
 
-/* "token:" and 32 hexadecimal digits, to be freed with free(); NULL: out of memory. issuer: the claim
- * iss, or NULL. sub: empty when the token names none; then the patterns of publish count, in any order
- * and each once. */
+/* "token:" and 32 hexadecimal digits, to be freed with free(); NULL: out of memory. issuer: the
+ * claim iss, or NULL. sub: empty when the token names none; then the patterns of publish count, in
+ * any order and each once. */
 char *publisher_id(const struct json_in *issuer, struct slice sub, const struct grant *publish);
 
 #endif

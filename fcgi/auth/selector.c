@@ -81,8 +81,8 @@ bool selectors_match(const struct selectors *list, struct slice text)
     return false;
 }
 
-/* The topics of an event have an index, so exact ones and `*` are decided without a look at each topic.
- * *patterns: there are selectors that need that look. */
+/* The topics of an event have an index, so exact ones and `*` are decided without a look at each
+ * topic. *patterns: there are selectors that need that look. */
 static bool selectors_match_exactly(const struct selectors *list, const struct event *e, bool *patterns)
 {
     *patterns = false;

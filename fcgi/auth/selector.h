@@ -15,7 +15,7 @@
 enum selector_kind {
     SELECTOR_EXACT,
     SELECTOR_ALL,     /* `*`: every topic */
-    SELECTOR_PREFIX,  /* a pattern of our own tokens (grant.h): a `*` at its end stands for any rest */
+    SELECTOR_PREFIX,  /* a pattern of our own tokens (grant.h): a `*` at its end is any rest */
     SELECTOR_PATTERN, /* a URI template or a URL pattern */
     SELECTOR_INVALID, /* none: it selects nothing */
 };
@@ -31,8 +31,8 @@ struct selectors {
     size_t count;
 };
 
-/* A selector of dialect 0.x: `*`, a topic, or, with a brace in it, a URI template. INVALID: why says
- * what is wrong and what is accepted, and is empty when out of memory. */
+/* A selector of dialect 0.x: `*`, a topic, or, with a brace in it, a URI template. INVALID: why
+ * says what is wrong and what is accepted, and is empty when out of memory. */
 struct selector selector_of_topic(struct slice text, char why[PATTERN_WHY_MAX]);
 
 /* One of dialect 1.0: `*` or a topic. */

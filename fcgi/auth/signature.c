@@ -1,6 +1,6 @@
-/* signature.c - a token's header says which algorithm and which key it names. Each of our keys that is
- * for that algorithm and may be the one named is tried. So the header chooses among keys, and never
- * what a key is used for. */
+/* signature.c - a token's header says which algorithm and which key it names. Each of our keys that
+ * is for that algorithm and may be the one named is tried. So the header chooses among keys, and
+ * never what a key is used for. */
 #include "auth/signature.h"
 
 #include <stdio.h>

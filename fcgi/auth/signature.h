@@ -1,7 +1,7 @@
 /* signature.h - whether one of a set's keys has signed a token, and why not. Pure.
  *
- * HS256, RS256 and ES256. The key decides which of them: a token that names another algorithm than its
- * key's, or none, is not signed by it. It reads no claim.
+ * HS256, RS256 and ES256. The key decides which of them: a token that names another algorithm than
+ * its key's, or none, is not signed by it. It reads no claim.
  *
  * Ownership: keys and token are the caller's.
  */

@@ -1,5 +1,5 @@
-/* token.c - a token from its text to its verdict: its signature first, then its claims. Nothing of a
- * token is looked at before a key of ours has signed it. */
+/* token.c - a token from its text to its verdict: its signature first, then its claims. Nothing of
+ * a token is looked at before a key of ours has signed it. */
 #include "auth/token.h"
 
 #include <stdarg.h>
@@ -120,7 +120,8 @@ static bool set_publisher(struct token *out, const struct grant *publish)
     return out->publisher != NULL;
 }
 
-/* Who publishes at the hub, when no claim of ours says so: what may be published counts as channels. */
+/* Who publishes at the hub, when no claim of ours says so:
+ * what may be published counts as channels. */
 static bool set_mercure_publisher(struct token *out)
 {
     const struct selectors *publish = &out->mercure.publish;
@@ -139,8 +140,8 @@ static bool set_mercure_publisher(struct token *out)
     return good;
 }
 
-/* Read what the claims give. hub: what its host is, when the token is for the hub; else NULL. False with
- * the fault. */
+/* Read what the claims give. hub: what its host is, when the token is for the hub; else NULL.
+ * False with the fault. */
 static bool read_claims(const struct tokens *t, int64_t now_ms, const struct slice *hub, struct token *out)
 {
     const char *fault = claims_judge(&t->rules, now_ms, out);

@@ -89,8 +89,8 @@ enum token_verdict tokens_verify_request(struct tokens *t, const struct params *
                                          struct token *out);
 
 /* The same for the hub, which looks in other places: `Authorization: Bearer`, else the query's
- * `authorization`, else the cookies `mercureAuthorization` and `__Secure-mercure_access_token`. Access
- * tokens are judged here only, and never from the query. */
+ * `authorization`, else the cookies `mercureAuthorization` and `__Secure-mercure_access_token`.
+ * Access tokens are judged here only, and never from the query. */
 enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out);
 

@@ -1,7 +1,7 @@
 /* token_refusal.h - what a client is answered when its token is refused.
  *
- * There are three answers: the token is missing, it has expired, it is not accepted. The reason is in
- * the log only.
+ * There are three answers: the token is missing, it has expired, it is not accepted. The reason is
+ * in the log only.
  */
 #ifndef SSECAST_TOKEN_REFUSAL_H
 #define SSECAST_TOKEN_REFUSAL_H

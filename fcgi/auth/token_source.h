@@ -9,8 +9,8 @@
 
 #include "http/params.h"
 
-/* Where the hub looks, in this order: `Authorization: Bearer`, the query's `authorization`, the cookies
- * `mercureAuthorization` and `__Secure-mercure_access_token`. */
+/* Where the hub looks, in this order: `Authorization: Bearer`, the query's `authorization`, the
+ * cookies `mercureAuthorization` and `__Secure-mercure_access_token`. */
 enum mercure_place { PLACE_HEADER, PLACE_QUERY, PLACE_COOKIE, PLACE_ACCESS_COOKIE, PLACES };
 
 /* The token of a request for a stream: `Authorization: Bearer`, else the cookie of this name (NULL:

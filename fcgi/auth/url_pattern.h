@@ -1,7 +1,7 @@
 /* url_pattern.h - a URL pattern (WHATWG) as a program that matches URLs.
  *
- * Without regular expressions in parentheses, and without the names of users. The program is for the
- * whole URL: the wildcards of each component pass only what can be in that component.
+ * Without regular expressions in parentheses, and without the names of users. The program is for
+ * the whole URL: the wildcards of each component pass only what can be in that component.
  */
 #ifndef SSECAST_URL_PATTERN_H
 #define SSECAST_URL_PATTERN_H

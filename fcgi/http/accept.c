@@ -20,10 +20,11 @@
 #include "ops/log.h"
 
 #define ACCEPTS_PER_TURN 256
-#define SCGI_PER_TURN 32 /* sockets that are handed over are taken in between, and free their listeners */
-#define ACCEPT_US 10000  /* in a turn: a request may take some 100 us */
-#define PAUSE_MS 100     /* without accepting, when there are no descriptors left */
-#define SILENT_MS 1000   /* a peer that is silent for longer may be closed to free its descriptor */
+/* Sockets that are handed over are taken in between, and free their listeners. */
+#define SCGI_PER_TURN 32
+#define ACCEPT_US 10000 /* in a turn: a request may take some 100 us */
+#define PAUSE_MS 100    /* without accepting, when there are no descriptors left */
+#define SILENT_MS 1000  /* a peer that is silent for longer may be closed to free its descriptor */
 #define SILENT_AT_ONCE 64
 
 struct waiting;
@@ -358,8 +359,8 @@ void acceptor_stop(struct acceptor *a)
         return;
     loop_remove(a->loop, &a->watch);
     close(fd);
-    loop_timer_set(a->loop, &a->timer,
-                   loop_now(a->loop)); /* closes kept connections when no events are being handled */
+    /* Closes kept connections when no events are being handled. */
+    loop_timer_set(a->loop, &a->timer, loop_now(a->loop));
 }
 
 void acceptor_free(struct acceptor **a)
@@ -368,7 +369,8 @@ void acceptor_free(struct acceptor **a)
         return;
     struct pending *p;
     while ((p = TAILQ_FIRST(&(*a)->requests.all)))
-        close(accept_release(p)); // NOLINT(clang-analyzer-unix.Malloc): accept_release() unlinks what it frees
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): accept_release() unlinks what it frees
+        close(accept_release(p));
     close_kept(*a, INT64_MAX, SIZE_MAX);
     int fd = (*a)->watch.fd;
     loop_remove((*a)->loop, &(*a)->watch);

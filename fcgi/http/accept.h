@@ -14,7 +14,7 @@
 #include "http/params.h"
 
 #define ACCEPT_BODY_MS 60000 /* for a whole body that is read */
-#define ACCEPT_KEEP_MS 90000 /* until the next request on a connection; nginx closes it after 60 s */
+#define ACCEPT_KEEP_MS 90000 /* until the next request on a connection; nginx: 60 s */
 #define ACCEPT_KEPT_MAX 1024 /* connections that wait for their next request */
 
 struct acceptor;

@@ -12,7 +12,7 @@
 #include "http/write_ring.h"
 
 #define PIECES 256       /* of one write */
-#define PIECES_OF_MANY 8 /* of each conn that is written together with others: an event, as a rule */
+#define PIECES_OF_MANY 8 /* of each conn that is written with others: usually an event */
 
 /* --- lists --- */
 
@@ -621,7 +621,8 @@ static void end_unread(struct conn *c)
     conn_end(c, END_CLIENT);
 }
 
-/* The kernel gave up on a browser that took nothing (TCP_USER_TIMEOUT) a moment before our own timer. */
+/* The kernel gave up on a browser that took nothing (TCP_USER_TIMEOUT) a moment before our own
+ * timer. */
 static bool took_nothing(const struct conn *c, int error)
 {
     return error == ETIMEDOUT && queue_bytes(&c->queue);

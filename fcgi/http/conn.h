@@ -23,16 +23,18 @@
 
 enum conn_state {
     CONN_OPEN,
-    CONN_ENDING,  /* writes the queue, then the end of the response */
-    CONN_CUTTING, /* its reader is too slow: writes the rest of the current record, then the end of the response */
-    CONN_LINGER,  /* everything is written: waits for the web server to close */
-    CONN_DEAD,    /* closed; freed at the end of the iteration */
+    CONN_ENDING, /* writes the queue, then the end of the response */
+    /* Its reader is too slow: writes the rest of the current record,
+     * then the end of the response. */
+    CONN_CUTTING,
+    CONN_LINGER, /* everything is written: waits for the web server to close */
+    CONN_DEAD,   /* closed; freed at the end of the iteration */
 };
 
 enum conn_transport {
     CONN_RECORDS, /* FastCGI */
-    CONN_PIPE,    /* plain CGI: text without records; it is not read, and closed after the last byte */
-    CONN_SOCKET,  /* SCGI, or the browser's own socket: text without records; a peer that closes is noticed */
+    CONN_PIPE,    /* plain CGI: text without records; not read, closed after the last byte */
+    CONN_SOCKET,  /* SCGI, or the browser's own socket: text without records; EOF is noticed */
 };
 
 struct conn {
@@ -43,19 +45,20 @@ struct conn {
     enum conn_state state : 8;
     enum conn_transport transport : 8;
     enum end_cause cause : 8; /* why it ended */
-    bool keep : 1;            /* the web server keeps the connection after the response (FCGI_KEEP_CONN) */
+    bool keep : 1;            /* the web server keeps the connection (FCGI_KEEP_CONN) */
     bool plain_file : 1;      /* is always ready and cannot be watched */
     bool wrote : 1;           /* its queue ran empty before */
     bool dirty : 1;           /* in the list of connections to flush */
-    bool blocked : 1;         /* the socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()) */
-    bool behind : 1;          /* the queue has no room for further events; see conn_fall_behind() */
-    uint16_t request;         /* FastCGI request id */
-    uint8_t head_left;        /* bytes of the current record's header still to write */
-    uint8_t tail_left;        /* bytes of the end of the response still to write */
-    uint16_t record_left;     /* bytes of the current record's content still to write */
+    /* The socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()). */
+    bool blocked : 1;
+    bool behind : 1;      /* the queue has no room for further events; see conn_fall_behind() */
+    uint16_t request;     /* FastCGI request id */
+    uint8_t head_left;    /* bytes of the current record's header still to write */
+    uint8_t tail_left;    /* bytes of the end of the response still to write */
+    uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
     uint32_t stalled_ms;     /* from the last write or change of state until `touched` */
-    uint64_t timed_after;    /* latency is counted for events with a greater seq; UINT64_MAX: for none */
+    uint64_t timed_after;    /* latency is counted for events after this seq; UINT64_MAX: none */
     int64_t touched;         /* clock_ms() of the last write or change of list */
     TAILQ_ENTRY(conn) link;  /* in the list of its state, longest first */
     struct conn *next_dirty; /* or, when dead, the next dead one */
@@ -65,11 +68,13 @@ TAILQ_HEAD(conn_list, conn);
 
 /* How a conn calls its owner. */
 struct conn_hooks {
-    void (*closed)(struct conn *c);  /* it ended; nothing can be sent any more. Called for every conn, once */
+    /* It ended; nothing can be sent any more. Called for every conn, once. */
+    void (*closed)(struct conn *c);
     void (*drained)(struct conn *c); /* an open conn has written its whole queue */
 
-    /* NULL, or: a conn is behind and its reader took nothing for CONN_BEHIND_MS. False when what
-     * it is to get fits the budget: it is not cut, but asked about again, until write_ms has passed. */
+    /* NULL, or: a conn is behind and its reader took nothing for CONN_BEHIND_MS. False when what it
+     * is to get fits the budget: it is not cut, but asked about again, until write_ms has
+     * passed. */
     bool (*overflows)(struct conn *c);
 
     /* NULL, or: an open conn can write again that was blocked for stale_ms or longer. Its
@@ -107,14 +112,15 @@ struct conns {
     struct loop_timer end_timer;
 };
 
-#define CONN_RECORD_MAX 16384u     /* bytes in one FCGI_STDOUT record */
-#define CONN_HELD_BACK_BYTES 24576 /* of a socket's send buffer; the kernel allows twice as many: three records */
-#define CONN_ENDING_MS 30000       /* timeout without write progress at the end of a response */
-#define CONN_CUTTING_MS 3000       /* timeout for the rest of a slow reader's record */
-#define CONN_BEHIND_MS 3000        /* timeout without write progress of a reader that is behind */
-#define CONN_STALE_MS 1000         /* see stale_ms */
-#define CONN_REST_MS 1000          /* a queue that was empty for as long holds no memory when it is empty again */
-#define CONN_LINGER_MS 2000        /* timeout for the web server to close after a response */
+#define CONN_RECORD_MAX 16384u /* bytes in one FCGI_STDOUT record */
+/* Of a socket's send buffer; the kernel allows twice as many: three records. */
+#define CONN_HELD_BACK_BYTES 24576
+#define CONN_ENDING_MS 30000 /* timeout without write progress at the end of a response */
+#define CONN_CUTTING_MS 3000 /* timeout for the rest of a slow reader's record */
+#define CONN_BEHIND_MS 3000  /* timeout without write progress of a reader that is behind */
+#define CONN_STALE_MS 1000   /* see stale_ms */
+#define CONN_REST_MS 1000    /* a queue that was empty for this long frees its memory */
+#define CONN_LINGER_MS 2000  /* timeout for the web server to close after a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters);
@@ -129,8 +135,8 @@ int conns_write_together(struct conns *set);
 int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
               enum conn_transport transport);
 
-/* The socket of a conn that was opened without one, also a blocking one; it is taken over. 0 or -errno
- * (then fd is still the caller's): -EPIPE if the conn has ended meanwhile. */
+/* The socket of a conn that was opened without one, also a blocking one; it is taken over. 0 or
+ * -errno (then fd is still the caller's): -EPIPE if the conn has ended meanwhile. */
 int conn_attach(struct conn *c, int fd);
 
 /* The web server keeps the connection: after the end of the response it goes to the reuse hook.
@@ -151,9 +157,9 @@ void conn_send(struct conn *c, struct event *e);
  * conn_fall_behind(), or ends the response. */
 bool conn_try_send(struct conn *c, struct event *e);
 
-/* There was no room for further events: the caller withholds them until the drained hook. A
- * reader without write progress for CONN_BEHIND_MS (or the set's write_ms, if shorter) is cut if its
- * owner says that it overflows; at once if that time has already passed. */
+/* There was no room for further events: the caller withholds them until the drained hook. A reader
+ * without write progress for CONN_BEHIND_MS (or the set's write_ms, if shorter) is cut if its owner
+ * says that it overflows; at once if that time has already passed. */
 void conn_fall_behind(struct conn *c);
 
 /* All withheld events are queued: the budget holds again. Ignored unless open. */

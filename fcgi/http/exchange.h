@@ -5,9 +5,9 @@
  * short answer again: the rest of the response is still written. An exchange does not read requests
  * (intake.h), and knows neither services nor streams.
  *
- * Events that wait are shared; a large answer that waits for its reader is a copy of its own. All of
- * these together have EXCHANGES_UNREAD_MAX bytes. Beyond that the one whose reader has taken nothing
- * for the longest time is cut.
+ * Events that wait are shared; a large answer that waits for its reader is a copy of its own. All
+ * of these together have EXCHANGES_UNREAD_MAX bytes. Beyond that the one whose reader has taken
+ * nothing for the longest time is cut.
  *
  * Ownership: exchange_new() allocates one piece of memory for the exchange and the struct around
  * it. It is freed at the end of the iteration in which the connection has closed. What it points to
@@ -92,8 +92,8 @@ void exchange_finish(struct exchange *x, struct event *text);
 void exchange_answer(struct exchanges *set, const struct incoming *in, struct event *text);
 
 /* The same, without waiting where the socket has room for all of it. Only for a CONN_SOCKET whose
- * request was read to its end: with unread bytes, to close resets the connection before the peer has
- * read the answer. */
+ * request was read to its end: with unread bytes, to close resets the connection before the peer
+ * has read the answer. */
 void exchange_answer_now(struct exchanges *set, const struct incoming *in, struct event *text);
 
 #endif

@@ -23,7 +23,7 @@
 #define LOG_SUBSYSTEM "handoff"
 #include "ops/log.h"
 
-#define SPARES_MAX 256 /* about the number of Apache's threads, all of which may ask at the same time */
+#define SPARES_MAX 256 /* about the number of Apache's threads: all may ask at once */
 
 struct handoff_listener {
     struct loop_watch watch; /* of the listening socket */
@@ -41,7 +41,7 @@ struct handoff {
     void *owner;
     int64_t deadline;
     struct handoff_listener *listener; /* NULL: it is closed */
-    bool has_peer;                     /* one that may connect has done so; the token works no more */
+    bool has_peer;                     /* one that may connect did so; the token works no more */
     char token[HANDOFF_TOKEN_LEN + 1];
     TAILQ_ENTRY(handoff) link;
 };
@@ -207,7 +207,8 @@ void handoff_withdraw(struct handoff **h)
 {
     if (!*h)
         return;
-    struct handoffs *set = (*h)->set; // NOLINT(clang-analyzer-unix.Malloc): offers are unlinked before they are freed
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): offers are unlinked before they are freed
+    struct handoffs *set = (*h)->set;
 
     MUST(set->count);
     set->count--;

@@ -70,7 +70,8 @@ static void give_to_group(const struct handoff_folder *f, gid_t group, uid_t pee
         return;
 
     if (fchown(f->fd, (uid_t)-1, group) != 0 && peer != geteuid())
-        log_warn("handoff %s: cannot give the directory to group %lu (%s); the web server must be in its group",
+        log_warn("handoff %s: cannot give the directory to group %lu (%s); "
+                 "the web server must be in its group",
                  f->path, (unsigned long)group, strerror(errno));
 }
 

@@ -21,7 +21,8 @@
 struct handoff_folder {
     int fd; /* -1: not open */
     char path[HANDOFF_FOLDER_MAX + 1];
-    unsigned char random[32 * HANDOFF_TOKEN_BYTES]; /* from one system call, for tokens; each byte is used once */
+    /* From one system call, for tokens; each byte is used once. */
+    unsigned char random[32 * HANDOFF_TOKEN_BYTES];
     size_t random_left;
 };
 

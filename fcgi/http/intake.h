@@ -25,7 +25,7 @@ struct intakes {
     size_t (*body_max)(void *context, struct params *params);
     void *context;
     bool scgi;             /* peers speak SCGI, not FastCGI */
-    size_t room;           /* bytes held for all incomplete requests, beside INTAKE_OWN_ROOM for each */
+    size_t room;           /* bytes for all incomplete requests, beside INTAKE_OWN_ROOM each */
     size_t held;           /* now */
     uint64_t max_requests; /* limit reported to a web server that asks (FCGI_GET_VALUES) */
 };
@@ -36,7 +36,7 @@ struct intake {
     struct record_scan scan;
     struct record_body framing;
     uint64_t body_left; /* SCGI: bytes of the body still to come */
-    char *data;         /* the collected bytes: first the head with its records, then the body without */
+    char *data;         /* collected bytes: the head with its records, then the body without */
     size_t len, size;
     size_t body_max;
     size_t dropped; /* bytes of a body that is not read */
@@ -58,8 +58,8 @@ int intake_init(void);
  * read. */
 enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *out);
 
-/* Read the bytes that have arrived. INTAKE_READY: *out is the caller's to release. A request of which
- * nothing has arrived holds no memory. */
+/* Read the bytes that have arrived. INTAKE_READY: *out is the caller's to release. A request of
+ * which nothing has arrived holds no memory. */
 enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd, struct params *out);
 
 /* At the timeout: the request without the rest of its body, if its parameters are complete.

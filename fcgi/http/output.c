@@ -1,5 +1,5 @@
-/* FastCGI records are built here because libfcgi's writer blocks or fails, and makes one record of each
- * event. Here one record contains the queue (up to CONN_RECORD_MAX) and points at the shared
+/* FastCGI records are built here because libfcgi's writer blocks or fails, and makes one record of
+ * each event. Here one record contains the queue (up to CONN_RECORD_MAX) and points at the shared
  * events. */
 #include "http/output.h"
 

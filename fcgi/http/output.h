@@ -1,4 +1,5 @@
-/* output.h - the next bytes of a conn, as the pieces of one write, and what was written taken off it.
+/* output.h - the next bytes of a conn, as the pieces of one write, and what was written taken off
+ * it.
  *
  * It builds the FastCGI records. It neither writes nor ends a conn: that is conn.h.
  */
@@ -28,8 +29,8 @@ bool output_is_begun(const struct conn *c);
 /* Is nothing left to write? */
 bool output_is_done(const struct conn *c);
 
-/* Collect the next bytes of c: the rest of a record, or a new one; at the end of an ending response,
- * its tail. They are c's until output_account(). */
+/* Collect the next bytes of c: the rest of a record, or a new one; at the end of an ending
+ * response, its tail. They are c's until output_account(). */
 void output_gather(struct output *out, struct conn *c);
 
 /* `written` of the collected bytes were written. Counts them, and how late the events were. */

@@ -110,8 +110,8 @@ uint64_t params_content_length(const struct params *p)
 
 /* --- the query string --- */
 
-/* The character at *at, with %XX and + decoded. *at moves behind it. An invalid escape
- * stands for itself; %00 becomes an ASCII SUB, which no name may hold, since C strings cannot carry it. */
+/* The character at *at, with %XX and + decoded. *at moves behind it. An invalid escape stands for
+ * itself; %00 becomes an ASCII SUB, which no name may hold, since C strings cannot carry it. */
 static char next_char(const char **at, const char *end)
 {
     int escaped = hex_escape(*at, end);
@@ -156,7 +156,8 @@ struct query_parameter {
     struct slice name, value;
 };
 
-/* The next parameter of a query string; blanks before its name are ignored. *list moves behind it. */
+/* The next parameter of a query string; blanks before its name are ignored.
+ * *list moves behind it. */
 static bool next_parameter(const char **list, struct query_parameter *out)
 {
     if (!*list)

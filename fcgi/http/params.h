@@ -27,15 +27,17 @@ struct param {
 
 struct params {
     uint16_t request; /* FastCGI request id */
-    bool keep;        /* the web server keeps its connection for more requests, and no byte of one is lost */
-    char *text;       /* NAME=value, each with its NUL; an empty string ends them */
+    /* The web server keeps its connection for more requests, and no byte of one is lost. */
+    bool keep;
+    char *text; /* NAME=value, each with its NUL; an empty string ends them */
     struct param *index;
     size_t count; /* of the index */
     enum params_body body_state;
     char *body; /* BODY_WHOLE: body_len bytes; else of no use */
     size_t body_len;
-    void *
-        judgement; /* what was found out about the request before its body was read (service_publish.c); NULL: nothing */
+    /* What was found out about the request before its body was read (service_publish.c),
+     * or NULL. */
+    void *judgement;
     void (*judgement_free)(void *judgement);
 };
 
@@ -51,8 +53,8 @@ void params_release(struct params *p);
  * of X-User and of X_User, and which of the two the client sent is unknown then. */
 const char *params_get(const struct params *p, const char *name);
 
-/* The next value of name, which may come twice. *at is where the search goes on, 0 at the beginning.
- * NULL at the end. */
+/* The next value of name, which may come twice. *at is where the search goes on, 0 at the
+ * beginning. NULL at the end. */
 const char *params_get_next(const struct params *p, const char *name, size_t *at);
 
 /* Did name come twice? */

@@ -24,8 +24,8 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-/* Is this the browser's end: a connected TCP socket? Those of a listener of Multipath TCP have a protocol of
- * their own. */
+/* Is this the browser's end: a connected TCP socket? Those of a listener of Multipath TCP have a
+ * protocol of their own. */
 static bool is_tcp_connection(int fd)
 {
     int protocol = 0;
@@ -54,7 +54,8 @@ static void prepare(int fd, int64_t user_timeout_ms)
     set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EVERY_S);
     if (user_timeout_ms)
-        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms); /* it takes the place of TCP_KEEPCNT */
+        /* This takes the place of TCP_KEEPCNT. */
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms);
     else
         set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);

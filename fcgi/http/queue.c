@@ -6,7 +6,7 @@
 #include "base/must.h"
 
 #define FIRST_SLOTS 2u
-#define KEEP_SLOTS 8u /* a queue that has grown beyond this gives its memory back when it runs empty */
+#define KEEP_SLOTS 8u /* a queue that grew beyond this frees its memory when empty */
 
 /* --- the ring --- */
 

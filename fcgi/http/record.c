@@ -130,7 +130,8 @@ static void put_value(char *out, size_t *len, const char *name, uint64_t value)
     MUST(*len + 2 + name_len + (size_t)n <= RECORD_ANSWER_MAX);
     out[(*len)++] = (char)name_len;
     out[(*len)++] = (char)n;
-    memcpy(out + *len, name, name_len); /* NOLINT(bugprone-not-null-terminated-result): FastCGI counts */
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): FastCGI counts */
+    memcpy(out + *len, name, name_len);
     memcpy(out + *len + name_len, digits, (size_t)n);
     *len += name_len + (size_t)n;
 }

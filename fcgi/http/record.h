@@ -27,8 +27,12 @@ enum record_progress {
     RECORD_PARTIAL,  /* not all of the request is here yet */
     RECORD_PARAMS,   /* all parameters are here, the body is not */
     RECORD_COMPLETE, /* parameters and body are here */
-    RECORD_BAD,      /* not a request: another version, role or order of records, or a parameter longer than they are */
-    RECORD_MANAGEMENT, /* a whole management record stands before the request: answer it with record_answer(), and drop it */
+    /* Not a request: wrong version, role or order of records,
+     * or a parameter longer than they are. */
+    RECORD_BAD,
+    /* A whole management record stands before the request:
+     * answer it with record_answer(), and drop it. */
+    RECORD_MANAGEMENT,
 };
 
 #define RECORD_ANSWER_MAX 128u /* bytes */
@@ -54,11 +58,12 @@ struct record_pairs {
  * there are more bytes, and goes on where it was. */
 struct record_scan {
     size_t at;         /* where the next record begins */
-    size_t params_end; /* how many bytes the request has up to the end of its parameters; 0: they are not complete */
+    size_t params_end; /* bytes of the request up to the end of its parameters; 0: incomplete */
     unsigned request;
     bool begun, params_done, body_done;
-    bool odd_padding; /* of the record that begins the request or ends the parameters: libfcgi does not skip it */
-    bool keep;        /* FCGI_KEEP_CONN: the connection stays open after the response */
+    /* Of the record that begins the request or ends the parameters: libfcgi does not skip it. */
+    bool odd_padding;
+    bool keep; /* FCGI_KEEP_CONN: the connection stays open after the response */
     struct record_pairs pairs;
 };
 

@@ -30,8 +30,8 @@ int write_ring_new(struct write_ring **ring)
     }
 
     *ring = r;
-    if (params.features &
-        IORING_FEAT_RW_CUR_POS) /* since Linux 5.6: messages are known, and read when they are submitted */
+    /* Since Linux 5.6: messages are known, and read when they are submitted. */
+    if (params.features & IORING_FEAT_RW_CUR_POS)
         return 0;
     write_ring_free(ring);
     return -ENOSYS;

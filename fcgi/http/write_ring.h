@@ -16,7 +16,8 @@
 
 #define WRITE_RING_MAX 128 /* items of one call */
 
-#define WRITE_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL) /* of each write to a socket, also without a ring */
+/* Flags of each write to a socket, also without a ring. */
+#define WRITE_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
 struct write_ring;
 

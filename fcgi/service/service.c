@@ -157,10 +157,9 @@ static void answer_preflight(struct call *c)
 /* A page of another site may have made its own name lead here, and would read the answer. */
 static void refuse_host(struct call *c)
 {
-    call_refuse(
-        c, 403, "forbidden",
-        "this host name is not accepted; accepted: an IP address, localhost, a name of the option monitor-host, or "
-        "the monitor token");
+    call_refuse(c, 403, "forbidden",
+                "this host name is not accepted; accepted: "
+                "an IP address, localhost, a name of the option monitor-host, or the monitor token");
 }
 
 /* This request may not see how the system is. */

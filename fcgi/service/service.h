@@ -26,7 +26,7 @@ struct watch;
 
 /* What all calls share. */
 struct services {
-    struct streams *streams;             /* their limits, counters, upstream and exchanges, and how they are */
+    struct streams *streams;             /* with limits, counters, upstream, exchanges and state */
     const struct monitor *monitor;       /* NULL: services that need one refuse everyone */
     struct route_rules route_rules;      /* which paths there are */
     TAILQ_HEAD(call_list, call) waiting; /* for the broker's reply, the longest first */
@@ -43,22 +43,25 @@ struct call {
     struct upstream_request *pending; /* to the broker, under way */
     int64_t deadline;                 /* for the broker's reply */
     TAILQ_ENTRY(call) link;           /* in the list of waiting calls */
-    const char *headers;              /* more of those of a refusal, each ended by CRLF; NULL: none */
-    char *origin;                     /* a page of which may read the answer; NULL: none */
-    size_t asked_bytes;               /* of the pending request */
-    bool head;                        /* HEAD: the answer has no body */
-    bool streams; /* it was answered with a stream, which goes on: heartbeats and refusals are none of it */
-    void *state;  /* the service's own; freed with free() */
+    /* More of those of a refusal, each ended by CRLF; NULL: none. */
+    const char *headers;
+    char *origin;       /* a page of which may read the answer; NULL: none */
+    size_t asked_bytes; /* of the pending request */
+    bool head;          /* HEAD: the answer has no body */
+    /* It was answered with a stream, which goes on: heartbeats and refusals are none of it. */
+    bool streams;
+    void *state; /* the service's own; freed with free() */
 };
 
 struct service {
     const char *name;    /* the segment of the path behind the mount point (route.h) */
     const char *methods; /* "GET, HEAD" */
     bool monitors;       /* needs access by monitor.h; else the answer is 403 */
-    bool guarded;        /* by address only under a name that is known, and not one that a page made up (monitor.h) */
-    bool asks;           /* a refusal asks browsers for the monitor token, as a password (401) */
-    bool cross_origin;   /* pages of the origins in cors-origin may ask too */
-    const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
+    /* By address only under a name that is known, and not one that a page made up (monitor.h). */
+    bool guarded;
+    bool asks;          /* a refusal asks browsers for the monitor token, as a password (401) */
+    bool cross_origin;  /* pages of the origins in cors-origin may ask too */
+    const char *unsure; /* for its 503 when the broker did not reply; NULL: nothing to add */
     /* The largest body that is read, in bytes; 0: none. NULL: never one. */
     size_t (*body_max)(struct services *set, struct params *params);
     /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */

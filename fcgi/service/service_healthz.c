@@ -1,9 +1,9 @@
 /* healthz: does this worker run, and would it serve a stream that is opened now?
  *
- * A load balancer asks whether to send streams here: 200 or 503. A supervisor
- * asks with ?live=1, which is 200 as long as the worker answers at all: without a broker, or full, it
- * must not be restarted, since that would end the streams it holds. A broker that cannot store
- * is no reason for 503: streams are served, and all workers would be out of service at once. */
+ * A load balancer asks whether to send streams here: 200 or 503. A supervisor asks with ?live=1,
+ * which is 200 as long as the worker answers at all: without a broker, or full, it must not be
+ * restarted, since that would end the streams it holds. A broker that cannot store is no reason for
+ * 503: streams are served, and all workers would be out of service at once. */
 #include <stdlib.h>
 
 #include "base/json_out.h"

@@ -1,12 +1,12 @@
-/* mercure: updates that publishers of the Mercure protocol send to the hub (docs/mercure.md). POST with
- * a form; the answer is the update's id.
+/* mercure: updates that publishers of the Mercure protocol send to the hub (docs/mercure.md). POST
+ * with a form; the answer is the update's id.
  *
  * A topic is a channel, so an update becomes a publish request for these channels. A token
  * grants the topics. A token in a cookie comes from the browser by itself: then the page's
  * origin has to be one that is trusted.
  *
- * An id that was used before does not make an update a duplicate, as it does elsewhere: the update is
- * published again, without the id. */
+ * An id that was used before does not make an update a duplicate, as it does elsewhere: the update
+ * is published again, without the id. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -109,8 +109,8 @@ static const char *set_type(struct update *u, struct slice value)
 {
     bool reserved = slice_equal(value, slice_of("mercure")) || slice_begins(value, slice_of(EVENT_RESERVED));
     if (reserved || !sse_valid_event(value) || !utf8_valid(value))
-        return "type is not valid; accepted: one line of UTF-8, at most 255 bytes, neither mercure nor beginning "
-               "with " EVENT_RESERVED;
+        return "type is not valid; accepted: "
+               "one line of UTF-8, at most 255 bytes, neither mercure nor beginning with " EVENT_RESERVED;
     u->type = value;
     return NULL;
 }
@@ -231,7 +231,8 @@ static void put_request(struct buf *out, const struct update *u, bool with_id)
     json_end_object(out);
 }
 
-/* The grant is for this update's topics and no others, unless a retry time needs one without limits. */
+/* The grant is for this update's topics and no others,
+ * unless a retry time needs one without limits. */
 static void mercure_ask(struct call *c, const struct update *u, bool with_id)
 {
     struct buf out = {0};
@@ -298,7 +299,8 @@ static void publish_with(struct call *c, const struct token *token, const struct
 {
     if (token->from_cookie && !mercure_trusts_origin(params, c->services->streams->mercure.cors_origins))
         call_refuse(c, 403, "forbidden_origin",
-                    "a token in a cookie is not accepted from this origin; accepted: the host's own, or cors-origin");
+                    "a token in a cookie is not accepted from this origin; "
+                    "accepted: the host's own, or cors-origin");
     else if (!token->mercure.publish.count)
         refuse_scope(c, "updates");
     else if (!form_type(params_get(params, "CONTENT_TYPE")))

@@ -1,8 +1,8 @@
 /* publish: events over HTTP, for services that do not speak ZeroMQ. POST with the JSON that the
  * broker's publish command takes; the answer is the broker's.
  *
- * A token grants the right to publish, and its targets (token.h). Only application/json is taken: a form
- * of another site, which a browser would send with the cookies of this one and without asking,
+ * A token grants the right to publish, and its targets (token.h). Only application/json is taken: a
+ * form of another site, which a browser would send with the cookies of this one and without asking,
  * cannot have that type; a script of another site is asked about first, and cors-origin decides.
  *
  * What is to be published may have been stored although no reply came. So the question is put to
@@ -14,7 +14,8 @@
 #include "service/judgement.h"
 
 #define UNSURE                                                                                                         \
-    "it is unknown whether the event was published: send it again with an `id`, so that it is published at most once"
+    "it is unknown whether the event was published: "                                                                  \
+    "send it again with an `id`, so that it is published at most once"
 
 /* How the broker's replies begin (protocol.md). */
 #define REPLY_OK "{\"ok\":true"

@@ -66,8 +66,9 @@ static void answer_page(struct call *c)
         return;
     }
     snprintf(headers, sizeof headers,
-             "Content-Security-Policy: default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; "
-             "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+             "Content-Security-Policy: default-src 'none'; "
+             "script-src 'nonce-%s'; style-src 'nonce-%s'; connect-src 'self'; "
+             "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
              "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n",
              nonce, nonce);
     call_answer(c, 200, headers, "text/html; charset=utf-8", (struct slice){text, len});

@@ -1,6 +1,6 @@
-/* subscriptions: the hub's active subscriptions, as JSON (docs/mercure.md): all, those of one matcher, or
- * one. The broker has the list. A client that asks is granted the path as a topic, as for the events of these
- * subscriptions. */
+/* subscriptions: the hub's active subscriptions, as JSON (docs/mercure.md): all, those of one
+ * matcher, or one. The broker has the list. A client that asks is granted the path as a topic, as
+ * for the events of these subscriptions. */
 #include <stdio.h>
 #include <stdlib.h>
 

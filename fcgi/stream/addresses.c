@@ -39,7 +39,7 @@ static bool is_mapped(const unsigned char *bytes)
 static bool read_key(const char *remote, unsigned char key[KEY_BYTES])
 {
     char text[INET6_ADDRSTRLEN] = "";
-    size_t len = remote ? strcspn(remote, "%") : 0; /* without the interface of a link-local address */
+    size_t len = remote ? strcspn(remote, "%") : 0; /* without a link-local interface */
     if (!remote || len == 0 || len >= sizeof text)
         return false;
 

@@ -33,7 +33,9 @@ static void send_back(void *owner, void *context)
  * reconnect are checked against the bans again. */
 static void send_waited_back(struct streams *set)
 {
-    log_event(LOG_WARN, "waiting streams ended with a retry: shutdowns from before the broker connected may be missing",
+    log_event(LOG_WARN,
+              "waiting streams ended with a retry: "
+              "shutdowns from before the broker connected may be missing",
               log_count("waited_ms", (uint64_t)(clock_us() - set->waiting_since) / 1000));
     registry_each(set->registry, send_back, NULL);
 }

@@ -52,8 +52,8 @@ void heartbeat_arm(struct streams *set)
         loop_timer_set(set->loop, &set->beat_timer, first->touched + (int64_t)set->limits.heartbeat_ms);
 }
 
-/* The list is in the order of the last write, so only due connections are visited. A heartbeat names
- * the head of the window, so live streams are sent what was collected first. */
+/* The list is in the order of the last write, so only due connections are visited. A heartbeat
+ * names the head of the window, so live streams are sent what was collected first. */
 static void heartbeat_due(void *context, int64_t now)
 {
     struct streams *set = context;
@@ -67,9 +67,9 @@ static void heartbeat_due(void *context, int64_t now)
     heartbeat_arm(set);
 }
 
-/* A page sees events only if it listens for their names. A stream may be sent nothing for weeks, while
- * its reader takes nothing and write-timeout is off. After 49 days the passed time begins at 0 again,
- * and a heartbeat comes late by half of one at most. */
+/* A page sees events only if it listens for their names. A stream may be sent nothing for weeks,
+ * while its reader takes nothing and write-timeout is off. After 49 days the passed time begins at
+ * 0 again, and a heartbeat comes late by half of one at most. */
 void heartbeat_beside_events(struct stream *s)
 {
     uint32_t now = (uint32_t)loop_now(s->set->loop), passed = now - s->beaten_at;

@@ -266,7 +266,8 @@ static int read_selectors(struct request *r, const struct params *params, const 
     const char *query = params_get(params, "QUERY_STRING");
     query = query ? query : "";
     struct selection s = {.request = r, .params = params, .rules = rules};
-    s.at = r->channel_text = malloc(strlen(query) + 1); /* a decoded value is shorter than its parameter */
+    /* A decoded value is shorter than its parameter. */
+    s.at = r->channel_text = malloc(strlen(query) + 1);
     r->channels = calloc(rules->max_topics + 1, sizeof *r->channels);
     s.patterns = calloc(rules->max_topics + 1, sizeof *s.patterns);
     if (!s.at || !r->channels || !s.patterns) {
@@ -284,8 +285,8 @@ static int read_selectors(struct request *r, const struct params *params, const 
 
 /* --- cursors --- */
 
-/* The parameters of the query that carry a cursor. Drafts of 1.0 spell it in two ways; lastEventId is
- * what polyfills append that were not told another name. */
+/* The parameters of the query that carry a cursor. Drafts of 1.0 spell it in two ways; lastEventId
+ * is what polyfills append that were not told another name. */
 static const char *const *cursor_names(enum hub_dialect dialect)
 {
     static const char *const names[][5] = {

@@ -10,8 +10,8 @@
 #include "stream/request.h"
 
 #define MERCURE_METHODS "GET, HEAD, POST, OPTIONS"
-#define MERCURE_HEADERS                                                                                                \
-    "Authorization, Cache-Control, Content-Type, Last-Event-ID" /* that pages of other origins may send */
+/* Headers that pages of other origins may send. */
+#define MERCURE_HEADERS "Authorization, Cache-Control, Content-Type, Last-Event-ID"
 
 /* How the hub is configured. */
 struct mercure_rules {

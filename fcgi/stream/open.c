@@ -184,8 +184,8 @@ static struct event *first_block(struct stream *s, const struct request *r)
     struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
 
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
-        block.id = shown_cursor(r->hub, r->last_id,
-                                digits); /* not the head: a disconnect during the replay would skip events */
+        /* Not the head: a disconnect during the replay would skip events. */
+        block.id = shown_cursor(r->hub, r->last_id, digits);
     else if (!r->last_id && r->start.kind == START_AFTER && s->set->window &&
              !current_concerns(s, history_head(s->set->window)))
         block.id = stream_digits(s, history_head(s->set->window), digits);

@@ -1,8 +1,8 @@
 /* pattern_index.h - finds the patterns that match a topic, without trying the others.
  *
- * Patterns are in hash tables by the literal text that they begin with. A topic is looked up by each
- * of its beginnings that is as long as some pattern's. So the cost depends on how many such lengths
- * there are (255 at most), and on the patterns that begin as the topic does.
+ * Patterns are in hash tables by the literal text that they begin with. A topic is looked up by
+ * each of its beginnings that is as long as some pattern's. So the cost depends on how many such
+ * lengths there are (255 at most), and on the patterns that begin as the topic does.
  *
  * Ownership: an entry is embedded in its owner, and keeps no reference of its pattern.
  */

@@ -433,8 +433,8 @@ static void registry_collect(struct indexed_pattern *found, void *context)
     LIST_INSERT_HEAD(list, g, found);
 }
 
-/* A visit may remove its connection, and with it the last member of any pattern: those are forgotten
- * at the end. */
+/* A visit may remove its connection, and with it the last member of any pattern:
+ * those are forgotten at the end. */
 static void visit_patterns(struct registry *r, const struct event *e, const struct walk *w)
 {
     struct topic topic;

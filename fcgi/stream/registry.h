@@ -24,14 +24,14 @@ struct registry;
 struct registry_wide {
     bool every_channel;                 /* it is in every channel, beside those that it names */
     TAILQ_ENTRY(registry_entry) beside; /* every_channel: the others */
-    uint32_t pattern_count;             /* it is in every channel that one of its patterns matches */
+    uint32_t pattern_count;             /* it is in each channel that one of its patterns matches */
     uint32_t pattern_weight;            /* of all of them */
     struct membership patterns[];
 };
 
 struct registry_entry {
     void *owner;           /* the connection */
-    uint64_t generation;   /* counts the entries; tells apart those that had this slot one after the other */
+    uint64_t generation;   /* counts the entries; tells later users of this slot apart */
     uint64_t mark;         /* the last walk that met it */
     uint32_t slot;         /* place in the table of all */
     uint16_t member_count; /* the session first (of no group: there is none), then the channels */
@@ -59,7 +59,8 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
 int registry_add_to_all(struct registry *r, struct registry_entry *entry);
 
 /* From now on the entry is in every channel that one of these patterns matches. Entries with the
- * same pattern share it. Once at most, and before registry_add_to_all(). 0 or -ENOMEM (the entry is to be removed). */
+ * same pattern share it. Once at most, and before registry_add_to_all(). 0 or -ENOMEM (the entry is
+ * to be removed). */
 int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns);
 
 /* The weight of the patterns of all entries, each counted once; and how much these would add. */

@@ -53,9 +53,9 @@ struct event *reply_redirect(const char *path, const char *parameters, const cha
 #define REPLY_REDIRECT_MAX 8000u       /* bytes of path, parameters and query */
 #define REPLY_HEAD_PARAMETERS_MAX 600u /* bytes of reply_head_parameters() */
 
-/* The parameters that tell Apache how to write the head of a stream whose socket it hands over. Each
- * is always there, in this order: the request's query, which follows, cannot stand for one. The
- * caller frees the text. NULL when out of memory. */
+/* The parameters that tell Apache how to write the head of a stream whose socket it hands over.
+ * Each is always there, in this order: the request's query, which follows, cannot stand for one.
+ * The caller frees the text. NULL when out of memory. */
 char *reply_head_parameters(const struct reply_rules *rules, const struct request *r, const char *connection);
 
 /* A block of the worker's own: how the stream begins, or where it is. */
@@ -64,8 +64,9 @@ struct block {
     bool has_retry;
     uint32_t retry;  /* ms */
     struct slice id; /* moves the client's cursor; empty: does not */
-    bool
-        checkpoint; /* with an id: the event ssecast.checkpoint. Else a block without data, which moves fewer cursors */
+    /* With an id: the event ssecast.checkpoint.
+     * Else a block without data, which moves fewer cursors. */
+    bool checkpoint;
     const char *connection;    /* the connection's id, for the checkpoint's data; NULL: `{}` */
     uint64_t heartbeat_ms;     /* beside connection */
     char owner[OWNER_LEN + 1]; /* beside connection; empty: not told */

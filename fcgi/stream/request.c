@@ -116,8 +116,9 @@ void request_refuse_query(struct request *out, size_t len, size_t most)
 {
     MUST(len > most);
     request_refuse(out, 414, "too_large",
-                   "the query has %zu bytes; accepted: at most %zu, behind a web server that hands streams over", len,
-                   most);
+                   "the query has %zu bytes; "
+                   "accepted: at most %zu, behind a web server that hands streams over",
+                   len, most);
 }
 
 /* --- tokens --- */
@@ -168,8 +169,8 @@ static void refuse_nameless(const struct option_list *sources, const struct toke
     request_refuse_token(r, token->verdict, READER_STREAMS);
 }
 
-/* May a stream open without a session? A token that was brought is good here: read_session() refuses
- * any other. */
+/* May a stream open without a session? A token that was brought is good here:
+ * read_session() refuses any other. */
 static bool allows_none(const struct option_list *sources)
 {
     return sources->count && source_is_none(sources->items[sources->count - 1]);
@@ -200,7 +201,8 @@ static void read_session(const struct params *params, const struct request_rules
         refuse_nameless(sources, token, r);
     else if (!name_fits(rules, slice_of(r->session)))
         request_refuse(r, 400, "missing_session",
-                       "the session's name is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
+                       "the session's name is not valid; "
+                       "accepted: 1 to %zu bytes of UTF-8 without control characters",
                        rules->max_name_bytes);
 }
 
@@ -217,10 +219,10 @@ static void add_channel(struct request *r, const struct request_rules *rules, st
     if (!name.len || has_channel(r, name))
         return;
     if (!name_fits(rules, name))
-        request_refuse(
-            r, 400, "bad_channels",
-            "the name of channel %zu is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
-            r->channel_count + 1, rules->max_name_bytes);
+        request_refuse(r, 400, "bad_channels",
+                       "the name of channel %zu is not valid; "
+                       "accepted: 1 to %zu bytes of UTF-8 without control characters",
+                       r->channel_count + 1, rules->max_name_bytes);
     else if (r->channel_count == rules->max_channels)
         request_refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
     else

@@ -17,7 +17,8 @@
 
 #define REQUEST_CHANNELS_MAX 1024u /* channels of one connection, whatever is configured */
 #define REQUEST_METHODS "GET, HEAD, OPTIONS"
-#define REQUEST_HEADERS "Last-Event-ID, Cache-Control, Authorization" /* that pages of other origins may send */
+/* Headers that pages of other origins may send. */
+#define REQUEST_HEADERS "Last-Event-ID, Cache-Control, Authorization"
 
 /* Which dialect of the Mercure protocol a request speaks (docs/mercure.md). */
 enum hub_dialect {
@@ -45,9 +46,11 @@ struct request_rules {
 
 /* How a stream tells its position, and that it is alive. */
 enum checkpoints {
-    CHECKPOINTS_OFF,    /* id: lines without data, and comments */
-    CHECKPOINTS_ON,     /* events, which every client dispatches, when the position has moved; else comments */
-    CHECKPOINTS_ALWAYS, /* an event for each heartbeat, on a busy stream too; the first one names the owner */
+    CHECKPOINTS_OFF, /* id: lines without data, and comments */
+    /* Events, which every client dispatches, when the position has moved; else comments. */
+    CHECKPOINTS_ON,
+    /* An event for each heartbeat, on a busy stream too; the first one names the owner. */
+    CHECKPOINTS_ALWAYS,
 };
 
 struct request {
@@ -65,17 +68,19 @@ struct request {
     char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
     char *other_id;     /* another one, which may be newer; NULL: none */
     struct start start; /* where the stream begins without a cursor; START_AFTER: now */
-    char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
+    char *origin;       /* Access-Control-Allow-Origin: the client's origin or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
     enum checkpoints checkpoints;
     enum hub_dialect hub;
     bool every_channel;         /* hub: it selects every topic */
     struct selectors *patterns; /* hub: what it selects by patterns, each once; NULL: nothing */
-    struct buf subscriptions;   /* hub: what others are reported of them, packed (subscription.h); empty: nothing */
-    bool asks_cursor;           /* hub: the response's head tells where the stream begins */
-    char *told_cursor;          /* hub: what the head says; NULL: nothing */
-    struct selectors *grants;   /* what private events it may be sent; NULL: none */
-    char *meta;                 /* values to be kept, packed (meta.h), in the order of the rules */
+    /* hub: what others are reported of its subscriptions, packed (subscription.h);
+     * empty: nothing. */
+    struct buf subscriptions;
+    bool asks_cursor;         /* hub: the response's head tells where the stream begins */
+    char *told_cursor;        /* hub: what the head says; NULL: nothing */
+    struct selectors *grants; /* what private events it may be sent; NULL: none */
+    char *meta;               /* values to be kept, packed (meta.h), in the order of the rules */
     size_t meta_len;
 };
 
@@ -116,7 +121,8 @@ void request_swap_cursors(struct request *r);
 
 void request_release(struct request *r);
 
-/* For those that read requests (also mercure.h): refuse with this status; or because of the token. */
+/* For those that read requests (also mercure.h): refuse with this status;
+ * or because of the token. */
 void request_refuse(struct request *r, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void request_refuse_token(struct request *r, enum token_verdict verdict, enum token_reader reader);

@@ -121,7 +121,8 @@ const char *request_check_session_source(const char *value)
 {
     if (source_is_none(value) || !request_check_source(value))
         return NULL;
-    return "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user, jwt, or none as the last one";
+    return "query:NAME, cookie:NAME, header:NAME, "
+           "env:VAR, remote-user, jwt, or none as the last one";
 }
 
 /* The part of [LABEL=]SOURCE behind the label. */
@@ -169,7 +170,8 @@ const char *request_check_meta(const char *value)
     bool good_label = !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
     return source_is_none(value) || (good_label && (is_claim(source) || !request_check_source(source)))
                ? NULL
-               : "none, or [LABEL=]SOURCE with a SOURCE as of session-from or jwt:CLAIM, and a LABEL of " META_RULE;
+               : "none, or [LABEL=]SOURCE "
+                 "with a SOURCE as of session-from or jwt:CLAIM, and a LABEL of " META_RULE;
 }
 
 const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])

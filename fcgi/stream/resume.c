@@ -19,7 +19,7 @@
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
 #define OVERFLOWS_PER_SECOND 32u
-#define OVERFLOW_US 20000   /* for these in a second; a walk that begins within this time is finished */
+#define OVERFLOW_US 20000   /* for these in a second; walks begun before are finished */
 #define OVERFLOW_CHUNKS 16u /* of a stream with patterns */
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
@@ -291,7 +291,8 @@ void resume_refresh(struct stream *s)
 
     if (s->state == STREAM_LIVE) {
         uint64_t head = history_head(s->set->window);
-        read_window_from(s, head > s->cursor ? head : s->cursor, waits); /* a page may have been ahead of the feed */
+        /* A page may have been ahead of the feed. */
+        read_window_from(s, head > s->cursor ? head : s->cursor, waits);
     } else if (s->state == STREAM_RESUMING) {
         take_back(s, waits);
         resume_continue(s);
@@ -356,10 +357,10 @@ static bool has_room(const struct stream *s)
 
 /* --- scans --- */
 
-/* A scan reads events of the window, and sends those that are for the stream. It takes long when few
- * events are for it (others are superseded, expired or not granted), or when patterns are tried on
- * each event. So a stream scans a piece in a turn, and queues for its next one. A queued stream that
- * has ended is skipped. */
+/* A scan reads events of the window, and sends those that are for the stream. It takes long when
+ * few events are for it (others are superseded, expired or not granted), or when patterns are tried
+ * on each event. So a stream scans a piece in a turn, and queues for its next one. A queued stream
+ * that has ended is skipped. */
 struct queued_scan {
     TAILQ_ENTRY(queued_scan) link;
     uint64_t generation; /* registry.h */
@@ -584,8 +585,9 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest, bool re
     }
     if (last_id || (s->state == STREAM_RESUMING && s->cursor < position)) {
         if (s->exchange.conn.behind)
-            conn_catch_up(&s->exchange.conn); /* the window does not know its place, which is no fault of its reader */
-        return;                               /* the broker has been asked, or will be, and tells */
+            /* The window does not know its place, which is no fault of its reader. */
+            conn_catch_up(&s->exchange.conn);
+        return; /* the broker has been asked, or will be, and tells */
     }
     if (s->cursor > position && !rewound)
         return; /* a page brought what the feed has lost */

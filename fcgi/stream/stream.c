@@ -88,8 +88,8 @@ static struct event *hub_text(const struct stream *s, struct event *e)
     return set->hub_text;
 }
 
-/* Count events that were handed to s, unless they had been taken back. A counter never decreases, so
- * what is taken back is left out later. */
+/* Count events that were handed to s, unless they had been taken back. A counter never decreases,
+ * so what is taken back is left out later. */
 static void count_deliveries(struct stream *s, bool open, size_t count)
 {
     struct streams *set = s->set;

@@ -59,23 +59,29 @@ struct stream {
     bool chose_start : 1;       /* it began elsewhere than its client's cursor or the head */
     bool scan_queued : 1;       /* CURRENT, RESUMING: it goes on in the next turn (resume.c) */
     uint16_t state_parts;       /* CURRENT: how many parts of the state were sent (joined.h) */
-    uint32_t beaten_at;         /* the loop's time (its low bits) of the last checkpoint, where shows_beats */
-    uint64_t opened_by;         /* position of the acknowledgement: a shutdown after it ends the stream */
-    uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
-    int64_t opened_us;  /* clock_us() then */
+    /* The loop's time (its low bits) of the last checkpoint, where shows_beats. */
+    uint32_t beaten_at;
+    /* Position of the acknowledgement: a shutdown after it ends the stream. */
+    uint64_t opened_by;
+    /* Position when it was opened, 0 without one: a shutdown up to it does not end the stream. */
+    uint64_t opened_at;
+    int64_t opened_us;               /* clock_us() then */
     TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
-    uint64_t cursor;     /* position up to which all events were sent; when live, later ones are sent as they arrive */
+    /* Position up to which all events were sent; when live, later ones are sent as they arrive. */
+    uint64_t cursor;
     uint64_t shown;      /* position in the last id: line sent */
     uint64_t state_sent; /* CURRENT: seq of the last event of the state that was sent; 0: none */
     union {
-        char *last_id;  /* START_AFTER: the client's cursor as text, until it was found; NULL: here and now */
-        uint64_t value; /* else: of struct start */
-    } from;             /* read it with stream_last_id() and stream_start() */
+        /* START_AFTER: the client's cursor as text, until it was found; NULL: here and now. */
+        char *last_id;
+        uint64_t value;               /* else: of struct start */
+    } from;                           /* read it with stream_last_id() and stream_start() */
     struct upstream_request *pending; /* to the broker, under way */
     struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
     struct stream_hub *of_hub;        /* NULL: it is none of the hub's */
-    struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
-    int64_t since_ms;                 /* unix time */
+    /* Its end time and its address (limits.c); NULL: neither. stream_own_limits(). */
+    struct limits *own_limits;
+    int64_t since_ms; /* unix time */
 };
 
 /* The stream that c is; NULL when it is no stream, or has ended. */
@@ -153,7 +159,7 @@ struct streams {
     int64_t measured_second;     /* loop_now() in seconds, of the last resume_overflows() */
     unsigned measured_in_second; /* how often it was called in that second */
     uint32_t measured_us;        /* what the answers took in that second */
-    bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */
+    bool compacts, expires;      /* an event had a key, or a ttl: waiting ones may be outdated */
     struct bundle live;          /* in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */
     struct tokens *tokens;       /* set by the wiring; NULL: no keys are configured */
@@ -162,20 +168,23 @@ struct streams {
     struct loop_timer expiry_timer;
     struct event *expired; /* the last text of an expired stream */
     struct loop_timer beat_timer;
-    struct event *beats[4]; /* the last checkpoints of heartbeats, without data and as events, the same for the hub's
-                               streams, and their positions */
+    /* The last checkpoints of heartbeats, without data and as events, the same for the hub's
+     * streams, and their positions. */
+    struct event *beats[4];
     uint64_t beat_positions[4];
-    struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
+    struct event *hub_text; /* of the last event whose id: line differs for hub streams */
     struct event *plain_beat, *visible_beat;
-    struct loop_timer scan_timer;                     /* of `scans` */
-    TAILQ_HEAD(scans, queued_scan) scans;             /* that have queued, the longest first (resume.c) */
+    struct loop_timer scan_timer; /* of `scans` */
+    /* Streams that have queued, the longest first (resume.c). */
+    TAILQ_HEAD(scans, queued_scan) scans;
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
-    int64_t waiting_since; /* clock_us() at the opening of the first stream that waited for the sequence; 0: none */
-    uint64_t acked;        /* last acknowledged generation (registry.h) */
+    /* clock_us() at the opening of the first stream that waited for the sequence; 0: none. */
+    int64_t waiting_since;
+    uint64_t acked; /* last acknowledged generation (registry.h) */
     uint64_t counters[WORKER_COUNTERS];
-    uint64_t taken_back;    /* deliveries that were counted, but taken back: as many are not counted again */
+    uint64_t taken_back;    /* deliveries counted but taken back: as many are not counted again */
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;
     const char *name;   /* of the worker */
@@ -189,8 +198,8 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
 /* After the loop's last iteration, when all connections are closed: free everything. */
 void streams_release(struct streams *set);
 
-/* After events were taken, and before the position of a live stream is sent: send live streams the events
- * that were collected. */
+/* After events were taken, and before the position of a live stream is sent: send live streams the
+ * events that were collected. */
 void streams_settle(struct streams *set);
 
 /* The gauges of the worker. Queued bytes are counted at most every STREAMS_MEASURE_MS. */

@@ -13,8 +13,8 @@ static bool may_ask(const struct upstream *u)
     return u->welcomed && !u->hello_first_us && !u->hello_unsent;
 }
 
-/* The time for which shutdowns are needed began at a moment. Its age grows while the request waits for
- * a broker, and when it is sent again. */
+/* The time for which shutdowns are needed began at a moment. Its age grows while the request waits
+ * for a broker, and when it is sent again. */
 static void renew_age(struct upstream_request *q, int64_t now)
 {
     struct wire_shutdowns m;

@@ -66,8 +66,8 @@ void upstream_say_hello(struct upstream *u);
 /* Ask for an answer, unless one is on its way. */
 void upstream_repeat_hello(struct upstream *u);
 
-/* The number of pieces of an answer to HELLO that have come, while further ones do. Over a slow line
- * that may take longer than the pace of HELLO, and than a worker waits for a broker. */
+/* The number of pieces of an answer to HELLO that have come, while further ones do. Over a slow
+ * line that may take longer than the pace of HELLO, and than a worker waits for a broker. */
 uint64_t upstream_pieces(const struct upstream *u);
 
 /* A message could not be sent: HELLO is due on the next connection, before anything else. */

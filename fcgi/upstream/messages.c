@@ -80,7 +80,8 @@ static void on_welcome(struct upstream *u, struct slice message)
     welcome_begin(&u->welcome, &m);
     u->joined = reassembly_join(&u->sequence, m.head);
     if (reassembly_is_behind(&u->sequence))
-        upstream_repair(u); /* asked before any cursor, so that a gap is reported before what follows it */
+        /* Requested before any cursor, so that a gap is reported before what follows it. */
+        upstream_repair(u);
     upstream_send_waiting(u);
 }
 

@@ -21,7 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ORDERING_RECENT_US 15000000 /* for this long, at least, and at most twice as long, a measurement counts */
+/* For this long, at least, and at most twice as long, a measurement counts. */
+#define ORDERING_RECENT_US 15000000
 #define ORDERING_PROOFS 16u
 #define ORDERING_PROOF_US 1000000 /* proofs are kept at least this far apart */
 

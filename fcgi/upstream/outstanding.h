@@ -1,8 +1,8 @@
-/* outstanding.h - requests to the broker until they are answered: which one is sent next, and which one
- * is sent again.
+/* outstanding.h - requests to the broker until they are answered: which one is sent next, and which
+ * one is sent again.
  *
- * It sends nothing and receives nothing: it says what to send; outstanding_sent() says that it was sent. Times are
- * clock_ms(). Pure.
+ * It sends nothing and receives nothing: it says what to send; outstanding_sent() says that it was
+ * sent. Times are clock_ms(). Pure.
  *
  * Ownership: requests are its own. A handle is valid until outstanding_drop().
  */
@@ -14,7 +14,7 @@
 #include "codec/wire.h"
 
 #define OUTSTANDING_IN_FLIGHT_MAX 64u /* requests of a class in flight; further ones wait */
-#define OUTSTANDING_QUESTIONS_MAX 16u /* of questions: the broker has no more of them before a publish */
+#define OUTSTANDING_QUESTIONS_MAX 16u /* the broker has at most this many before a publish */
 
 enum request_purpose { FOR_REPLAY, FOR_REPAIR, FOR_SHUTDOWNS, FOR_COMMAND };
 

@@ -81,7 +81,7 @@ void reassembly_announced(struct reassembly *r, uint64_t head)
  * retained event, or at our position if that is newer (an older copy of the store was restored). */
 static void break_off(struct reassembly *r, const struct wire_page *page)
 {
-    bool other_timeline = page->head < r->position; /* a broker without a memory whose clock was set back */
+    bool other_timeline = page->head < r->position; /* a broker without memory, clock set back */
     if (page->from > r->position || other_timeline)
         r->position = page->from;
     r->broken = true;

@@ -39,7 +39,7 @@ enum reassembly_news {
     REASSEMBLY_NOTHING,  /* everything that was put in is dealt with */
     REASSEMBLY_EVENT,    /* the next event */
     REASSEMBLY_ADVANCED, /* the sequence moved to the position without events */
-    REASSEMBLY_BROKEN,   /* events up to the position are not available; the first that is: oldest */
+    REASSEMBLY_BROKEN,   /* events up to the position are gone; the first that is not: oldest */
     REASSEMBLY_MISSING,  /* events after the position are missing: fetch them */
     REASSEMBLY_INVALID,  /* the batch or page ends in invalid bytes, which are ignored */
 };

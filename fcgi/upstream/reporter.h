@@ -11,8 +11,9 @@
 
 #include "upstream/unacked.h"
 
-#define REPORTER_ENDED_MAX (4u << 20) /* bytes of reports of connections that ended without a broker */
-#define REPORTER_UNDER_WAY 4u         /* unacknowledged pieces of a full report */
+/* Bytes of reports of connections that ended without a broker. */
+#define REPORTER_ENDED_MAX (4u << 20)
+#define REPORTER_UNDER_WAY 4u /* unacknowledged pieces of a full report */
 
 /* A full report in pieces: connections that ended unacknowledged, then all connections, together
  * with changes in the meantime. */
@@ -45,8 +46,8 @@ struct reporter {
 /* A report. The caller fills in the fields of the second part. */
 struct report_draft {
     bool full, rest, more, bye;
-    bool whole;             /* nothing is left to report after it, unless further_connections was set */
-    bool wants_connections; /* add connections to items, from cursor on, until items has max bytes */
+    bool whole;             /* nothing is left to report after it, unless further_connections */
+    bool wants_connections; /* add connections to items, from cursor on, up to max bytes */
     bool wants_lags;        /* add slow streams to lags, unless further_connections was set */
     size_t max;
     struct buf items;

@@ -42,16 +42,16 @@ void socket_close(struct broker_socket **l);
  * l is NULL. */
 int socket_send(struct broker_socket *l, struct slice message);
 
-/* Is there a connection? When libzmq found it while the socket was used, the loop is not told. False
- * on NULL. */
+/* Is there a connection? When libzmq found it while the socket was used, the loop is not told.
+ * False on NULL. */
 bool socket_can_send(struct broker_socket *l);
 
 /* The next message. False when there is none, or none was noticed (by the loop, or by
  * sockets_may_receive()), and on NULL. */
 bool socket_receive(struct broker_socket *l, struct slice *message);
 
-/* Was it used since socket_receive() last found nothing? A message may have arrived of which the loop
- * is not told: libzmq takes its own notices also when it sends (znotice.h). False on NULL. */
+/* Was it used since socket_receive() last found nothing? A message may have arrived of which the
+ * loop is not told: libzmq takes its own notices also when it sends (znotice.h). False on NULL. */
 bool socket_is_unsure(const struct broker_socket *l);
 
 /* Look whether one of two sockets (each may be NULL) has a message. It costs one system call. */

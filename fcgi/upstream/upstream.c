@@ -99,8 +99,8 @@ static enum upstream_kind next_in_sequence(struct upstream *u, struct upstream_n
             upstream_repair(u);
             break;
         case REASSEMBLY_INVALID:
-            log_warn("message from the broker ends in invalid bytes, which are ignored: run the same version of "
-                     "broker and workers");
+            log_warn("message from the broker ends in invalid bytes, which are ignored: "
+                     "run the same version of broker and workers");
             break;
         }
     }
@@ -216,7 +216,8 @@ bool upstream_may_have_news(const struct upstream *u)
 void upstream_presence(struct upstream *u, const struct wire_presence_item *item)
 {
     if (!reporter_note(&u->reporter, item, u->welcomed))
-        log_warn("presence lost: too many streams ended without a broker; their sessions vanish without a report");
+        log_warn("presence lost: too many streams ended without a broker; "
+                 "their sessions vanish without a report");
 }
 
 /* Reports begin after the answer to HELLO, to be in order. */
@@ -285,8 +286,8 @@ static void look_for_feed(struct upstream *u, int64_t now)
         return;
 
     log_each(LOG_WARN,
-             "--feed %s: nothing arrives for %d s, although the broker answers at %s: is this its feed, and "
-             "does a firewall let it through? No event reaches the streams",
+             "--feed %s: nothing arrives for %d s, although the broker answers at %s: "
+             "is this its feed, and does a firewall let it through? No event reaches the streams",
              u->config.feeds[u->broker], (int)(timeout / 1000), u->config.syncs[u->broker]);
     u->feed_silent = true;
     if (u->config.brokers > 1) {

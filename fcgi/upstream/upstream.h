@@ -36,24 +36,29 @@ struct upstream_request;
  * one then is UPSTREAM_JOINED. */
 enum upstream_kind {
     UPSTREAM_NOTHING, /* no further news in this iteration */
-    UPSTREAM_PAUSE,   /* the same, but there are more: write to streams first, so that a burst does not look like a
-                         slow reader */
+    /* The same, but there are more: write to streams first,
+     * so that a burst does not look like a slow reader. */
+    UPSTREAM_PAUSE,
 
-    UPSTREAM_JOINED,      /* the first contact with a broker: the sequence is at position */
-    UPSTREAM_EVENT,       /* event: the next one of the sequence */
-    UPSTREAM_ADVANCED,    /* the sequence moved to position without events */
-    UPSTREAM_BROKEN,      /* events up to position are no longer available; oldest is the first that the broker has */
-    UPSTREAM_BAN,         /* session is banned until until_ms (unix time) */
-    UPSTREAM_ALL_BANS,    /* the list, as of position, is complete; but for bans of records up to since, which the
-                              broker does not know */
+    UPSTREAM_JOINED,   /* the first contact with a broker: the sequence is at position */
+    UPSTREAM_EVENT,    /* event: the next one of the sequence */
+    UPSTREAM_ADVANCED, /* the sequence moved to position without events */
+    /* Events up to position are no longer available; oldest is the first that the broker has. */
+    UPSTREAM_BROKEN,
+    UPSTREAM_BAN, /* session is banned until until_ms (unix time) */
+    /* The list, as of position, is complete;
+     * but for bans of records up to since, which the broker does not know. */
+    UPSTREAM_ALL_BANS,
     UPSTREAM_STATE_CLEAR, /* the state of an earlier welcome no longer counts */
     UPSTREAM_STATE,       /* event: the newest one of a key, in order of seq */
     UPSTREAM_ALL_STATE,   /* the state, as of position, is complete */
     UPSTREAM_PAGE,        /* page: the answer to upstream_replay() of asker */
-    UPSTREAM_SHUTDOWNS,   /* page: the answer to upstream_shutdowns(). With a gap, some are no longer known */
-    UPSTREAM_REPLY,       /* json: the reply to upstream_command() of asker, one object. Empty: the broker was lost, and
-                              the request is not sent again */
-    UPSTREAM_ACKNOWLEDGED, /* a broker, which was at position, has a report of all connections up to mark */
+    UPSTREAM_SHUTDOWNS,   /* page: the answer to upstream_shutdowns(). With a gap, some are gone */
+    /* json: the reply to upstream_command() of asker, one object. Empty: the broker was lost, and
+     * the request is not sent again. */
+    UPSTREAM_REPLY,
+    /* A broker, which was at position, has a report of all connections up to mark. */
+    UPSTREAM_ACKNOWLEDGED,
 };
 
 /* Only the fields that are named beside the kind are set. */
@@ -70,7 +75,7 @@ struct upstream_news {
 /* Periods and timeouts, in milliseconds. */
 struct upstream_pace {
     int64_t tick;      /* period of the timer, and the shortest one of HELLO */
-    int64_t retry;     /* until a request without a reply is sent again; longer while replies take long */
+    int64_t retry;     /* until a request without reply is sent again; longer for slow replies */
     int64_t retry_max; /* the longest that becomes */
     int64_t silence;   /* until a silent broker counts as lost */
     int64_t move;      /* the same in a cluster */
@@ -84,16 +89,17 @@ struct upstream_pace {
 
 struct upstream_config {
     struct upstream_pace pace;        /* UPSTREAM_PACE */
-    char *const *feeds;               /* endpoints, one for each broker of a cluster; the first is tried first */
+    char *const *feeds;               /* endpoints of the brokers; the first one is tried first */
     char *const *syncs;               /* the same brokers', in the same order */
     size_t brokers;                   /* at least 1 */
     const struct curve_client *curve; /* keys for tcp endpoints; NULL or zeroed: without CURVE */
-    struct names labels;              /* of what the connections' packed values are called (meta.h) */
-    const char *name;                 /* of this worker, unique per boot, NAME_BYTES_MAX bytes at most */
-    const uint64_t *counters;         /* WORKER_COUNTERS of them, sent along with presence */
-    struct ordering *ordering;        /* learns the broker's clock and positions; NULL: not used */
-    size_t piece_bytes;               /* of reports; 0: WIRE_PIECE_BYTES */
-    uint64_t *repairs;                /* counts pages of repair */
+    struct names labels;              /* names of the connections' packed values (meta.h) */
+    /* Of this worker, unique per boot, NAME_BYTES_MAX bytes at most. */
+    const char *name;
+    const uint64_t *counters;  /* WORKER_COUNTERS of them, sent along with presence */
+    struct ordering *ordering; /* learns the broker's clock and positions; NULL: not used */
+    size_t piece_bytes;        /* of reports; 0: WIRE_PIECE_BYTES */
+    uint64_t *repairs;         /* counts pages of repair */
 };
 
 /* Connect. Of several brokers one is listened to; when it is silent the next one takes its
@@ -107,12 +113,12 @@ void upstream_free(struct upstream **u);
  * UPSTREAM_PAUSE must come at once. */
 enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out);
 
-/* Was something sent since upstream_next() found no news? Then the loop may not be told of a message
- * that has arrived since, so take news once more. */
+/* Was something sent since upstream_next() found no news? Then the loop may not be told of a
+ * message that has arrived since, so take news once more. */
 bool upstream_is_unsure(const struct upstream *u);
 
-/* Could a message have arrived since upstream_next() found no news? It costs less than to look. What
- * time alone brings about, the next iteration tells. */
+/* Could a message have arrived since upstream_next() found no news? It costs less than to look.
+ * What time alone brings about, the next iteration tells. */
 bool upstream_may_have_news(const struct upstream *u);
 
 /* The next report that is due (reporter.h). False when there is none. After the caller has filled
@@ -126,8 +132,8 @@ void upstream_report(struct upstream *u, struct report_draft *draft);
 struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
 
 /* Ask for the shutdowns after a position (0: from the oldest). Those that are older than age_ms now
- * are not needed; the age grows until the broker answers. Each call is answered by one page. NULL when
- * out of memory. */
+ * are not needed; the age grows until the broker answers. Each call is answered by one page. NULL
+ * when out of memory. */
 struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
 
 /* Send the broker a command (protocol.md) of a caller with this grant. The reply is UPSTREAM_REPLY,

@@ -3,7 +3,8 @@
  *     codecs              names them
  *     codecs NAME TIMES
  *
- * The input is what the other measurements use: an event for everyone with 128 bytes of data, records of 16 KiB.
+ * The input is what the other measurements use: an event for everyone with 128 bytes of data,
+ * records of 16 KiB.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
  *
  *     echo ENDPOINT
  *
- * Its socket has the options of the broker's commands socket (broker/net/bus.c), and its loop is the broker's: poll, take
- * what has arrived, up to as many messages as the broker takes in a turn, then answer them. What the broker costs above
- * this is the price of its work.
+ * Its socket has the options of the broker's commands socket (broker/net/bus.c), and its loop is
+ * the broker's: poll, take what has arrived, up to as many messages as the broker takes in a turn,
+ * then answer them. What the broker costs above this is the price of its work.
  */
 #include <signal.h>
 #include <stdbool.h>

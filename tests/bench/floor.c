@@ -1,9 +1,11 @@
-/* floor - the least that a server of event streams can do: for each event one write() to each reader.
+/* floor - the least that a server of event streams can do: for each event one write() to each
+ * reader.
  *
  *     floor PORT
  *
- * GET opens a stream, the body of a POST is an event for all. No history, no queues, no names, no HTTP but what the load
- * client needs. What a real server costs above this is the price of its features.
+ * GET opens a stream, the body of a POST is an event for all. No history, no queues, no names, no
+ * HTTP but what the load client needs. What a real server costs above this is the price of its
+ * features.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -84,7 +86,8 @@ static void open_stream(struct peer *p)
     write_all(p->fd, head, sizeof head - 1);
 }
 
-/* Handle one request at the front of what was read; the bytes it took, 0 when it is not complete. */
+/* Handle one request at the front of what was read;
+ * the bytes it took, 0 when it is not complete. */
 static size_t request(struct peer *p)
 {
     p->in[p->len] = '\0';

@@ -1,4 +1,5 @@
-/* histogram.h - durations in logarithmic buckets, 32 to each power of two: percentiles within 3 %. */
+/* histogram.h - durations in logarithmic buckets, 32 to each power of two:
+ * percentiles within 3 %. */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
 

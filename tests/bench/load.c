@@ -1,26 +1,30 @@
-/* load - thousands of event-stream readers in one process, told what to do by lines on standard input.
+/* load - thousands of event-stream readers in one process, told what to do by lines on standard
+ * input.
  *
  *     load PORT PROGRESS-FILE [tls]
  *
  * With `tls` it speaks TLS 1.3, and accepts any certificate: HTTP/1.1 in both cases.
  *
  *     pids PID...            whose CPU time to report
- *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that number modulo KINDS; ID is the
- *                            Last-Event-ID
+ *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that
+ *                            number modulo KINDS; ID is the Last-Event-ID
  *     kinds COUNT            how many different %k there are (1000)
  *     burst COUNT            how many are being opened at a time (1000)
- *     wait EVENTS MS         until every stream is open and has received so many events since `begin`
+ *     wait EVENTS MS         until every stream is open and has received EVENTS since `begin`
  *     keys COUNT             before `open`: an event has the key of its number modulo COUNT
- *     slow COUNT             before `open`: the first COUNT streams are slow: small buffers, and not in the latencies
+ *     slow COUNT             before `open`: the first COUNT streams are slow: small buffers, and
+ *                            not in the latencies
  *     pace BYTES             what each slow stream reads in a second; 0: as the others
- *     newest N MS            until every stream has the event with the number N, published last; also answers in how many
- *                            cases (`stale`) a stream has not the newest event of a key
+ *     newest N MS            until every stream has the event with the number N, published last;
+ *                            also answers in how many cases (`stale`) a stream has not the newest
+ *                            event of a key
  *     begin                  from now on count
  *     end                    stop counting; answers what was counted
  *     close                  close all streams
  *
- * wait, newest and end answer one line of JSON. Each `open` uses a local address of its own (127.1.x.y), so that ports in TIME_WAIT never
- * run out. The parser reads HTTP/1.1 with and without chunks, and of an event only its data line (stamp.h).
+ * wait, newest and end answer one line of JSON. Each `open` uses a local address of its own
+ * (127.1.x.y), so that ports in TIME_WAIT never run out. The parser reads HTTP/1.1 with and without
+ * chunks, and of an event only its data line (stamp.h).
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -46,7 +50,7 @@
 #define PIDS_MAX 256
 #define SLOW_READ 2048     /* bytes that a slow stream reads at a time */
 #define SLOW_RECEIVES 4096 /* bytes of its socket's buffer: half of what the kernel makes of it */
-#define SLOW_SEGMENT 1448  /* as on Ethernet: loopback's segments make buffers of megabytes at the sender */
+#define SLOW_SEGMENT 1448  /* as on Ethernet: loopback's segments make the sender's buffers huge */
 
 enum client_state { CLOSED, CONNECTING, HANDSHAKE, HEAD, BODY };
 enum chunk_state { CHUNK_SIZE, CHUNK_SIZE_REST, CHUNK_DATA, CHUNK_END };
@@ -543,8 +547,8 @@ static void do_end(void)
     uint64_t now = stamp_now();
     printf("{\"seconds\":%.6f,\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reads\":%" PRIu64 ",\"lost\":%" PRIu64
            ",\"skipped\":%" PRIu64 ",\"disordered\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"ended\":%" PRIu64
-           ",\"refused\":%" PRIu64
-           ",\"open\":%zu,\"last_at\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"load_cpu\":%.4f,\"cpu\":{",
+           ",\"refused\":%" PRIu64 ",\"open\":%zu,\"last_at\":%.6f,"
+           "\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"load_cpu\":%.4f,\"cpu\":{",
            seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->skipped, n->disordered, n->gaps,
            n->ended, n->refused, load.opened, seconds_between(n->began, n->last),
            (double)histogram_at(&n->latency, 0.5) / 1e6, (double)histogram_at(&n->latency, 0.99) / 1e6,
@@ -608,7 +612,8 @@ static void check_wait(void)
     if (!load.waiting || (!all && now < load.deadline))
         return;
     load.waiting = false;
-    printf("{\"ok\":%s,\"seconds\":%.6f,\"since_begin\":%.6f,\"open\":%zu,\"reached\":%zu,\"stale\":%zu}\n",
+    printf("{\"ok\":%s,\"seconds\":%.6f,"
+           "\"since_begin\":%.6f,\"open\":%zu,\"reached\":%zu,\"stale\":%zu}\n",
            all ? "true" : "false", seconds_between(load.waited_from, now), seconds_between(load.counts.began, now),
            load.opened, load.reached, count_stale());
 }
@@ -670,8 +675,8 @@ static void run_commands(void)
     fflush(stdout);
 }
 
-/* Readers on other machines do not wake up on the server's core, in the middle of what it writes. So what arrives is looked at
- * after a short sleep that it does not end. */
+/* Readers on other machines do not wake up on the server's core, in the middle of what it writes.
+ * So what arrives is looked at after a short sleep that it does not end. */
 static void nap(void)
 {
     static const struct timespec t = {.tv_nsec = NAP_NS};

@@ -1,4 +1,5 @@
-/* nats_publish - what JetStream takes from libnats alone: events published without waiting, every one acknowledged.
+/* nats_publish - what JetStream takes from libnats alone: events published without waiting, every
+ * one acknowledged.
  *
  *     nats_publish --servers URL --stream NAME --replicas N --count N --window N --size N
  *
@@ -143,9 +144,8 @@ int main(int argc, char **argv)
 {
     int64_t us = 0;
     if (!read_options(argc, argv)) {
-        fprintf(
-            stderr,
-            "usage: nats_publish --servers URL [--stream NAME] [--replicas N] [--count N] [--window N] [--size N]\n");
+        fprintf(stderr, "usage: nats_publish --servers "
+                        "URL [--stream NAME] [--replicas N] [--count N] [--window N] [--size N]\n");
         return 2;
     }
     natsStatus s = run(&us);

@@ -1,5 +1,6 @@
-/* progress.h - how far the readers are, in a file that load and publish map: a publisher that goes flat out stays a
- * bounded number of events ahead of what arrives, so that no server has to throw anything away.
+/* progress.h - how far the readers are, in a file that load and publish map: a publisher that goes
+ * flat out stays a bounded number of events ahead of what arrives, so that no server has to throw
+ * anything away.
  */
 #ifndef BENCH_PROGRESS_H
 #define BENCH_PROGRESS_H

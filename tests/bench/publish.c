@@ -2,16 +2,20 @@
  *
  *     publish --dealer ENDPOINT | --push ENDPOINT | --http PORT --path PATH
  *             --rate N (events a second; 0: flat out)  --seconds N | --count N
- *             --window N (not yet answered)  --progress FILE --ahead N (events that the readers may be behind)
+ *             --window N (not yet answered)
+ *             --progress FILE --ahead N (events that the readers may be behind)
  *             --size N (bytes of a payload)  --batch N  --frame (payload as a second frame)
  *             --session NAME  --channels N (each event to one of the channels 0 to N-1, in turn)
- *             --keys N (each event with one of the keys 0 to N-1: its number modulo N)  --after N (number events from there)
- *             --curve-key-file FILE  --broker-key KEY (a broker with keys, as ssecast's programs take them)
+ *             --keys N (each event with one of the keys 0 to N-1: its number modulo N)
+ *             --after N (number events from there)
+ *             --curve-key-file FILE  --broker-key KEY (for a broker with keys, as ssecast's
+ *             programs take them)
  *             --echo (any message is an answer)
  *
- * --dealer is ssecast's commands endpoint, --push Pushpin's, --http anything that takes an event as the body of a POST; there
- * requests are pipelined on one connection, so that order is kept. Paced, event k is sent at its time whether or not earlier ones
- * were answered, and stamped with the moment it is sent.
+ * --dealer is ssecast's commands endpoint, --push Pushpin's, --http anything that takes an event as
+ * the body of a POST; there requests are pipelined on one connection, so that order is kept. Paced,
+ * event k is sent at its time whether or not earlier ones were answered, and stamped with the
+ * moment it is sent.
  *
  * Answers one line of JSON.
  */

@@ -4,8 +4,8 @@
  *
  *     {"n":1000000001,"t":1000000123456789012,"p":"xxxx"}
  *
- * n counts 1, 2, 3 from STAMP_N_BASE, t is CLOCK_MONOTONIC in ns from STAMP_T_BASE, so that both always have the same
- * number of digits and are read without a parser.
+ * n counts 1, 2, 3 from STAMP_N_BASE, t is CLOCK_MONOTONIC in ns from STAMP_T_BASE, so that both
+ * always have the same number of digits and are read without a parser.
  */
 #ifndef BENCH_STAMP_H
 #define BENCH_STAMP_H

@@ -1,8 +1,10 @@
-/* fuzz.h - what every fuzz target shares: an assertion that is never compiled away, and input taken piece by piece.
+/* fuzz.h - what every fuzz target shares: an assertion that is never compiled away, and input taken
+ * piece by piece.
  *
- * A target is a program of libFuzzer's: LLVMFuzzerTestOneInput() is called with bytes that libFuzzer makes up. It asserts what must
- * hold for any bytes (it decodes again to the same, the order is kept, all or none), with must(). Where an input has several parts they are
- * separated by control characters, so that seeds (tests/fuzz/corpus/<target>/) can be read.
+ * A target is a program of libFuzzer's: LLVMFuzzerTestOneInput() is called with bytes that
+ * libFuzzer makes up. It asserts what must hold for any bytes (it decodes again to the same, the
+ * order is kept, all or none), with must(). Where an input has several parts they are separated by
+ * control characters, so that seeds (tests/fuzz/corpus/<target>/) can be read.
  */
 #ifndef SSECAST_TESTS_FUZZ_H
 #define SSECAST_TESTS_FUZZ_H
@@ -46,7 +48,8 @@ static inline uint8_t next_byte(struct slice *rest)
     return (uint8_t)*rest->data++;
 }
 
-/* A copy of exactly so many bytes, so that the sanitizer sees the first one beyond. NULL stays NULL. Free it. */
+/* A copy of exactly so many bytes, so that the sanitizer sees the first one beyond.
+ * NULL stays NULL. Free it. */
 static inline char *exact_copy(struct slice s)
 {
     char *copy = malloc(s.len ? s.len : 1);
@@ -56,7 +59,8 @@ static inline char *exact_copy(struct slice s)
     return copy;
 }
 
-/* The same with a NUL behind it (bytes after a NUL within are lost to whoever reads a string). Free it. */
+/* The same with a NUL behind it (bytes after a NUL within are lost to whoever reads a string).
+ * NULL stays NULL. Free it. */
 static inline char *string_copy(struct slice s)
 {
     char *copy = malloc(s.len + 1);

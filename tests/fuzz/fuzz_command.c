@@ -1,8 +1,10 @@
-/* Requests to the broker, JSON as anybody may send it, with grants of every kind: the reply is a valid one, a refusal changes nothing
- * and is counted, what is published can be read by a browser, and nobody does what their grant does not allow.
+/* Requests to the broker, JSON as anybody may send it, with grants of every kind: the reply is a
+ * valid one, a refusal changes nothing and is counted, what is published can be read by a browser,
+ * and nobody does what their grant does not allow.
  *
- * Input: requests separated by PART. The first character of each says whose it is: `*` everything, `p` a publisher, `l` a publisher limited to
- * sessions s* and channel c, `w` a worker, `f` everything, with a store that fails. UNIT separates the frames of a request. */
+ * Input: requests separated by PART. The first character of each says whose it is: `*` everything,
+ * `p` a publisher, `l` a publisher limited to sessions s* and channel c, `w` a worker, `f`
+ * everything, with a store that fails. UNIT separates the frames of a request. */
 #include "base/name.h"
 #include "codec/event_record.h"
 #include "codec/sse.h"
@@ -170,7 +172,8 @@ static bool is_ok(struct slice reply)
     return ok;
 }
 
-/* A ref comes back as it was given, within its bound; its depth and the size of its numbers are its sender's affair. */
+/* A ref comes back as it was given, within its bound;
+ * its depth and the size of its numbers are its sender's affair. */
 static void is_a_reply(struct slice text, struct slice ref)
 {
     struct ssecast_reply *reply;

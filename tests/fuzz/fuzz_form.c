@@ -1,4 +1,5 @@
-/* A form that a publisher sent. Fields come in order, decoded in place, within the text; no byte beyond it is looked at.
+/* A form that a publisher sent. Fields come in order, decoded in place, within the text; no byte
+ * beyond it is looked at.
  *
  * Input: the form. */
 #include "fuzz.h"

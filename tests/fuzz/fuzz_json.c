@@ -1,5 +1,5 @@
-/* Three readers of JSON that must agree: jansson, the broker's json.c with json_tree.c, and the library's json_text.c (which says whether
- * a text is one value).
+/* Three readers of JSON that must agree: jansson, the broker's json.c with json_tree.c, and the
+ * library's json_text.c (which says whether a text is one value).
  *
  * Input: one text. */
 #include <jansson.h>
@@ -33,7 +33,7 @@ static bool is_deep(struct slice text)
 static void agrees_with_jansson(struct slice text, bool valid)
 {
     json_error_t error;
-    char *softened = surrogate_softened(text); /* halves of pairs are JSON, and jansson refuses them */
+    char *softened = surrogate_softened(text); /* halves of pairs are JSON, but not for jansson */
     json_t *tree = json_loadb(softened, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     bool nul = text.len && memchr(text.data, 0, text.len); /* passed over behind a number */
     must(!tree || valid || nul || is_deep(text));
@@ -149,7 +149,8 @@ static void broker_reads(struct slice text, bool valid)
     json_free(&j);
 }
 
-/* A node and its values stand in the text and in the array one behind the other. Returns the next node. */
+/* A node and its values stand in the text and in the array one behind the other.
+ * Returns the next node. */
 static const struct json_node *node_is_sound(const struct json_tree *tree, const struct json_node *node, size_t depth)
 {
     struct slice source = json_tree_source(tree, node);
@@ -167,7 +168,8 @@ static const struct json_node *node_is_sound(const struct json_tree *tree, const
     return behind;
 }
 
-/* A text has a tree exactly when it is JSON, but for a field that stands there twice, and for halves of surrogate pairs outside `data`. */
+/* A text has a tree exactly when it is JSON, but for a field that stands there twice, and for
+ * halves of surrogate pairs outside `data`. */
 static void has_a_tree(struct slice text, bool valid, bool data)
 {
     struct json_tree tree;

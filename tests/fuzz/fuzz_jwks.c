@@ -1,5 +1,6 @@
-/* A file of keys for tokens: secrets, PEM and JWKS. It is read as a whole or refused with a reason, a key that is good for nothing here is not
- * taken for one, and a file of one kind never gives a key of the other.
+/* A file of keys for tokens: secrets, PEM and JWKS. It is read as a whole or refused with a reason,
+ * a key that is good for nothing here is not taken for one, and a file of one kind never gives a
+ * key of the other.
  *
  * Input: the file. */
 #include <openssl/evp.h>

@@ -1,7 +1,9 @@
-/* What the broker reads before it lets anybody in: the file of keys, a key's own file, and the frames in which libzmq asks. A file is read
- * as a whole or refused with the place; a grant says what its line says, and no more.
+/* What the broker reads before it lets anybody in: the file of keys, a key's own file, and the
+ * frames in which libzmq asks. A file is read as a whole or refused with the place; a grant says
+ * what its line says, and no more.
  *
- * Input: a first byte `k`, then a file of keys; `f`, then the file of one key; else frames separated by UNIT. */
+ * Input: a first byte `k`, then a file of keys; `f`, then the file of one key; else frames
+ * separated by UNIT. */
 #include <ctype.h>
 
 #include "base/name.h"

@@ -1,7 +1,9 @@
-/* What another system sent, as the fields of a publish. A result is one JSON object without `channel` and `session`; it has
- * the source's payload and no more names than the mapping says. What is refused has a reason.
+/* What another system sent, as the fields of a publish. A result is one JSON object without
+ * `channel` and `session`; it has the source's payload and no more names than the mapping says.
+ * What is refused has a reason.
  *
- * Input: a first byte (payload kind, keyed, remove, row), then the source's name, PART, the payload. */
+ * Input: a first byte (payload kind, keyed, remove, row), then the source's name, PART, the
+ * payload. */
 #include <errno.h>
 #include <jansson.h>
 
@@ -25,7 +27,7 @@ static bool text_is(const json_t *value, struct slice text)
 
 static void check_plain(struct slice result, enum mapping_payload kind, const struct mapping_source *s)
 {
-    json_t *object = object_of(result, JSON_REJECT_DUPLICATES); /* one that a payload brings along, too */
+    json_t *object = object_of(result, JSON_REJECT_DUPLICATES); /* also one in a payload */
     const json_t *channels = json_object_get(json_object_get(object, "to"), "channels");
     must(json_array_size(channels) == 1 && text_is(json_array_get(channels, 0), s->name));
     must(text_is(json_object_get(object, "id"), slice_of(s->id)));
@@ -46,8 +48,8 @@ static void check_plain(struct slice result, enum mapping_payload kind, const st
     json_decref(object);
 }
 
-/* The payload was an object: its members are copied, whatever they are. One that is written with escapes may be there
- * twice then: the broker refuses that. */
+/* The payload was an object: its members are copied, whatever they are. One that is written with
+ * escapes may be there twice then: the broker refuses that. */
 static void check_copied(struct slice result)
 {
     static const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX};

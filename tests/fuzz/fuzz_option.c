@@ -1,7 +1,9 @@
-/* Configuration files and arguments, for the worker's and the broker's options: what is accepted is within the limits of its row, and
- * what --print-config shows of it is accepted again and means the same.
+/* Configuration files and arguments, for the worker's and the broker's options: what is accepted is
+ * within the limits of its row, and what --print-config shows of it is accepted again and means the
+ * same.
  *
- * Input: a first byte whose lowest bit chooses the program; then a file; after a UNIT, arguments separated by UNIT. */
+ * Input: a first byte whose lowest bit chooses the program; then a file; after a UNIT, arguments
+ * separated by UNIT. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,7 +24,8 @@ union config {
 
 static int quiet = -1, out_file = -1, err_file = -1;
 
-/* Standard output goes where --print-config is read from, and complaints nowhere. libFuzzer writes to the saved ones. */
+/* Standard output goes where --print-config is read from, and complaints nowhere.
+ * libFuzzer writes to the saved ones. */
 static void hush(void)
 {
     if (quiet >= 0)

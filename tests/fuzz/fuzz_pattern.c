@@ -1,7 +1,9 @@
-/* A URI template or a URL pattern that a stranger wrote, and topics. What is refused says why and what is accepted; what matches is found by
- * the index, once; a template matches its own text; nothing depends on what was looked at before.
+/* A URI template or a URL pattern that a stranger wrote, and topics. What is refused says why and
+ * what is accepted; what matches is found by the index, once; a template matches its own text;
+ * nothing depends on what was looked at before.
  *
- * Input: a first byte `t` (template) or `u` (URL pattern), then the pattern, the hub's host and topics, separated by PART. */
+ * Input: a first byte `t` (template) or `u` (URL pattern), then the pattern, the hub's host and
+ * topics, separated by PART. */
 #include "auth/selector.h"
 #include "fuzz.h"
 #include "stream/pattern_index.h"

@@ -1,6 +1,7 @@
-/* A FastCGI request, as it arrives from whoever connects to a worker: a judgement stands when more comes; and the whole way, through
- * a socket and libfcgi, gives parameters only for what is a request, the very ones that a second reader finds in its records, whether they come at
- * once or in pieces.
+/* A FastCGI request, as it arrives from whoever connects to a worker: a judgement stands when more
+ * comes; and the whole way, through a socket and libfcgi, gives parameters only for what is a
+ * request, the very ones that a second reader finds in its records, whether they come at once or in
+ * pieces.
  *
  * Input: the bytes of one connection. */
 #include <fastcgi.h>
@@ -164,7 +165,7 @@ static bool in_pieces(struct intakes *set, struct slice bytes, size_t piece, str
     for (size_t at = 0; at < bytes.len && progress == INTAKE_WAITING; at += piece) {
         send_all(pair[0], (struct slice){bytes.data + at, bytes.len - at < piece ? bytes.len - at : piece});
         progress = intake_more(set, &in, pair[1], out);
-        must(set->held <= in.size && set->held <= set->room); /* the first bytes of each need no room */
+        must(set->held <= in.size && set->held <= set->room); /* the first bytes of each are free */
     }
     if (progress == INTAKE_WAITING)
         progress = intake_give_up(set, &in, out);

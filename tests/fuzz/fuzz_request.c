@@ -1,7 +1,9 @@
-/* A request's parameters, as web servers pass them on from anybody: what is accepted is valid, what is refused says why, and a session that is
- * written into a query string or a cookie is read from it.
+/* A request's parameters, as web servers pass them on from anybody: what is accepted is valid, what
+ * is refused says why, and a session that is written into a query string or a cookie is read from
+ * it.
  *
- * Input: a first byte that chooses among the rules, then parameters NAME=value separated by PART. */
+ * Input: a first byte that chooses among the rules, then parameters NAME=value separated by
+ * PART. */
 #include <ctype.h>
 
 #include "auth/origin.h"
@@ -131,7 +133,8 @@ static void is_read_by_the_hub(const struct params *params, const struct request
     must(!r.session && !r.grants && !r.expires_ms && r.channel_count + patterns <= rules.max_topics);
     must(r.kind == REQUEST_REFUSED ? r.status && *r.message
                                    : anonymous && (r.every_channel || r.channel_count || patterns));
-    enum hub_dialect dialect = r.kind == REQUEST_REFUSED ? HUB_0_X : r.hub; /* maybe both were mixed */
+    /* Maybe both were mixed. */
+    enum hub_dialect dialect = r.kind == REQUEST_REFUSED ? HUB_0_X : r.hub;
     for (size_t i = 0; i < r.channel_count; i++)
         must(!mercure_check_topic(&rules, dialect, r.channels[i]));
     mercure_trusts_origin(params, rules.cors_origins);

@@ -1,5 +1,5 @@
-/* An SCGI request, as it arrives on the socket of the hand-off: a judgement stands when more bytes come, and a
- * complete request has the very parameters that a second reader finds in its bytes.
+/* An SCGI request, as it arrives on the socket of the hand-off: a judgement stands when more bytes
+ * come, and a complete request has the very parameters that a second reader finds in its bytes.
  *
  * Input: the bytes of one connection, each NUL of the headers written as a unit separator. */
 #include "fuzz.h"

@@ -1,5 +1,5 @@
-/* What others wrote and people or programs read: lines of the log, metrics, a terminal. Whatever a name or a value holds, it stays within its line,
- * its quotes and its text.
+/* What others wrote and people or programs read: lines of the log, metrics, a terminal. Whatever a
+ * name or a value holds, it stays within its line, its quotes and its text.
  *
  * Input: texts separated by PART; each is shown in every way. */
 #include "base/name.h"

@@ -1,7 +1,9 @@
-/* The event stream, read: cut anywhere it says the same, and says what a reader written down from the standard line by line says; the
- * library's decoder keeps the id that counts. And written: what is encoded is decoded to itself.
+/* The event stream, read: cut anywhere it says the same, and says what a reader written down from
+ * the standard line by line says; the library's decoder keeps the id that counts. And written: what
+ * is encoded is decoded to itself.
  *
- * Input: a stream; or, after a first byte `=`, an id, an event name and data, separated by UNIT, to be encoded. */
+ * Input: a stream; or, after a first byte `=`, an id, an event name and data, separated by UNIT, to
+ * be encoded. */
 #include "codec/sse.h"
 #include "fuzz.h"
 #include "lib/ssecast.h"

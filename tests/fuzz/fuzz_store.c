@@ -1,8 +1,9 @@
-/* A store whose tables hold anything, as after damage that the sums and LMDB let pass: it is loaded in order and whole, or refused; and
- * what was loaded can be gone on with.
+/* A store whose tables hold anything, as after damage that the sums and LMDB let pass: it is loaded
+ * in order and whole, or refused; and what was loaded can be gone on with.
  *
- * Input: rows of u8 table (0 events, 1 runs, 2 meta, 3 ids; with 4: kept; with 0x80: without a good sum), u8 key, u16 length and so many bytes. Keys of meta: 0 format,
- * 1 trimmed. The store has its format unless a row says otherwise. */
+ * Input: rows of u8 table (0 events, 1 runs, 2 meta, 3 ids; with 4: kept; with 0x80: without a good
+ * sum), u8 key, u16 length and so many bytes. Keys of meta: 0 format, 1 trimmed. The store has its
+ * format unless a row says otherwise. */
 #include <ftw.h>
 #include <lmdb.h>
 #include <sys/stat.h>
@@ -120,7 +121,8 @@ static bool on_event(void *context, struct event *e)
 static bool on_kept(void *context, struct event *e)
 {
     struct loaded *l = context;
-    must(e->seq > l->last_kept && e->key.len && !e->remove && !l->last_event && !l->last_run); /* they come before */
+    /* They come before. */
+    must(e->seq > l->last_kept && e->key.len && !e->remove && !l->last_event && !l->last_run);
     l->last_kept = e->seq;
     return true;
 }

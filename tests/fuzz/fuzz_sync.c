@@ -1,8 +1,9 @@
-/* What workers say to the broker, in any order and however wrong: answers are well formed, pages hold what they say and nothing that
- * does not concern the asker, and who is present adds up.
+/* What workers say to the broker, in any order and however wrong: answers are well formed, pages
+ * hold what they say and nothing that does not concern the asker, and who is present adds up.
  *
- * Input: steps of u8 what, u16 length, and so many bytes. what: 0 to 3, a message from worker 0 to 3; 4, an event with these bytes is published;
- * 5, as many seconds pass; 6, a shutdown of the session of this name; else nothing. */
+ * Input: steps of u8 what, u16 length, and so many bytes. what: 0 to 3, a message from worker 0 to
+ * 3; 4, an event with these bytes is published; 5, as many seconds pass; 6, a shutdown of the
+ * session of this name; else nothing. */
 #include "base/bytes.h"
 #include "codec/audience.h"
 #include "fuzz.h"

@@ -1,8 +1,9 @@
-/* JSON Web Tokens from anybody, and claims that were signed with the right key but hold anything: only what our key signed is believed, and what is
- * believed is valid.
+/* JSON Web Tokens from anybody, and claims that were signed with the right key but hold anything:
+ * only what our key signed is believed, and what is believed is valid.
  *
- * Input: a first byte `t`, then a token; or `c`, then claims, and behind UNIT a header (else that of HS256), to be signed; or `r`, then the
- * parameters of a request separated by PART, to be searched for a token. */
+ * Input: a first byte `t`, then a token; or `c`, then claims, and behind UNIT a header (else that
+ * of HS256), to be signed; or `r`, then the parameters of a request separated by PART, to be
+ * searched for a token. */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sys/mman.h>

@@ -1,5 +1,6 @@
-/* Messages between broker and worker: what a decoder accepts can be walked to its end within the message, encodes again to the same
- * message (numbers that stand for yes, and counters beyond ours, apart), and no other decoder accepts it.
+/* Messages between broker and worker: what a decoder accepts can be walked to its end within the
+ * message, encodes again to the same message (numbers that stand for yes, and counters beyond ours,
+ * apart), and no other decoder accepts it.
  *
  * Input: one message. */
 #include "codec/audience.h"

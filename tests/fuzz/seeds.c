@@ -1,4 +1,5 @@
-/* seeds - writes the seeds that are not text, with the encoders that the programs use: `make fuzz-seeds` after a format has changed.
+/* seeds - writes the seeds that are not text, with the encoders that the programs use: `make
+ * fuzz-seeds` after a format has changed.
  *
  *     seeds FOLDER      (tests/fuzz/corpus)
  */

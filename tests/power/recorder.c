@@ -1,7 +1,9 @@
-/* recorder.c - an LD_PRELOAD library that records what a broker does to its store's file, and what it tells publishers meanwhile.
+/* recorder.c - an LD_PRELOAD library that records what a broker does to its store's file, and what
+ * it tells publishers meanwhile.
  *
- * The file POWER_LOG gets one record for each operation on the file data.mdb, in the order in which they returned, and for each reply that was
- * handed to ZeroMQ. tests/support/power.py reads it and builds the disk as a power failure may leave it.
+ * The file POWER_LOG gets one record for each operation on the file data.mdb, in the order in which
+ * they returned, and for each reply that was handed to ZeroMQ. tests/support/power.py reads it and
+ * builds the disk as a power failure may leave it.
  *
  * A record is u8 kind, u64 offset, u32 length, and the bytes (native byte order).
  *   W  a write          P  a write through O_DSYNC: it is on the disk when it returns
@@ -9,9 +11,10 @@
  *   C  the file was made          Y  a directory was synced (its path)
  *   R  a reply (JSON)
  *
- * POWER_SKIP_SYNC=N plants a fault: from the Nth sync on, none is recorded, as if the program did not call it. While the file named by
- * POWER_FAIL exists, its first byte says what fails: w: writes (ENOSPC), s: syncs (EIO), m: writes through O_DSYNC, which commit (EIO). h: syncs
- * hang, and succeed later.
+ * POWER_SKIP_SYNC=N plants a fault: from the Nth sync on, none is recorded, as if the program did
+ * not call it. While the file named by POWER_FAIL exists, its first byte says what fails: w: writes
+ * (ENOSPC), s: syncs (EIO), m: writes through O_DSYNC, which commit (EIO). h: syncs hang, and
+ * succeed later.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,8 @@
-/* starter.c - `starter GID PROGRAM ARGUMENT...` becomes the program, as setpriv would, in a fraction of setpriv's time.
+/* starter.c - `starter GID PROGRAM ARGUMENT...` becomes the program, as setpriv would, in a
+ * fraction of setpriv's time.
  *
- * The program is killed when the tests that started it end. GID is the group it runs as; -: unchanged.
+ * The program is killed when the tests that started it end. GID is the group it runs as; -:
+ * unchanged.
  */
 #define _GNU_SOURCE
 #include <errno.h>

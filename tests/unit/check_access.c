@@ -1,4 +1,5 @@
-/* Who is let in where, what a key that is gone may do, and which sockets are cut when keys change. */
+/* Who is let in where, what a key that is gone may do,
+ * and which sockets are cut when keys change. */
 #include "net/access.h"
 
 #include <unistd.h>

@@ -7,7 +7,8 @@
 
 /* Session a, connection c, channels r and s. */
 static const struct {
-    const char *to[3], *except[3]; /* sessions, channels, connections; comma-separated; NULL: not in the spec */
+    /* Sessions, channels, connections; comma-separated; NULL: not in the spec. */
+    const char *to[3], *except[3];
     bool has_to, concerns, excludes;
 } concerned[] = {
     {{0}, {0}, false, true, false},
@@ -108,7 +109,8 @@ static bool excludes_plainly(const struct event *e, const struct audience *who)
     return false;
 }
 
-/* Each list of a long `except` has other names, and some names twice; a name of one list excludes nobody by another. */
+/* Each list of a long `except` has other names, and some names twice;
+ * a name of one list excludes nobody by another. */
 START_TEST(a_long_except_excludes_whom_a_short_one_excludes)
 {
     static char text[3][400][8];

@@ -1,5 +1,5 @@
-/* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and that a refusal
- * changes nothing. */
+/* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and
+ * that a refusal changes nothing. */
 #include "command/command.h"
 #include "ops/log.h"
 #include "support.h"
@@ -336,9 +336,9 @@ START_TEST(a_batch_is_published_in_order)
 {
     answers("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"b\",\"id\":\"i\"}]}",
             "{\"ok\":true,\"seqs\":[1001,1002]}");
-    answers(
-        "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":3},{\"data\":1,\"id\":\"i\"}],\"ref\":1}",
-        "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[0,2],\"ref\":1}");
+    answers("{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},"
+            "{\"data\":3},{\"data\":1,\"id\":\"i\"}],\"ref\":1}",
+            "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[0,2],\"ref\":1}");
     ck_assert_uint_eq(counters[PUBLISHES], 2);
 }
 END_TEST
@@ -461,7 +461,8 @@ START_TEST(the_keys_are_listed)
     publish("\"key\":\"a2\"");
     publish("\"key\":\"a1\",\"to\":{\"channels\":[\"y\"]},\"ttl\":9");
     assert_keys("", "a1 a2 b b b");
-    holds(answer, "{\"seq\":1005,\"data\":\"1\",\"to\":{\"channels\":[\"y\"]},\"key\":\"a1\",\"ttl\":9,\"at\":5000}");
+    holds(answer, "{\"seq\":1005,\"data\":\"1\","
+                  "\"to\":{\"channels\":[\"y\"]},\"key\":\"a1\",\"ttl\":9,\"at\":5000}");
     assert_keys("\"prefix\":\"a\"", "a1 a2");
     assert_keys("\"channel\":\"x\"", "b");
     assert_keys("\"channel\":\"other\"", "");
@@ -518,9 +519,9 @@ START_TEST(a_private_key_is_listed_behind_the_public_one)
     publish("\"key\":\"b\",\"to\":{\"sessions\":[\"x\"]},\"private\":true");
     assert_keys("", "b b b b");
     assert_keys("\"channel\":\"x\"", "b b");
-    holds(answer,
-          "{\"seq\":1003,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"at\":5000},"
-          "{\"seq\":1001,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"private\":true,\"at\":5000}");
+    holds(answer, "{\"seq\":1003,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"at\":5000},"
+                  "{\"seq\":1001,\"data\":\"1\","
+                  "\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"private\":true,\"at\":5000}");
     assert_keys("\"limit\":1", "b +");
     holds(answer, "\"next\":\"b\\nSx\"");
     assert_keys("\"limit\":1,\"after\":\"b\\nSx\"", "b +");
@@ -540,7 +541,8 @@ END_TEST
 START_TEST(a_shutdown_is_a_record)
 {
     three_connections();
-    answers("{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"channels\":[\"x\"],\"reason\":\"log\\\"out\",\"block\":5}",
+    answers("{\"op\":\"shutdown\",\"sessions\":[\"a\"],"
+            "\"channels\":[\"x\"],\"reason\":\"log\\\"out\",\"block\":5}",
             "{\"ok\":true,\"closed\":3}");
     text_is("event: ssecast.shutdown\ndata: {\"reason\":\"log\\\"out\"}\n\n");
     ck_assert_int_eq(last_event()->kind, EVENT_SHUTDOWN);
@@ -577,9 +579,9 @@ START_TEST(online_sessions_and_connections_are_told)
             "{\"ok\":true,\"sessions\":[{\"session\":\"b\",\"connections\":1}],\"more\":false}");
     answers("{\"op\":\"sessions\",\"prefix\":\"z\"}", "{\"ok\":true,\"sessions\":[],\"more\":false}");
     answers("{\"op\":\"connections\",\"session\":\"b\"}",
-            "{\"ok\":true,\"connections\":[{\"connection\":\"c3\",\"session\":\"b\",\"channels\":[\"x\"],\"worker\":"
-            "\"worker\",\"since\":9,\"sent\":1000,\"queued\":0,\"lag\":0}],"
-            "\"more\":false}");
+            "{\"ok\":true,\"connections\":[{\"connection\":\"c3\","
+            "\"session\":\"b\",\"channels\":[\"x\"],\"worker\":\"worker\","
+            "\"since\":9,\"sent\":1000,\"queued\":0,\"lag\":0}],\"more\":false}");
     holds(ask("{\"op\":\"connections\",\"after\":\"c2\"}"), "[{\"connection\":\"c3\"");
     refuses("{\"op\":\"online\"}", "bad_request", "`session` is missing");
     refuses("{\"op\":\"sessions\",\"limit\":1001}", "bad_request", "`limit`");
@@ -588,12 +590,13 @@ END_TEST
 
 START_TEST(history_is_told_as_it_is_delivered)
 {
-    ask("{\"op\":\"publish\",\"event\":\"message\",\"text\":\"a\\r\\nevent: b\",\"id\":\"i\",\"retry\":500}");
-    ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},\"except\":{\"channels\":"
-        "[\"x\"]}}");
+    ask("{\"op\":\"publish\",\"event\":\"message\","
+        "\"text\":\"a\\r\\nevent: b\",\"id\":\"i\",\"retry\":500}");
+    ask("{\"op\":\"publish\",\"data\":1,"
+        "\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},\"except\":{\"channels\":[\"x\"]}}");
     ask_with("{\"op\":\"publish\",\"to\":{\"channels\":[\"y\"]}}", S("\xff\nevent: z"));
-    const char *first =
-        "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\",\"data\":\"a\\nevent: b\",\"retry\":500,\"at\":5000}";
+    const char *first = "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\","
+                        "\"data\":\"a\\nevent: b\",\"retry\":500,\"at\":5000}";
     const char *second = "{\"seq\":1002,\"data\":\"1\",\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},"
                          "\"except\":{\"channels\":[\"x\"]},\"at\":5000}";
     const char *third = "{\"seq\":1003,\"data\":\"\xef\xbf\xbd\\nevent: z\",\"to\":{\"channels\":[\"y\"]},\"at\":5000}";
@@ -606,7 +609,8 @@ START_TEST(history_is_told_as_it_is_delivered)
     holds(text, "\"data\":\"a\\nevent: b\"");
     holds(text, second);
     holds(text, third);
-    ck_assert_uint_eq(strlen(text), strlen(all)); /* nothing besides; the order of an event's fields is not promised */
+    /* Nothing besides; the order of an event's fields is not promised. */
+    ck_assert_uint_eq(strlen(text), strlen(all));
 }
 END_TEST
 
@@ -615,7 +619,8 @@ START_TEST(history_is_filtered_and_bounded)
     ask("{\"op\":\"publish\",\"data\":1}");
     ask("{\"op\":\"publish\",\"data\":2,\"to\":{\"sessions\":[\"a\"]}}");
     ask("{\"op\":\"publish\",\"data\":3,\"to\":{\"channels\":[\"x\"]}}");
-    ask("{\"op\":\"publish\",\"data\":4,\"to\":{\"connections\":[\"c\"]},\"except\":{\"sessions\":[\"a\"]}}");
+    ask("{\"op\":\"publish\",\"data\":4,"
+        "\"to\":{\"connections\":[\"c\"]},\"except\":{\"sessions\":[\"a\"]}}");
     static const struct {
         const char *request, *has, *has_not;
     } rows[] = {
@@ -659,12 +664,15 @@ START_TEST(status_tells_what_the_page_shows)
     overview_ended(&overview, 4000, "slow", S("a<b>"), S("w"), 2);
     const char *told = ask("{\"op\":\"status\"}");
     holds(told, "\"connections\":3,\"sessions\":2,");
-    holds(told, "\"over_time\":{\"until\":2000,\"connections\":[11,12],\"events\":[5,5],\"deliveries\":[7,7]}");
+    holds(told, "\"over_time\":{\"until\":2000,"
+                "\"connections\":[11,12],\"events\":[5,5],\"deliveries\":[7,7]}");
     holds(told, "\"workers_count\":1,\"workers\":[{\"worker\":");
     holds(told, "\"history\":{\"events\":1,");
     holds(told, "\"store\":{\"kind\":\"memory\",\"failing\":false,");
-    holds(told, "\"sessions_top\":[{\"session\":\"a\",\"connections\":2},{\"session\":\"b\",\"connections\":1}]");
-    holds(told, "\"ends\":[{\"at\":4000,\"cause\":\"slow\",\"count\":2,\"session\":\"a<b>\",\"worker\":\"w\"}]");
+    holds(told, "\"sessions_top\":[{\"session\":\"a\",\"connections\":2},"
+                "{\"session\":\"b\",\"connections\":1}]");
+    holds(told, "\"ends\":[{\"at\":4000,\"cause\":\"slow\","
+                "\"count\":2,\"session\":\"a<b>\",\"worker\":\"w\"}]");
     holds(ask("{\"op\":\"status\",\"seconds\":1}"), "\"connections\":[12],");
 }
 END_TEST
@@ -803,10 +811,11 @@ START_TEST(limits_are_told_with_their_option)
     context.limits = (struct command_limits){.json = {.name_bytes = 4, .depth = 5}, .batch = 2, .targets = 3};
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":2},{\"data\":3}]}", "too_large",
             "`events` has 3 events; accepted: at most 2 (--max-batch)");
-    refuses(
-        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\"]},\"except\":{\"channels\":[\"c\",\"d\"]}}",
-        "too_large", "it names 4 sessions, channels and connections; accepted: at most 3 (--max-targets)");
-    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}}]}",
+    refuses("{\"op\":\"publish\",\"data\":1,"
+            "\"to\":{\"sessions\":[\"a\",\"b\"]},\"except\":{\"channels\":[\"c\",\"d\"]}}",
+            "too_large", "it names 4 sessions, channels and connections; accepted: at most 3 (--max-targets)");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1,"
+            "\"to\":{\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}}]}",
             "too_large", "`events[0]` names 4");
     refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}", "too_large", "it names 4");
     refuses("{\"op\":\"online\",\"session\":\"abcde\"}", "bad_request", "`session` must be a string of 1 to 4 bytes");
@@ -865,7 +874,8 @@ START_TEST(a_key_that_is_gone_may_nothing)
 }
 END_TEST
 
-/* Without a right there is nothing to parse: what is no JSON is refused alike, and no ref is looked for. */
+/* Without a right there is nothing to parse:
+ * what is no JSON is refused alike, and no ref is looked for. */
 START_TEST(who_may_nothing_is_refused_unread)
 {
     grant = (struct grant){0};
@@ -933,8 +943,8 @@ static struct slice only_a[] = {S_INIT("a")}, rooms[] = {S_INIT("room:*"), S_INI
 START_TEST(limits_of_a_key_hold_for_every_command)
 {
     three_connections();
-    ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\"],\"channels\":[\"x\",\"y\"],\"connections\":["
-        "\"c1\"]}}");
+    ask("{\"op\":\"publish\",\"data\":1,"
+        "\"to\":{\"sessions\":[\"a\",\"b\"],\"channels\":[\"x\",\"y\"],\"connections\":[\"c1\"]}}");
     grant = (struct grant){.roles = ROLE_OPERATOR, .limited = true, .sessions = {only_a, 1}, .channels = {rooms, 2}};
     static const char *const forbidden[] = {
         "{\"op\":\"publish\",\"data\":1}",
@@ -942,8 +952,10 @@ START_TEST(limits_of_a_key_hold_for_every_command)
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"y\"]}}",
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"connections\":[\"c1\"]}}",
         "{\"op\":\"publish\",\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"a\"]}},{\"data\":1}]}",
-        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"except\":{\"sessions\":[\"b\"]}}",
-        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"except\":{\"channels\":[\"x\",\"y\"]}}",
+        "{\"op\":\"publish\",\"data\":1,"
+        "\"to\":{\"sessions\":[\"a\"]},\"except\":{\"sessions\":[\"b\"]}}",
+        "{\"op\":\"publish\",\"data\":1,"
+        "\"to\":{\"sessions\":[\"a\"]},\"except\":{\"channels\":[\"x\",\"y\"]}}",
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"retry\":1000}",
         "{\"op\":\"shutdown\",\"sessions\":[\"b\"]}",
         "{\"op\":\"shutdown\",\"connections\":[\"c1\"]}",
@@ -976,8 +988,8 @@ START_TEST(limits_of_a_key_hold_for_every_command)
     ck_assert_ptr_null(strstr(answer, "[\"x\"]"));
     grant.channels = (struct names){rooms, 2};
     holds(ask("{\"op\":\"online\",\"session\":\"a\"}"), "\"connections\":2");
-    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"room:7\"]},\"except\":{\"sessions\":[\"a\"],"
-              "\"connections\":[\"c1\"]}}"),
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"room:7\"]},"
+              "\"except\":{\"sessions\":[\"a\"],\"connections\":[\"c1\"]}}"),
           "\"ok\":true");
     holds(ask("{\"op\":\"shutdown\",\"sessions\":[\"a\"]}"), "\"closed\":2");
     holds(ask("{\"op\":\"stats\"}"), "\"ok\":true");

@@ -916,7 +916,8 @@ END_TEST
 
 #define PEERS 30
 
-/* What has arrived is the beginning of what was sent; all of it when the response has ended and its reader was not too slow. */
+/* What has arrived is the beginning of what was sent;
+ * all of it when the response has ended and its reader was not too slow. */
 static void assert_prefix(const struct peer *p)
 {
     struct records r = parse(p);

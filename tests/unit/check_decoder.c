@@ -1,4 +1,5 @@
-/* The public decoder: what it adds to sse.c. The format itself is tested in check_sse.c and with the standard's vectors. */
+/* The public decoder: what it adds to sse.c.
+ * The format itself is tested in check_sse.c and with the standard's vectors. */
 #include "lib/decoder.h"
 
 #include <errno.h>

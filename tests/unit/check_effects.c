@@ -99,7 +99,8 @@ START_TEST(with_a_store_bans_are_due_and_with_a_journal_keys_too)
     ck_assert_int_eq(effects_is_urgent(effects), _i);
 
     char *text;
-    ck_assert_uint_eq(effects_collect_bans(effects, 1, &text), event_ban_size(S("anna"))); /* one at least */
+    /* At least one. */
+    ck_assert_uint_eq(effects_collect_bans(effects, 1, &text), event_ban_size(S("anna")));
     free(text);
 }
 END_TEST
@@ -152,7 +153,8 @@ START_TEST(a_journal_has_a_share_for_keys_and_others_do_not_care)
 }
 END_TEST
 
-/* The number of keys, of 50,000 bytes each, that publishers can set, beside those that are there. */
+/* The number of keys, of 50,000 bytes each, that publishers can set,
+ * beside those that are there. */
 static int set_keys(char first, bool limited)
 {
     int count = 0;
@@ -232,7 +234,7 @@ START_TEST(who_bans_within_limits_leaves_a_quarter_of_each_bound)
     int limited = set_bans('a', true), others = set_bans('A', false), all = limited + others;
     ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d", limited, all);
     ck_assert_int_ne(apply_by(make(NULL, "z", 0), true), 0);
-    ck_assert_int_eq(apply_by(make(NULL, "a", 0), true), 0); /* the same session is no further one */
+    ck_assert_int_eq(apply_by(make(NULL, "a", 0), true), 0); /* no further session */
 }
 END_TEST
 

@@ -177,11 +177,13 @@ START_TEST(a_refusal_says_what_is_wrong)
 {
     struct request r = refusal(400, "missing_session", "who?");
     ck_assert_str_eq(said(reply_refused(&rules, &r)),
-                     "Status: 400 Bad Request\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\r\n"
+                     "Status: 400 Bad Request\r\n"
+                     "Content-Type: application/json\r\nCache-Control: no-store\r\n\r\n"
                      "{\"error\":\"missing_session\",\"message\":\"who?\"}\n");
     r = refusal(405, "method_not_allowed", "no");
     ck_assert_str_eq(said(reply_refused(&rules, &r)),
-                     "Status: 405 Method Not Allowed\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+                     "Status: 405 Method Not Allowed\r\n"
+                     "Content-Type: application/json\r\nCache-Control: no-store\r\n"
                      "Allow: GET, HEAD, OPTIONS\r\n\r\n{\"error\":\"method_not_allowed\",\"message\":\"no\"}\n");
 }
 END_TEST

@@ -67,7 +67,8 @@ static const char *body(struct client *c)
 #define assert_body(c, should) ck_assert_str_eq(body(c), should)
 #define CHECKPOINT(id) "event: ssecast.checkpoint\nid: " id "\ndata: {}\n\n"
 
-/* Its first block names this id, in a checkpoint that says which connection it is; the rest follows. */
+/* Its first block names this id, in a checkpoint that says which connection it is;
+ * the rest follows. */
 static void assert_begins(struct client *c, const char *id, const char *rest)
 {
     char connection[REGISTRY_ID_MAX], should[2000];
@@ -385,7 +386,8 @@ START_TEST(a_stream_that_makes_way_does_so_for_its_address_too)
     assert_replaced(first);
     assert_turned_away(open_from(2, "b", "192.0.2.1"));
     open_from(3, "b", "192.0.2.2");
-    assert_turned_away(open_from(2, "b", "192.0.2.1")); /* the one that would make way is another address's */
+    /* The stream that would make way is another address's. */
+    assert_turned_away(open_from(2, "b", "192.0.2.1"));
     ck_assert_uint_eq(registry_session_count(set.registry, S("b")), 1);
 }
 END_TEST
@@ -692,7 +694,8 @@ static void say_late(uint64_t seq, enum event_list list, int which, int64_t stam
     say(&spec);
 }
 
-/* By a clock that is an hour off from ours, either way: with a ban of a minute, and one that ended a minute ago. */
+/* By a clock that is an hour off from ours, either way:
+ * with a ban of a minute, and one that ended a minute ago. */
 START_TEST(bans_end_by_the_clock_that_set_them)
 {
     broker_ahead_ms = _i ? 3600000 : -3600000;
@@ -794,7 +797,8 @@ START_TEST(a_session_that_slipped_in_before_its_ban_was_known_is_ended)
 }
 END_TEST
 
-/* The page comes over another socket than the feed, which has not brought these shutdowns yet. The second one finds the stream ended. */
+/* The page comes over another socket than the feed, which has not brought these shutdowns yet. The
+ * second one finds the stream ended. */
 START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
 {
     struct buf b = {0};
@@ -1114,7 +1118,8 @@ START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
     answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101, 102);
     const char *text = heard(c);
     ck_assert_int_eq(strncmp(text, "event: ssecast.gap\ndata: {\"last\":", 33), 0);
-    /* A stream whose first block has no id is told its connection in the first checkpoint that has one. */
+    /* A stream whose first block has no id is told its connection in the first checkpoint that has
+     * one. */
     const char *place = unknown_cursors[_i].shown
                             ? ",\"oldest\":101}\n\n" CHECKPOINT("100")
                             : ",\"oldest\":101}\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":";
@@ -1151,8 +1156,8 @@ START_TEST(pages_are_followed_by_the_window_and_by_live_events)
     assert_heard(c, "id: 59\ndata: x\n\nid: 60\ndata: x\n\n");
     publish(103, NULL);
     answer(s, (struct wire_page){.from = 60, .upto = 100, .head = 103, .oldest = 1}, 99, 100);
-    assert_heard(c,
-                 "id: 99\ndata: x\n\nid: 100\ndata: x\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\nid: 103\ndata: x\n\n");
+    assert_heard(c, "id: 99\ndata: x\n\nid: 100\n"
+                    "data: x\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\nid: 103\ndata: x\n\n");
     publish(104, NULL);
     assert_heard(c, "id: 104\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
@@ -1197,8 +1202,8 @@ START_TEST(a_broken_sequence_is_told)
     feed_broken(&set, 500, 501);
     welcome(500, 0, "");
     publish(501, NULL);
-    assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT(
-                        "500") "id: 501\ndata: x\n\n");
+    assert_heard(c, "id: 101\ndata: x\n\nevent: "
+                    "ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT("500") "id: 501\ndata: x\n\n");
     come_back(1, "a", "101");
     ck_assert_ptr_nonnull(last_stream()->pending);
 }
@@ -1415,7 +1420,8 @@ static void burst(uint64_t first, int count)
     streams_settle(&set);
 }
 
-/* A live stream of session a whose reader takes little, after more than its budget has come in one turn. */
+/* A live stream of session a whose reader takes little,
+ * after more than its budget has come in one turn. */
 static struct stream *open_behind(int number, const char *extra)
 {
     exchanges.conns.budget = SMALL_BUDGET;
@@ -1559,7 +1565,8 @@ static uint64_t events_in(const char *text)
     return count;
 }
 
-/* So many events were delivered. Those that were taken back are still to be left out of the count. */
+/* So many events were delivered. Those that were taken back are still to be left out
+ * of the count. */
 static void assert_deliveries(uint64_t count)
 {
     ck_assert_uint_eq(set.counters[DELIVERIES] - set.taken_back, count);
@@ -1585,7 +1592,8 @@ START_TEST(a_slow_reader_of_keys_is_spared_what_is_superseded)
 }
 END_TEST
 
-/* A broker without a store was restarted: its welcome comes before it is known that events were lost. */
+/* A broker without a store was restarted:
+ * its welcome comes before it is known that events were lost. */
 START_TEST(a_state_without_the_keys_takes_no_values_from_one_that_is_behind)
 {
     open_behind_keys(behind_software[_i]);
@@ -1729,7 +1737,8 @@ START_TEST(what_expired_while_it_waited_is_not_sent)
 }
 END_TEST
 
-/* A page of the broker was ahead of the feed. Then the reader stalled until what waits for it is looked at. */
+/* A page of the broker was ahead of the feed.
+ * Then the reader stalled until what waits for it is looked at. */
 static struct stream *ahead_and_stalled(struct client **c)
 {
     static char data[BURST_EVENT];
@@ -1954,7 +1963,8 @@ START_TEST(a_busy_stream_shows_heartbeats_beside_its_events)
 }
 END_TEST
 
-/* A reader that takes nothing holds its stream up for as long as write-timeout allows, for ever if it is 0. */
+/* A reader that takes nothing holds its stream up for as long as write-timeout allows,
+ * for ever if it is 0. */
 START_TEST(a_heartbeat_is_due_however_long_ago_the_last_one_was)
 {
     static const uint32_t days[] = {1, 24, 25, 26, 49};
@@ -2576,7 +2586,7 @@ START_TEST(a_query_that_is_too_long_for_a_redirect_is_refused)
     int len = snprintf(query, sizeof query, "QUERY_STRING=session=a&x=");
     memset(query + len, 'x', 7700);
     struct client *c = ASK(0, query, PLAIN_HTTP);
-    ck_assert_ptr_nonnull(strstr(c->text, "Location: /sse-fcgi?session=a&x=")); /* with less beside it */
+    ck_assert_ptr_nonnull(strstr(c->text, "Location: /sse-fcgi?session=a&x=")); /* less beside it */
     close(c->fd);
     memset(query + len, 'x', REPLY_REDIRECT_MAX);
     c = ASK(0, query, PLAIN_HTTP);

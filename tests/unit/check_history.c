@@ -611,7 +611,7 @@ struct mix {
     int name_len;
     bool same_names; /* in all events */
     int id_len;
-    size_t data_len, every_other; /* data of the events, and of every second one where that is not 0 */
+    size_t data_len, every_other; /* data of the events, and of every second one if not 0 */
 };
 
 static const struct mix mixes[] = {
@@ -659,7 +659,8 @@ static size_t allocated(void)
     return info.uordblks + info.hblkhd;
 }
 
-/* Three times as many events as the limit holds: malloc() has given no more than a fifth above what is counted. */
+/* Three times as many events as the limit holds:
+ * malloc() has given no more than a fifth above what is counted. */
 START_TEST(what_is_counted_is_what_memory_it_takes)
 {
     const struct mix *mix = &mixes[_i];
@@ -677,7 +678,8 @@ START_TEST(what_is_counted_is_what_memory_it_takes)
 }
 END_TEST
 
-/* Bursts to one name after another, each of which is named once more: an index that was long once is short again. */
+/* Bursts to one name after another, each of which is named once more:
+ * an index that was long once is short again. */
 START_TEST(an_index_does_not_keep_the_memory_it_had)
 {
     size_t before = allocated();
@@ -763,7 +765,8 @@ static uint64_t model_names_bytes(const struct event *e, enum event_list list, u
     return bytes;
 }
 
-/* What the own id of the event at i costs: each index has a name once, whichever events it leads to. */
+/* What the own id of the event at i costs:
+ * each index has a name once, whichever events it leads to. */
 static uint64_t model_id_bytes(size_t i)
 {
     const struct event *e = model.events[model.first + i];
@@ -1180,7 +1183,8 @@ START_TEST(the_newest_events_are_not_looked_for_without_end)
     ck_assert_uint_eq(history_before_last(history, &filter, 10, &exact), last);
     ck_assert(exact);
     history_rollback(history, last - 1);
-    ck_assert_uint_eq(history_before_last(history, &filter, 10, &exact), 1); /* of one more all are looked at */
+    /* With a limit of one more, all are looked at. */
+    ck_assert_uint_eq(history_before_last(history, &filter, 10, &exact), 1);
 }
 END_TEST
 

@@ -33,10 +33,11 @@ END_TEST
 
 START_TEST(a_stream_s_state_and_settings_are_read)
 {
-    struct jetstream_reply r = read_reply(
-        "{\"type\":\"io.nats.jetstream.api.v1.stream_info_response\",\"config\":{\"name\":\"ssecast\",\"max_msgs\":-1,"
-        "\"max_bytes\":268435456,\"max_age\":86400000000000,\"num_replicas\":3},\"created\":\"2026-11-21T11:13:45.6Z\","
-        "\"state\":{\"messages\":3,\"bytes\":400,\"first_seq\":5,\"last_seq\":7,\"consumer_count\":2}}");
+    struct jetstream_reply r = read_reply("{\"type\":\"io.nats.jetstream.api.v1.stream_info_response\","
+                                          "\"config\":{\"name\":\"ssecast\",\"max_msgs\":-1,"
+                                          "\"max_bytes\":268435456,\"max_age\":86400000000000,\"num_replicas\":3},"
+                                          "\"created\":\"2026-11-21T11:13:45.6Z\",\"state\":{\"messages\":3,"
+                                          "\"bytes\":400,\"first_seq\":5,\"last_seq\":7,\"consumer_count\":2}}");
     ck_assert_uint_eq(r.first, 5);
     ck_assert_uint_eq(r.last, 7);
     ck_assert_uint_eq(r.messages, 3);
@@ -120,16 +121,17 @@ START_TEST(requests_are_what_the_server_expects)
     struct jetstream_stream s = {"ssecast", 3, 100000, 1 << 20, 1000};
     jetstream_put_stream(&out, &s);
     assert_slice(((struct slice){out.data, out.len}),
-                 S("{\"name\":\"ssecast\",\"subjects\":[\"ssecast\"],\"retention\":\"limits\",\"discard\":\"old\","
-                   "\"storage\":\"file\",\"num_replicas\":3,\"max_consumers\":-1,\"max_msg_size\":-1,"
-                   "\"max_msgs\":100000,\"max_bytes\":1048576,\"max_age\":1000000000}"));
+                 S("{\"name\":\"ssecast\",\"subjects\":[\"ssecast\"],\"retention\":\"limits\","
+                   "\"discard\":\"old\",\"storage\":\"file\",\"num_replicas\":3,\"max_consumers\":-1,"
+                   "\"max_msg_size\":-1,\"max_msgs\":100000,\"max_bytes\":1048576,\"max_age\":1000000000}"));
     out.len = 0;
     jetstream_put_consumer(&out, "ssecast", "_INBOX.a", 7, 1000);
     assert_slice(((struct slice){out.data, out.len}),
-                 S("{\"stream_name\":\"ssecast\",\"config\":{\"deliver_subject\":\"_INBOX.a\",\"deliver_policy\":"
-                   "\"by_start_sequence\",\"opt_start_seq\":7,\"ack_policy\":\"none\",\"replay_policy\":\"instant\","
-                   "\"max_deliver\":1,\"flow_control\":true,\"idle_heartbeat\":1000000000,\"inactive_threshold\":"
-                   "5000000000,\"num_replicas\":1,\"mem_storage\":true}}"));
+                 S("{\"stream_name\":\"ssecast\",\"config\":{\"deliver_subject\":\"_INBOX.a\","
+                   "\"deliver_policy\":\"by_start_sequence\","
+                   "\"opt_start_seq\":7,\"ack_policy\":\"none\",\"replay_policy\":\"instant\","
+                   "\"max_deliver\":1,\"flow_control\":true,\"idle_heartbeat\":1000000000,"
+                   "\"inactive_threshold\":5000000000,\"num_replicas\":1,\"mem_storage\":true}}"));
     out.len = 0;
     jetstream_put_get(&out, 7);
     assert_slice(((struct slice){out.data, out.len}), S("{\"seq\":7}"));

@@ -152,7 +152,8 @@ START_TEST(it_is_sent_again_soon_when_no_server_could_store_it)
 
     uint64_t second = offer_next_send(&o);
     offer_note_send(&o, true, NOW);
-    ck_assert_int_eq(offer_judge(&o, first, &broken, NOW), OFFER_UNDECIDED); /* a newer send is on its way */
+    /* A newer send is on its way. */
+    ck_assert_int_eq(offer_judge(&o, first, &broken, NOW), OFFER_UNDECIDED);
     ck_assert(!offer_due(&o, NOW + OFFER_UNAVAILABLE_MS));
     ck_assert_int_eq(offer_judge(&o, second, &broken, NOW), OFFER_UNDECIDED);
     ck_assert(offer_due(&o, NOW + OFFER_UNAVAILABLE_MS));
@@ -170,7 +171,8 @@ static void check_overtaken(const struct jetstream_reply *answer)
     ck_assert(!offer_is_stuck(&o, NOW + OFFER_OVERTAKEN_MS - 1));
     ck_assert(offer_is_stuck(&o, NOW + OFFER_OVERTAKEN_MS));
 
-    ck_assert_int_eq(offer_judge(&o, number, answer, NOW + 100), OFFER_UNDECIDED); /* the first time counts */
+    /* The first time counts. */
+    ck_assert_int_eq(offer_judge(&o, number, answer, NOW + 100), OFFER_UNDECIDED);
     ck_assert(offer_is_stuck(&o, NOW + OFFER_OVERTAKEN_MS));
     offer_hurry(&o, NOW);
     ck_assert(!offer_due(&o, NOW));

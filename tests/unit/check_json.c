@@ -1,4 +1,5 @@
-/* Requests read and replies written: what is accepted, what is said about the rest, and that nothing handed on changes. */
+/* Requests read and replies written: what is accepted, what is said about the rest, and that
+ * nothing handed on changes. */
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -213,7 +214,8 @@ START_TEST(a_wrong_number_is_put_into_words)
     count_refused("{\"limit\":\""
                   "0123456789012345678901234567890123456789"
                   "\"}",
-                  "`limit` must be a whole number from 1 to 1000, not \"012345678901234567890123456789012345678...");
+                  "`limit` must be a whole number from 1 to 1000, "
+                  "not \"012345678901234567890123456789012345678...");
 }
 END_TEST
 

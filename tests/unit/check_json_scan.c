@@ -1,4 +1,5 @@
-/* Where things stand in JSON, and what jansson cannot hold made harmless; random texts keep to what a parser says. */
+/* Where things stand in JSON, and what jansson cannot hold made harmless;
+ * random texts keep to what a parser says. */
 #include "codec/json_scan.h"
 
 #include <jansson.h>

@@ -1,4 +1,5 @@
-/* A request's nodes: what jansson accepts is read and nothing else, `data` and `ref` are handed on, and the rest is counted. */
+/* A request's nodes: what jansson accepts is read and nothing else, `data` and `ref` are handed on,
+ * and the rest is counted. */
 #include "codec/json_tree.h"
 
 #include <jansson.h>
@@ -106,7 +107,9 @@ START_TEST(a_field_twice_is_refused_anywhere)
         {"{\"data\":{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}}", "\xf0\x9f\x98\x80"},
         {"{\"data\":{\"\\ud83d\":1,\"\\uD83D\":2}}", ""},
         {"{\"ref\":1,\"ref\":2}", "ref"},
-        {"{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1,\"3\":1}", "3"},
+        {"{\"1\":1,\"2\":1,\"3\":1,\"4\":1,"
+         "\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1,\"3\":1}",
+         "3"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_assert_msg(read_tree(slice_of(cases[i].text)) == JSON_BAD, "%s", cases[i].text);

@@ -70,7 +70,7 @@ static const struct {
     size_t len;
 } secrets[] = {
     {S_INIT(HEX32), 32},        {S_INIT(HEX32 "\n"), 32},        {S_INIT(HEX32 "\r\n"), 32},
-    {S_INIT(BYTES31 "\7"), 32}, {S_INIT(BYTES31 " \xff\n"), 33}, /* no text: a blank in it is a byte like others */
+    {S_INIT(BYTES31 "\7"), 32}, {S_INIT(BYTES31 " \xff\n"), 33}, /* a blank is a byte like others */
     {S_INIT("MI" HEX32), 34},   {S_INIT("0\x20" BYTES31), 33},
 };
 
@@ -168,8 +168,9 @@ END_TEST
 START_TEST(several_secrets_are_a_set)
 {
     reads_as(JWKS_SECRETS,
-             S("{\"keys\":[" JWK_S ",{\"kty\":\"oct\",\"kid\":\"new\",\"alg\":\"HS256\",\"use\":\"sig\",\"k\":"
-               "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9f\"},{\"kty\":\"oct\",\"alg\":\"HS512\"}]}"),
+             S("{\"keys\":[" JWK_S ",{\"kty\":\"oct\",\"kid\":\"new\",\"alg\":\"HS256\","
+               "\"use\":\"sig\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9f\"},"
+               "{\"kty\":\"oct\",\"alg\":\"HS512\"}]}"),
              2);
     ck_assert_ptr_null(set.keys[0].kid);
     ck_assert_uint_eq(set.keys[0].len, 32);
@@ -301,7 +302,8 @@ static const char *const bad_sets[] = {
     "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" ZERO "\",\"y\":\"" ZERO "\"}]}",
     "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AA\",\"y\":\"AA\"}]}",
     "{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2hvcnQ\"}]}",
-    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+/\"}]}", /* not base64url */
+    /* Not base64url. */
+    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+/\"}]}",
     "{\"keys\":[{\"kty\":\"oct\",\"k\":7}]}",
 };
 
@@ -393,8 +395,8 @@ START_TEST(a_secret_knows_its_signature)
     ck_assert(jwk_signed(&set.keys[0], signed_text, slice_of(signature)));
     ck_assert(!jwk_signed(&set.keys[0], S("other"), slice_of(signature)));
     ck_assert(!jwk_signed(&set.keys[0], signed_text, (struct slice){signature, 42}));
-    ck_assert(!jwk_signed(&set.keys[0], signed_text,
-                          S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-R"))); /* the same bytes, and bits to spare */
+    /* The same bytes, and bits to spare. */
+    ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-R")));
     ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft/EhALDHX0UPp6+VVB/SgUhXjqe+Q")));
     ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-Q=")));
 }

@@ -93,8 +93,8 @@ static const struct {
     {LINE_1 "worker " K1, "keys, line 2: a name is missing; a line is ROLE KEY NAME [sessions=PATTERN,...]"},
     {LINE_1 "worker " K1 " a\x01", "keys, line 2: 'a\x01' is no name (1 to 255 bytes of UTF-8 without spaces"},
     {LINE_1 "publisher " K1 " sessions=customer-*",
-     "keys, line 2: 'sessions=customer-*' is no name (1 to 255 bytes of UTF-8 without spaces, control characters and "
-     "`=`); a line is ROLE KEY NAME [sessions=PATTERN,...]"},
+     "keys, line 2: 'sessions=customer-*' is no name (1 to 255 bytes of UTF-8 without spaces, "
+     "control characters and `=`); a line is ROLE KEY NAME [sessions=PATTERN,...]"},
     {LINE_1 "publisher " K1 " channels=a sessions=b", "keys, line 2: 'channels=a' is no name"},
     {LINE_1 "worker " K1 " a=b", "keys, line 2: 'a=b' is no name"},
     {LINE_1 "worker " K1 " a sessions=b", "keys, line 2: a worker takes no limits"},

@@ -65,7 +65,8 @@ END_TEST
 
 #define WAITING 8
 
-/* Nobody else can take the descriptor with which a waiting connection is accepted: there is none. */
+/* Nobody else can take the descriptor with which a waiting connection is accepted:
+ * there is none. */
 START_TEST(they_are_emptied_without_a_free_descriptor)
 {
     struct rlimit before, few;
@@ -103,7 +104,8 @@ START_TEST(a_new_listener_is_held_like_the_others)
 }
 END_TEST
 
-/* As after bus_cut(): every endpoint is tcp, and the one that is bound again gets the same number. */
+/* As after bus_cut(): every endpoint is tcp,
+ * and the one that is bound again gets the same number. */
 START_TEST(a_listener_with_the_number_of_a_closed_one_is_held)
 {
     int second = dup(listener), number = listener;

@@ -210,8 +210,8 @@ START_TEST(debug_lines_are_all_written)
     open_log(&c, LOG_DEBUG);
     for (int i = 0; i < 3; i++)
         log_debug("again");
-    ck_assert_str_eq(lines(&c),
-                     "prog: debug: check_log: again\nprog: debug: check_log: again\nprog: debug: check_log: again\n");
+    ck_assert_str_eq(lines(&c), "prog: debug: check_log: again\n"
+                                "prog: debug: check_log: again\nprog: debug: check_log: again\n");
 }
 END_TEST
 

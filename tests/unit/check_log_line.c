@@ -69,9 +69,9 @@ START_TEST(json_is_one_object_with_everything_in_it)
     struct log_record r = record(LOG_ERROR, "gone");
     r.fields = fields;
     r.field_count = 2;
-    const char *expected =
-        "{\"time\":\"2026-11-21T10:39:00.123Z\",\"level\":\"error\",\"program\":\"prog\","
-        "\"subsystem\":\"sync\",\"message\":\"gone\",\"worker\":\"w\\n\\\"1\\\"\",\"connections\":12}\n";
+    const char *expected = "{\"time\":\"2026-11-21T10:39:00.123Z\","
+                           "\"level\":\"error\",\"program\":\"prog\",\"subsystem\":\"sync\","
+                           "\"message\":\"gone\",\"worker\":\"w\\n\\\"1\\\"\",\"connections\":12}\n";
     ck_assert_str_eq(line(&r, LOG_FORMAT_JSON), expected);
     ck_assert_int_eq(strncmp(line(&r, LOG_FORMAT_JOURNAL_JSON), "<3>{\"time\":", 11), 0);
 }

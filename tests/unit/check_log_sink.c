@@ -33,7 +33,8 @@ static void connect_ends(int kind, int ends[2])
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 }
 
-/* Write lines, long ones and then short ones, until not even a short one is taken. How many bytes were taken. */
+/* Write lines, long ones and then short ones, until not even a short one is taken.
+ * How many bytes were taken. */
 static size_t fill(void)
 {
     char line[1000];

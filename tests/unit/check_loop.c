@@ -12,8 +12,8 @@ static struct loop *loop;
 static int turns, turns_wanted, busy_turns;
 static const int *awaited;
 
-/* Ends the loop after turns_wanted turns, or when *awaited is not 0; the first busy_turns have more to do
- * at once. */
+/* Ends the loop after turns_wanted turns, or when *awaited is not 0;
+ * the first busy_turns have more to do at once. */
 static bool turn_end(void *context)
 {
     ck_assert_ptr_eq(context, &turns);

@@ -39,8 +39,8 @@ static int row(const char *object)
 START_TEST(names_come_from_patterns)
 {
     struct mapping_source s = {.name = S("a/b"), .payload = S("x\n\"y\""), .id = "i"};
-    is(mapping_event(&plain, &s, &out, why),
-       "{\"event\":\"a/b\",\"text\":\"x\\n\\\"y\\\"\",\"to\":{\"channels\":[\"c:a/b\"]},\"id\":\"i\"}");
+    is(mapping_event(&plain, &s, &out, why), "{\"event\":\"a/b\",\"text\":\"x\\n\\\"y\\\"\","
+                                             "\"to\":{\"channels\":[\"c:a/b\"]},\"id\":\"i\"}");
     const struct mapping everyone = {.channel = "", .event = "", .payload = PAYLOAD_TEXT};
     is(mapping_event(&everyone, &s, &out, why), "{\"text\":\"x\\n\\\"y\\\"\",\"id\":\"i\"}");
     s.name = S("a\001");
@@ -90,9 +90,10 @@ START_TEST(a_message_has_its_own_fields)
 {
     is(event_of(PAYLOAD_MESSAGE, S(" {\"data\" : 0.10 , \"x\":[]}")),
        "{\"data\":0.10,\"x\":[],\"id\":\"i\",\"event\":\"e\",\"to\":{\"channels\":[\"t/1\"]}}");
-    is(event_of(PAYLOAD_MESSAGE,
-                S("{\"id\":\"own\",\"event\":\"mine\",\"text\":\"t\",\"channel\":\"c\",\"session\":\"s\"}")),
-       "{\"id\":\"own\",\"event\":\"mine\",\"text\":\"t\",\"to\":{\"sessions\":[\"s\"],\"channels\":[\"c\"]}}");
+    is(event_of(PAYLOAD_MESSAGE, S("{\"id\":\"own\",\"event\":\"mine\","
+                                   "\"text\":\"t\",\"channel\":\"c\",\"session\":\"s\"}")),
+       "{\"id\":\"own\",\"event\":\"mine\","
+       "\"text\":\"t\",\"to\":{\"sessions\":[\"s\"],\"channels\":[\"c\"]}}");
     is(event_of(PAYLOAD_MESSAGE, S("{}")),
        "{\"id\":\"i\",\"data\":null,\"event\":\"e\",\"to\":{\"channels\":[\"t/1\"]}}");
     refused(event_of(PAYLOAD_MESSAGE, S("{\"channel\":\"c\",\"to\":{}}")), "`to`");
@@ -128,7 +129,8 @@ END_TEST
 
 START_TEST(a_row_has_the_columns_that_are_fields)
 {
-    is(row("{\"id\":7,\"channel\":\"c\",\"event\":null,\"data\":{\"a\":null},\"created\":\"now\",\"error\":null}"),
+    is(row("{\"id\":7,\"channel\":\"c\","
+           "\"event\":null,\"data\":{\"a\":null},\"created\":\"now\",\"error\":null}"),
        "{\"data\":{\"a\":null},\"id\":\"i\",\"to\":{\"channels\":[\"c\"]}}");
     is(row("{\"id\":7,\"session\":null,\"text\":null,\"remove\":true,\"key\":\"k\",\"to\":null}"),
        "{\"remove\":true,\"key\":\"k\",\"id\":\"i\",\"data\":null}");

@@ -470,7 +470,8 @@ static void flip(struct model *m, size_t s, size_t c, size_t i)
         m->left_at[s][c] = now;
 }
 
-/* Presence starts again; the streams that are open report themselves, those of session 0 only later. */
+/* Presence starts again; the streams that are open report themselves,
+ * those of session 0 only later. */
 static void restart(struct model *m)
 {
     stop();
@@ -595,7 +596,7 @@ START_TEST(the_last_number_is_true_whatever_happens)
         }
         pass((int64_t)roll(&dice, what < 80 ? 1500 : 2 * GRACE));
         hear(&c, seed);
-        bool many; /* not compared: who has come may not be named yet, and who has left may still be */
+        bool many; /* not compared: joins and leaves may not be named yet */
         uint64_t count = members_count(members, S("hall"), &many);
         if (now > c.in_doubt_for)
             ck_assert_msg(count == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64 ", not %" PRIu64, seed, count,

@@ -87,7 +87,8 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "bad_pattern");
     ck_assert_ptr_nonnull(strstr(
         request.message, "match_urlpattern 1: regular expressions are not supported (byte 2); accepted: SCHEME"));
-    get("QUERY_STRING=match_urlpattern=/a&match=*&match=a&match_urlpattern=/a&match_urlpattern=/(x)");
+    get("QUERY_STRING=match_urlpattern=/a&"
+        "match=*&match=a&match_urlpattern=/a&match_urlpattern=/(x)");
     assert_refused(400, "bad_pattern");
     ck_assert_ptr_nonnull(strstr(request.message, "match_urlpattern 3: regular expressions"));
     get("QUERY_STRING=matchExact=a&match=b&match=b&match=%C2%AD");
@@ -105,7 +106,8 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "too_many_topics");
     get("QUERY_STRING=topic=1&topic=%7Ba%7D&topic=3&topic=%7Bb%7D");
     assert_refused(400, "too_many_topics");
-    get("QUERY_STRING=match_urlpattern=/:a&match_urlpattern=/:b&match_urlpattern=/:c&match_urlpattern=/:d");
+    get("QUERY_STRING=match_urlpattern=/:a&"
+        "match_urlpattern=/:b&match_urlpattern=/:c&match_urlpattern=/:d");
     assert_refused(400, "too_many_topics");
 }
 END_TEST
@@ -158,7 +160,7 @@ START_TEST(cursors_of_the_dialects)
     ck_assert_str_eq(request.last_id, "z");
     get("QUERY_STRING=match=a&last_event_id=z&lastEventID=y");
     ck_assert_str_eq(request.last_id, "z");
-    get("QUERY_STRING=matchExact=a&lastEventID=z"); /* the spelling of another draft of the protocol */
+    get("QUERY_STRING=matchExact=a&lastEventID=z"); /* spelling of another draft */
     ck_assert_str_eq(request.last_id, "z");
     get("QUERY_STRING=match=a&Last-Event-ID=z");
     ck_assert(!request.last_id && !request.asks_cursor);
@@ -171,7 +173,7 @@ START_TEST(the_newer_of_two_cursors_counts)
 {
     get("QUERY_STRING=topic=a&lastEventID=%237", "HTTP_LAST_EVENT_ID=#5");
     ck_assert_str_eq(request.last_id, "5");
-    ck_assert_str_eq(request.other_id, "7"); /* which of them is newer is decided when the stream opens */
+    ck_assert_str_eq(request.other_id, "7"); /* the newer one is found when the stream opens */
     get("QUERY_STRING=topic=a", "HTTP_LAST_EVENT_ID=#9, #10");
     ck_assert_str_eq(request.last_id, "10");
     get("QUERY_STRING=topic=a&lastEventID=%237&lastEventID=%239&lastEventID=");

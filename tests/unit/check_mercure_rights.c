@@ -100,9 +100,9 @@ END_TEST
 START_TEST(an_access_token_grants)
 {
     const char *good = (ACCESS(DETAIL("\"publish\",\"subscribe\"", "{\"match\":\"a\"}") "," DETAIL(
-        "\"subscribe\"",
-        "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
-                                                                                                        "\"other\"}"));
+        "\"subscribe\"", "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},"
+                         "{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
+                                                                       "\"other\"}"));
     ck_assert(read_access(good));
     ck_assert(rights.publish.count == 1 && rights.subscribe.count == 3);
     ck_assert(selectors_match(&rights.publish, S("a")) && !selectors_match(&rights.publish, S("/1")));
@@ -134,8 +134,8 @@ START_TEST(an_access_token_that_is_not_whole)
 END_TEST
 
 #define PAYLOAD(topics, payload)                                                                                       \
-    "{\"type\":\"https://mercure.rocks/authorization-detail\",\"actions\":[\"subscribe\"],\"topics\":[" topics         \
-    "],\"payload\":" payload "}"
+    "{\"type\":\"https://mercure.rocks/authorization-detail\","                                                        \
+    "\"actions\":[\"subscribe\"],\"topics\":[" topics "],\"payload\":" payload "}"
 
 /* The payload of a subscription with this matcher, compared with what it should be; NULL: none. */
 static void assert_payload(bool access, const char *matcher, const char *should)

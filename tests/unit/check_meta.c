@@ -41,7 +41,7 @@ START_TEST(a_long_value_is_cut_between_characters)
     char text[META_VALUE_MAX + 10], packed[META_VALUE_MAX + 1], scratch[META_VALUE_MAX];
     struct slice value;
     memset(text, 'x', sizeof text);
-    memcpy(text + META_VALUE_MAX - 2, "\xe2\x82\xac", 3); /* its last byte would be the first beyond */
+    memcpy(text + META_VALUE_MAX - 2, "\xe2\x82\xac", 3); /* its last byte is the first beyond */
     struct slice rest = {packed, meta_pack((struct slice){text, sizeof text}, packed)};
     ck_assert(meta_valid(rest));
     ck_assert(meta_next(&rest, scratch, &value));

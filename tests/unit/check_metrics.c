@@ -115,8 +115,9 @@ START_TEST(each_worker_has_its_own_series)
     ck_assert(has_line(text, "ssecast_worker_feed_lag_events{worker=\"t?w?o??\"} 3"));
     ck_assert(has_line(text, "ssecast_worker_feed_lag_seconds{worker=\"t?w?o??\"} 1.500"));
     ck_assert(has_line(text, "ssecast_worker_silent_seconds{worker=\"t?w?o??\"} 0.000"));
-    ck_assert(!has_line(text, "ssecast_worker_feed_lag_events{worker=\"one\"} 0")); /* it is not known */
-    ck_assert_ptr_null(memmem(text.data, text.len, "ends", 4));                     /* is told in all only */
+    ck_assert(!has_line(text, "ssecast_worker_feed_lag_events{worker=\"one\"} 0")); /* not known */
+    /* It is told in all only. */
+    ck_assert_ptr_null(memmem(text.data, text.len, "ends", 4));
 }
 END_TEST
 

@@ -1,5 +1,5 @@
-/* The queue: its order, its bound, what is refused. Publishing is tested with a database and a broker
- * (tests/e2e). */
+/* The queue: its order, its bound, what is refused.
+ * Publishing is tested with a database and a broker (tests/e2e). */
 #include "pgsql/notifications.h"
 
 #include "support.h"
@@ -77,7 +77,7 @@ START_TEST(a_batch_takes_what_fits_and_the_rest_waits)
     notifications_send(n);
     ck_assert_uint_eq(delivery_count(frame.delivery), DELIVERY_MESSAGES);
     ck_assert(delivery_pending(frame.delivery));
-    ck_assert_uint_eq(notifications_count(n), DELIVERY_MESSAGES + 5); /* until it has its outcomes */
+    ck_assert_uint_eq(notifications_count(n), DELIVERY_MESSAGES + 5); /* until it has outcomes */
 }
 END_TEST
 

@@ -355,7 +355,8 @@ START_TEST(the_environment_is_read)
     assert_run();
     forget();
     load("--check-config");
-    assert_bad("prog: environment SSECAST_OF_NO_PROGRAM: no option has this name; --help lists the options\n");
+    assert_bad("prog: environment SSECAST_OF_NO_PROGRAM: "
+               "no option has this name; --help lists the options\n");
     unsetenv("SSECAST_OF_NO_PROGRAM");
 }
 END_TEST

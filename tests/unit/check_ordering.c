@@ -1,4 +1,5 @@
-/* What is known of the order of things here and at the broker: with clocks that differ, messages that come late, stamps that cannot be right. */
+/* What is known of the order of things here and at the broker: with clocks that differ, messages
+ * that come late, stamps that cannot be right. */
 #include "upstream/ordering.h"
 
 #include "support.h"
@@ -118,7 +119,8 @@ START_TEST(the_brokers_clock_is_ours_less_the_difference)
     ordering_heard(&o, HOUR, NOW + SECOND); /* late */
     ck_assert_int_eq(ordering_broker_ms(&o, NOW + 2 * SECOND, 77), (HOUR + 2 * SECOND) / 1000);
     ordering_begin(&o, 100);
-    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 3 * SECOND, 77), (HOUR + 3 * SECOND) / 1000); /* until it is heard */
+    /* Until the broker is heard. */
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 3 * SECOND, 77), (HOUR + 3 * SECOND) / 1000);
     ordering_heard(&o, 2 * HOUR, NOW + 4 * SECOND);
     ck_assert_int_eq(ordering_broker_ms(&o, NOW + 4 * SECOND, 77), 2 * HOUR / 1000);
 }

@@ -1,4 +1,5 @@
-/* Own ids: the newest event of a publisher, the only event that showed an id, and what both cost. */
+/* Own ids: the newest event of a publisher, the only event that showed an id,
+ * and what both cost. */
 #include "model/own_ids.h"
 
 #include "support.h"

@@ -41,7 +41,8 @@ START_TEST(odd_entries_do_no_harm)
 }
 END_TEST
 
-/* X-User and X_User of one client are the same parameter: nobody can tell which of them the web server set. */
+/* X-User and X_User of one client are the same parameter:
+ * nobody can tell which of them the web server set. */
 START_TEST(what_came_twice_has_no_value)
 {
     copy((char *[]){"HTTP_X_USER=mallory", "B=1", "HTTP_X_USER=anna", "HTTP_X_USERS=2", "B", NULL});

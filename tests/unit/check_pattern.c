@@ -348,7 +348,8 @@ START_TEST(a_topic_of_any_length_is_read)
     }
     pattern_unref(&p);
 
-    p = pattern_new(PATTERN_URL, S("a://*"), (struct slice){0}, why); /* a path may be added to what is longest */
+    /* A path may be added to the longest. */
+    p = pattern_new(PATTERN_URL, S("a://*"), (struct slice){0}, why);
     for (size_t len = 4; len <= NAME_BYTES_MAX; len++) {
         memset(topic, 'b', len);
         memcpy(topic, "a://", 4);

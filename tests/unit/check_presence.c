@@ -10,7 +10,7 @@ static struct buf items; /* of the report being written */
 
 #define RUN 7u
 
-static char told[1024]; /* the changes: "+c1 ^a -c1:client v:client ", in brackets when they are silent */
+static char told[1024]; /* the changes: "+c1 ^a -c1:client v:client ", in brackets: silent */
 
 static void on_change(const struct presence_change *change)
 {
@@ -388,7 +388,8 @@ START_TEST(a_session_that_moves_to_another_worker_stays_online)
 }
 END_TEST
 
-/* A model of who is there, moved by what is told, agrees with presence after any series of reports. */
+/* A model of who is there, moved by what is told,
+ * agrees with presence after any series of reports. */
 START_TEST(what_is_told_adds_up)
 {
     struct dice dice = dice_new();
@@ -733,7 +734,7 @@ START_TEST(what_was_counted_for_another_broker_is_known)
     presence_hello(presence, S("old"), &(struct wire_hello){.position = 5}, 100000000);
     report("old", 103, true, 100000000);
     presence_counted_before(presence, before);
-    ck_assert_uint_eq(opened_in_all() - before[STREAMS_OPENED], 6); /* 5, and 1 while it was known */
+    ck_assert_uint_eq(opened_in_all() - before[STREAMS_OPENED], 6); /* 5, and 1 while known */
 }
 END_TEST
 

@@ -1,4 +1,5 @@
-/* Who is connected as one who watches knows it: pages and messages in any mixture tell each change once. */
+/* Who is connected as one who watches knows it:
+ * pages and messages in any mixture tell each change once. */
 #include "lib/presence_tracker.h"
 
 #include <errno.h>
@@ -6,7 +7,8 @@
 #include "support.h"
 
 static struct presence_tracker *tracker;
-static char told[1024]; /* "+c1 ^s -c1:client vs:client "; of a snapshot in brackets, inferred with a question mark */
+/* "+c1 ^s -c1:client vs:client "; of a snapshot in brackets, inferred with a question mark. */
+static char told[1024];
 static uint64_t missed;
 
 static void on_change(void *context, const struct tracker_change *c)
@@ -153,7 +155,7 @@ START_TEST(a_fresh_broker_is_not_believed_who_is_gone)
     snapshot("s", 2, false, "d1 a1");
     ck_assert_str_eq(changes(), "+d1 ^d ");
     ck_assert(tracker_incomplete(tracker));
-    ck_assert_int_eq(message("r", 51, SSECAST_DISCONNECTED, "a1"), TRACKER_CURRENT); /* from before */
+    ck_assert_int_eq(message("r", 51, SSECAST_DISCONNECTED, "a1"), TRACKER_CURRENT); /* older */
     ck_assert_int_eq(message("s", 3, SSECAST_DISCONNECTED, "b1"), TRACKER_CURRENT);
     snapshot("s", 3, true, "a1 d1");
     ck_assert_str_eq(changes(), "-b1:client vb:client -c1? vc? ");
@@ -182,7 +184,8 @@ START_TEST(a_look_tells_what_did_not_come)
 }
 END_TEST
 
-/* A broker with a history of changes, one who watches with losses: what was told is always who is there, nothing twice. */
+/* A broker with a history of changes, one who watches with losses:
+ * what was told is always who is there, nothing twice. */
 START_TEST(what_is_told_adds_up)
 {
     struct dice dice = dice_new();

@@ -12,8 +12,8 @@ static struct slice names[8];
 static char out[8][64];
 static int next;
 
-/* The identity with these claims; sessions and channels: patterns with a space between two, NULL: not
- * limited. Valid for seven more calls. */
+/* The identity with these claims; sessions and channels: patterns with a space between two, NULL:
+ * not limited. Valid for seven more calls. */
 static const char *id_of(const char *issuer, const char *sub, const char *sessions, const char *channels)
 {
     char text[64];

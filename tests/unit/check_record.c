@@ -32,7 +32,7 @@ static void begin_request(void)
 
 static enum record_progress scan(size_t len)
 {
-    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    char *copy = malloc(len + !len); /* exact size, so that a sanitizer sees a read past it */
     memcpy(copy, wire.bytes, len);
     enum record_progress progress = record_scan(&(struct record_scan){0}, (struct slice){copy, len});
     free(copy);

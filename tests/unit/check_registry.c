@@ -256,10 +256,11 @@ static void random_move(struct dice *dice)
 static struct names random_names(struct dice *dice, int list, struct slice *out)
 {
     size_t count = roll(dice, 4);
+    /* Perhaps of a peer that left. */
     for (size_t i = 0; i < count; i++)
         out[i] = list % 3 == 0   ? session_pool[roll(dice, NAMES)]
                  : list % 3 == 1 ? channel_pool[roll(dice, NAMES)]
-                                 : slice_of(peers[roll(dice, PEERS)].id); /* perhaps of one that left */
+                                 : slice_of(peers[roll(dice, PEERS)].id);
     return (struct names){out, count};
 }
 
@@ -321,7 +322,8 @@ START_TEST(one_in_all_channels_meets_what_is_for_any)
     registry_route(registry, other, meet, NULL);
     ck_assert(peers[0].met == 1 && peers[1].met == 1 && peers[2].met == 0);
     registry_route(registry, both, meet, NULL);
-    ck_assert(peers[0].met == 2 && peers[1].met == 2 && peers[2].met == 1); /* once, also where it is named */
+    /* Once, also where it is named. */
+    ck_assert(peers[0].met == 2 && peers[1].met == 2 && peers[2].met == 1);
     registry_route(registry, session, meet, NULL);
     ck_assert(peers[0].met == 2 && peers[1].met == 2);
 
@@ -368,7 +370,8 @@ START_TEST(patterns_meet_what_they_match_once)
     struct event *both = update(S("/a/1"), S("x")), *alternate = update(S("y"), S("/b/2")),
                  *none = update(S("/d"), S("/a/1/2"));
     registry_route(registry, both, meet, NULL);
-    ck_assert(peers[0].met == 1 && peers[1].met == 1 && peers[2].met == 1 && peers[3].met == 0); /* x is named */
+    /* The stream x is named. */
+    ck_assert(peers[0].met == 1 && peers[1].met == 1 && peers[2].met == 1 && peers[3].met == 0);
     registry_route(registry, alternate, meet, NULL);
     ck_assert(peers[0].met == 1 && peers[1].met == 2 && peers[2].met == 2);
     registry_route(registry, none, meet, NULL);

@@ -706,9 +706,12 @@ START_TEST(who_is_named_twice_is_nobody)
     ck_assert_ptr_nonnull(strstr(repeated("USER_ID=a", "A=b", "USER_ID=a"), "USER_ID"));
     ck_assert_ptr_nonnull(strstr(repeated("REMOTE_USER=a", "REMOTE_USER=b"), "REMOTE_USER"));
     ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_CHANNELS=a", "HTTP_X_CHANNELS=b"), "HTTP_X_CHANNELS"));
-    ck_assert_ptr_null(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"));     /* it identifies nobody */
-    ck_assert_ptr_null(repeated("HTTP_USER_AGENT=a", "HTTP_USER_AGENT=b"));           /* of metadata: it has no value */
-    ck_assert_ptr_null(repeated("HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b")); /* nobody looks at it */
+    /* The id identifies nobody. */
+    ck_assert_ptr_null(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"));
+    /* Metadata: it has no value. */
+    ck_assert_ptr_null(repeated("HTTP_USER_AGENT=a", "HTTP_USER_AGENT=b"));
+    /* Nobody looks at it. */
+    ck_assert_ptr_null(repeated("HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b"));
     ck_assert_ptr_null(repeated("HTTP_X_USER_ID=anna", "HTTP_X_USER_IDS=mallory"));
 }
 END_TEST
@@ -844,7 +847,8 @@ START_TEST(of_several_cursors_in_the_query_the_last_counts)
 }
 END_TEST
 
-/* A stream with grants has no channel that is not granted: `last` need not leave out private events. */
+/* A stream with grants has no channel that is not granted:
+ * `last` need not leave out private events. */
 START_TEST(a_token_grants_all_channels_of_its_stream)
 {
     take_sessions_from_tokens();

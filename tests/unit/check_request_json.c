@@ -66,7 +66,8 @@ START_TEST(a_private_event_says_so)
     const char *names[] = {"a"};
     const struct ssecast_target to = {.channels = {names, 1}};
     is(publish((struct ssecast_event){.to = &to, .is_private = true}),
-       "{\"op\":\"publish\",\"data\":null,\"to\":{\"channels\":[\"a\"]},\"private\":true,\"ref\":5}");
+       "{\"op\":\"publish\",\"data\":null,"
+       "\"to\":{\"channels\":[\"a\"]},\"private\":true,\"ref\":5}");
 }
 END_TEST
 
@@ -75,8 +76,8 @@ START_TEST(a_target_that_is_empty_stays_one)
     const char *names[] = {"a", "b"};
     const struct ssecast_target nobody = {0}, some = {.sessions = {names, 2}, .connections = {names, 1}};
     is(publish((struct ssecast_event){.to = &nobody, .except = &some}),
-       "{\"op\":\"publish\",\"data\":null,\"to\":{},\"except\":{\"sessions\":[\"a\",\"b\"],\"connections\":[\"a\"]},"
-       "\"ref\":5}");
+       "{\"op\":\"publish\",\"data\":null,"
+       "\"to\":{},\"except\":{\"sessions\":[\"a\",\"b\"],\"connections\":[\"a\"]},\"ref\":5}");
 }
 END_TEST
 
@@ -109,8 +110,8 @@ START_TEST(ids_come_by_themselves_and_are_never_the_same)
     ck_assert(repeatable);
     char wanted[300];
     snprintf(wanted, sizeof wanted,
-             "{\"op\":\"publish\",\"events\":[{\"text\":\"x\",\"id\":\"%s-1\"},{\"data\":null,\"id\":\"own\"},"
-             "{\"text\":\"y\",\"id\":\"%s-2\"}],\"ref\":1}",
+             "{\"op\":\"publish\",\"events\":[{\"text\":\"x\",\"id\":\"%s-1\"},"
+             "{\"data\":null,\"id\":\"own\"},{\"text\":\"y\",\"id\":\"%s-2\"}],\"ref\":1}",
              a.prefix, a.prefix);
     is(0, wanted);
 }

@@ -99,7 +99,7 @@ START_TEST(a_position_that_no_clock_leads_to_moves_nothing)
     ck_assert(history_knows(h, START + 1)); /* it is in no doubt either */
     ck_assert_uint_eq(append("b", NULL).seq, START + 2);
     commit();
-    ck_assert(meet_within(START + 2, START) == SEQUENCE_KNOWN); /* our own, whatever the clock says */
+    ck_assert(meet_within(START + 2, START) == SEQUENCE_KNOWN); /* our own, at any clock */
     ck_assert(meet_within(START + 40, START + 40) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(append("c", NULL).seq, START + 42);
 }
@@ -241,7 +241,8 @@ START_TEST(bans_outlive_their_records_when_the_limit_of_bytes_is_large)
 }
 END_TEST
 
-/* The store keeps a record as long as its ban has no newer one: here it cannot have one, for want of a batch that is stored. */
+/* The store keeps a record as long as its ban has no newer one: here it cannot have one, for want
+ * of a batch that is stored. */
 START_TEST(a_record_stays_until_its_ban_has_another)
 {
     shut_down("anna", 600);

@@ -11,7 +11,8 @@ static void teardown(void)
     params_release(&params);
 }
 
-/* What the path names, as text: "-" nothing, "streams", the name of a service, or that with a ? behind it. */
+/* What the path names, as text: "-" nothing, "streams", the name of a service,
+ * or that with a ? behind it. */
 static const char *route(const struct route_rules *rules, const char *uri, const char *script, const char *software)
 {
     static char out[300];
@@ -86,7 +87,8 @@ START_TEST(without_an_option_the_mount_point_is_one_segment)
 {
     static const struct route_rules rules;
     ck_assert_str_eq(route(&rules, usual[_i].uri, NULL, NULL), usual[_i].named);
-    ck_assert_str_eq(route(&rules, usual[_i].uri, "/a/b", "nginx/1.26"), usual[_i].named); /* it is not asked */
+    /* It is not asked. */
+    ck_assert_str_eq(route(&rules, usual[_i].uri, "/a/b", "nginx/1.26"), usual[_i].named);
 }
 END_TEST
 

@@ -24,7 +24,7 @@ static void put_pairs(const char *pairs, const char *behind)
 
 static enum scgi_progress scan(size_t len, struct scgi_head *head)
 {
-    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    char *copy = malloc(len + !len); /* exact size, so that a sanitizer sees a read past it */
     memcpy(copy, wire.bytes, len);
     enum scgi_progress progress = scgi_scan((struct slice){copy, len}, MAX, head);
     free(copy);

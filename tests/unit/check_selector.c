@@ -92,7 +92,8 @@ START_TEST(an_event_is_matched_by_one_of_its_channels)
 
     ck_assert(selectors_match_event(&(struct selectors){mine, 2}, e));
     ck_assert(!selectors_match_event(&(struct selectors){mine, 1}, e));
-    ck_assert(!selectors_match_event(&(struct selectors){&other, 1}, e)); /* a session is no topic */
+    /* A session is no topic. */
+    ck_assert(!selectors_match_event(&(struct selectors){&other, 1}, e));
     ck_assert(!selectors_match_event(&(struct selectors){0}, e));
     ck_assert(selectors_match_event(&(struct selectors){&pattern, 1}, e));
     ck_assert(!selectors_match_event(&(struct selectors){&none, 1}, e));

@@ -242,7 +242,8 @@ static void offer(void)
     batch.entries = (struct slice){offered.data + BATCH_HEADER_LEN, offered.len - BATCH_HEADER_LEN};
 }
 
-/* A batch of another broker that begins after position, with so many events, as it stands in the journal. */
+/* A batch of another broker that begins after position, with so many events,
+ * as it stands in the journal. */
 static const struct batch *others(uint64_t position, unsigned count)
 {
     static struct batch t;
@@ -349,7 +350,8 @@ START_TEST(a_journal_that_is_read_again_has_the_same_cursors)
 }
 END_TEST
 
-/* Whoever may publish on the stream can write such a batch; it must not move the sequence to where numbers end. */
+/* Whoever may publish on the stream can write such a batch;
+ * it must not move the sequence to where numbers end. */
 START_TEST(a_position_that_no_broker_gives_out_is_refused)
 {
     static const uint64_t beyond[] = {UINT64_MAX, UINT64_MAX - 1, (uint64_t)1 << 53};
@@ -398,7 +400,8 @@ START_TEST(a_batch_that_others_have_otherwise_is_taken_back_and_all_are_told)
     append("fork", "fork");
     offer();
     sequence_accept(sequence); /* an engine that lost its mind acknowledged it ... */
-    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 2, 1), false), 1); /* ... but the next follows another */
+    /* ... but the next one follows another. */
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 2, 1), false), 1);
     const struct history *h = sequence_history(sequence);
     ck_assert_uint_eq(published("fork"), 0);
     ck_assert_uint_eq(named("fork"), FLOOR + 2); /* clients were given it */
@@ -436,7 +439,8 @@ START_TEST(a_journal_that_is_read_anew_begins_with_nothing)
 }
 END_TEST
 
-/* Each stream begins with a doubt. Workers may have seen events above it that are none of the journal's. */
+/* Each stream begins with a doubt.
+ * Workers may have seen events above it that are none of the journal's. */
 START_TEST(after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing)
 {
     store_first_batch();

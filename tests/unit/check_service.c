@@ -1,5 +1,5 @@
-/* Requests to services over a socket pair, as plain CGI so that the text stands alone. What the broker replies is said through
- * service_replied(); upstream itself is there and finds nobody. */
+/* Requests to services over a socket pair, as plain CGI so that the text stands alone. What the
+ * broker replies is said through service_replied(); upstream itself is there and finds nobody. */
 #include "service/service.h"
 
 #include "dispatch.h"
@@ -16,10 +16,13 @@
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define HEAD "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
-#define MAY HEAD "eyJwdWJsaXNoIjp0cnVlfQ.DxCfexERL-LBjTycOXbCOeTEedJNbCOxVBFuNaVlxi4" /* {"publish":true} */
-#define MAY_NOT HEAD "eyJzdWIiOiJhIn0.YTr6qPF-N-Bo-UZqK7Hz8gvEwXiRoDS1Hw2fNFD_Ri4"    /* {"sub":"a"} */
+/* {"publish":true} */
+#define MAY HEAD "eyJwdWJsaXNoIjp0cnVlfQ.DxCfexERL-LBjTycOXbCOeTEedJNbCOxVBFuNaVlxi4"
+/* {"sub":"a"} */
+#define MAY_NOT HEAD "eyJzdWIiOiJhIn0.YTr6qPF-N-Bo-UZqK7Hz8gvEwXiRoDS1Hw2fNFD_Ri4"
 #define EXPIRED HEAD "eyJwdWJsaXNoIjp0cnVlLCJleHAiOjEwMDB9.N86VhJPAstIzArcE8Cs9pT5hm2HEimat8nNiBvEGq-w"
-#define FORGED HEAD "eyJwdWJsaXNoIjp0cnVlfQ.7JqlQINtjg0vL5Y76iu6i3wyQ9GuxxIxYOz1cbiEAHo" /* with another secret */
+/* The first one with another secret. */
+#define FORGED HEAD "eyJwdWJsaXNoIjp0cnVlfQ.7JqlQINtjg0vL5Y76iu6i3wyQ9GuxxIxYOz1cbiEAHo"
 
 static char *origin = (char *)"https://app.example";
 static const struct option_list none = {NULL, 0}, origins = {&origin, 1};
@@ -367,7 +370,8 @@ START_TEST(too_much_at_once_is_refused)
     services.asked_bytes = SERVICE_ASKED_MAX - strlen(good.body);
     send_request(good);
     ck_assert_str_eq(answer(), "");
-    send_request(good); /* nobody waits for the first any more, but the broker may have been asked */
+    /* Nobody waits for the first any more, but the broker may have been asked. */
+    send_request(good);
     assert_answer("503", "nothing was done");
     services.asked_bytes -= SERVICE_ASKED_MAX - strlen(good.body);
 }

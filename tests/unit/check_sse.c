@@ -94,8 +94,10 @@ static const struct {
 } decoded[] = {
     /* The standard's examples. */
     {S_INIT("data: YHOO\ndata: +2\ndata: 10\n\n"), S_INIT("E[message|YHOO\n+2\n10|]")},
-    {S_INIT(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n"),
-     S_INIT("C[ test stream]E[message|first event|1]E[message|second event|]E[message| third event|]")},
+    {S_INIT(": test stream\n\ndata: first event\n"
+            "id: 1\n\ndata:second event\nid\n\ndata:  third event\n\n"),
+     S_INIT("C[ test stream]E[message|first "
+            "event|1]E[message|second event|]E[message| third event|]")},
     {S_INIT("data\n\ndata\ndata\n\ndata:"), S_INIT("E[message||]E[message|\n|]")},
     {S_INIT("data:test\n\ndata: test\n\n"), S_INIT("E[message|test|]E[message|test|]")},
     {S_INIT("event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\nevent: add\ndata: 113411\n\n"),

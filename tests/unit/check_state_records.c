@@ -127,7 +127,8 @@ static void undo_changes(struct state_change *changes, size_t count, bool undo)
     }
 }
 
-/* A few changes are final, and then void. The events that they replaced may have left the indexes. */
+/* A few changes are final, and then void.
+ * The events that they replaced may have left the indexes. */
 START_TEST(any_final_changes_can_be_undone)
 {
     struct dice dice = dice_new();

@@ -1,4 +1,5 @@
-/* The store on a directory: what was appended is there after opening again, and nothing damaged is taken for whole. */
+/* The store on a directory: what was appended is there after opening again,
+ * and nothing damaged is taken for whole. */
 #include "log/store.h"
 
 #include <errno.h>
@@ -338,7 +339,7 @@ START_TEST(the_space_of_what_was_trimmed_is_used_again)
     uint64_t seq = 1;
     for (int round = 0; round < 100; round++, seq += 1000)
         append(s, seq, 1000, seq > 5000 ? seq - 5000 : 0, (struct slice){data, sizeof data});
-    ck_assert_uint_lt(store_stats(s).file_bytes, 30u << 20); /* 100 MB went through it, 5 to 6 MB are retained */
+    ck_assert_uint_lt(store_stats(s).file_bytes, 30u << 20); /* 5 to 6 of 100 MB are retained */
     store_free(&s);
 }
 END_TEST
@@ -392,8 +393,9 @@ START_TEST(appending_out_of_order_changes_nothing)
     struct store *s = open_store();
     append(s, 5, 2, 0, S("x"));
     struct event *events[2];
+    /* Positions 7 and 3. */
     for (size_t i = 0; i < 2; i++)
-        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7 - 4 * i, .data = S("x")}); /* 7, 3 */
+        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7 - 4 * i, .data = S("x")});
     ck_assert_int_ne(store_append(s, events, 2, 0), 0);
     for (size_t i = 0; i < 2; i++)
         event_unref(&events[i]);
@@ -434,7 +436,8 @@ START_TEST(a_full_disk_changes_nothing_and_may_get_room_again)
 }
 END_TEST
 
-/* A disk whose writes fail, in place of libc's: LMDB writes through these. The file's first two pages say which change was the last. */
+/* A disk whose writes fail, in place of libc's: LMDB writes through these. The file's first two
+ * pages say which change was the last. */
 static enum { DISK_FINE, DISK_FAILS, DISK_FAILS_AFTER_HEAD } disk;
 static int64_t data_written_to;
 
@@ -447,7 +450,8 @@ static ssize_t write_to_disk(int fd, const void *bytes, size_t len, int64_t offs
 {
     bool head = offset < 2 * sysconf(_SC_PAGESIZE);
     if (disk == DISK_FAILS || (disk == DISK_FAILS_AFTER_HEAD && head)) {
-        if (disk == DISK_FAILS_AFTER_HEAD && data_written_to != offset) /* the first: done, and yet an error */
+        /* The first write is done, and yet an error. */
+        if (disk == DISK_FAILS_AFTER_HEAD && data_written_to != offset)
             write_to(fd, bytes, len, offset);
         data_written_to = offset;
         errno = EIO;
@@ -456,7 +460,8 @@ static ssize_t write_to_disk(int fd, const void *bytes, size_t len, int64_t offs
     return write_to(fd, bytes, len, offset);
 }
 
-/* LMDB may have been compiled for files of 32 bits where this test is not. So libc has two names. */
+/* LMDB may have been compiled for files of 32 bits where this test is not.
+ * So libc has two names. */
 ssize_t short_pwrite(int fd, const void *bytes, size_t len, long offset) __asm__("pwrite");
 ssize_t long_pwrite(int fd, const void *bytes, size_t len, int64_t offset) __asm__("pwrite64");
 

@@ -1,7 +1,8 @@
-/* Streams against a naive model, under random operations: what each client is sent is compared with what it should be
- * sent. Events go to everyone, sessions and channels, with keys, times to live, exceptions and private; the feed lags
- * behind the broker, whose pages are ahead of it or are parts; readers stall, fall behind, leave and come back.
- * SEED=n repeats a run, RUNS=n does more of them. */
+/* Streams against a naive model, under random operations: what each client is sent is compared with
+ * what it should be sent. Events go to everyone, sessions and channels, with keys, times to live,
+ * exceptions and private; the feed lags behind the broker, whose pages are ahead of it or are
+ * parts; readers stall, fall behind, leave and come back. SEED=n repeats a run, RUNS=n does more of
+ * them. */
 #include <inttypes.h>
 #include <poll.h>
 
@@ -25,7 +26,7 @@ static struct fact {
     size_t size;
 } facts[EVENTS + 64];
 
-static uint64_t head, fed, complete; /* the broker's end, the feed's, and where the broker's history begins */
+static uint64_t head, fed, complete; /* the broker's and the feed's end, the start of history */
 static uint64_t forgotten;           /* the broker lost the state of what is up to here */
 
 static struct dice dice;

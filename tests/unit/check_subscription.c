@@ -104,9 +104,9 @@ START_TEST(a_document_that_ends_says_so_once)
     subscription_put(&b, &s);
     subscription_put_ended(&ended, buf_slice(&b));
     assert_slice(buf_slice(&ended),
-                 S("{\"id\":\"" HUB_RESERVED "/exact/%22active%22%3Atrue/me\",\"type\":\"subscription\",\"match_type\":"
-                   "\"exact\",\"match\":\"\\\"active\\\":true\",\"subscriber\":\"me\",\"active\":false,\"payload\":{"
-                   "\"active\":true}}"));
+                 S("{\"id\":\"" HUB_RESERVED "/exact/%22active%22%3Atrue/me\",\"type\":\"subscription\","
+                   "\"match_type\":\"exact\",\"match\":\"\\\"active\\\":true\","
+                   "\"subscriber\":\"me\",\"active\":false,\"payload\":{\"active\":true}}"));
     ck_assert(!subscription_is_old(buf_slice(&b)));
 
     b.len = 0;

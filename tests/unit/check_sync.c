@@ -233,7 +233,8 @@ START_TEST(shutdowns_that_may_have_been_evicted_are_a_gap)
     context.clock_us = 5500000;
     ck_assert(!shutdowns_of(0, 50).gap);
     ck_assert(shutdowns_of(0, 500).gap);         /* the oldest that is left is of 5,300 ms */
-    ck_assert(shutdowns_of(START + 1, 500).gap); /* of a second page, which was asked for long after the first */
+    /* A second page, which was asked for long after the first. */
+    ck_assert(shutdowns_of(START + 1, 500).gap);
     ck_assert(!shutdowns_of(START + 3, 500).gap);
 }
 END_TEST
@@ -494,7 +495,8 @@ START_TEST(a_start_skips_no_shutdown_after_the_opening)
     ck_assert(!page.gap);
     ck_assert_uint_eq(page.from, START + 2);
     ck_assert_str_eq(seqs_of(&page), "3 4 5");
-    ck_assert_uint_eq(start_page(START_SINCE, UINT64_MAX, START).from, START + 2); /* what is gone is no gap */
+    /* What is gone is no gap. */
+    ck_assert_uint_eq(start_page(START_SINCE, UINT64_MAX, START).from, START + 2);
 }
 END_TEST
 

@@ -105,7 +105,8 @@ START_TEST(the_key_decides_the_algorithm)
     assert_verdict(sign_as(JWT_ALG_HS512, SECRET, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
     use_key(rsa.public);
     assert_verdict(sign_as(JWT_ALG_NONE, NULL, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
-    assert_verdict(sign_as(JWT_ALG_HS256, rsa.public, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID); /* the classic */
+    /* The classic forgery. */
+    assert_verdict(sign_as(JWT_ALG_HS256, rsa.public, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
     assert_verdict(sign_as(JWT_ALG_RS512, rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
     use_key(ec.public);
     assert_verdict(sign_as(JWT_ALG_HS256, ec.public, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
@@ -293,7 +294,8 @@ START_TEST(of_several_cookies_a_good_one_counts)
         {"HTTP_COOKIE=ssecast_token=stale; ssecast_token=%s", TOKEN_GOOD},
         {"HTTP_COOKIE=ssecast_token=%s; ssecast_token=stale", TOKEN_GOOD},
         {"HTTP_COOKIE=ssecast_token=; a=b; ssecast_token=1;ssecast_token=\"%s\"", TOKEN_GOOD},
-        {"HTTP_COOKIE=ssecast_token=1; ssecast_token=2; ssecast_token=3; ssecast_token=4; ssecast_token=%s",
+        {"HTTP_COOKIE=ssecast_token=1; "
+         "ssecast_token=2; ssecast_token=3; ssecast_token=4; ssecast_token=%s",
          TOKEN_INVALID},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -354,9 +356,9 @@ START_TEST(an_access_token_grants)
 {
     use_secret(SECRET);
     const char *good = sign_access(ACCESS(DETAIL("\"publish\",\"subscribe\"", "{\"match\":\"a\"}") "," DETAIL(
-        "\"subscribe\"",
-        "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
-                                                                                                        "\"other\"}"));
+        "\"subscribe\"", "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},"
+                         "{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
+                                                                       "\"other\"}"));
     ck_assert_int_eq(hub_verdict(HEADER, good), TOKEN_GOOD);
     ck_assert(token.access && token.mercure.publish.count == 1 && token.mercure.subscribe.count == 3);
     ck_assert(selectors_match(&token.mercure.publish, S("a")) && !selectors_match(&token.mercure.publish, S("/1")));

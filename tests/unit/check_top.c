@@ -6,18 +6,17 @@
 #include "support.h"
 
 static const char *const reply =
-    "{\"ok\":true,\"latency\":{\"measured\":true,\"p95_ms\":25},\"version\":\"9.8.7\",\"now\":0,\"uptime_ms\":7300000,"
-    "\"head\":1,\"connections\":1234,\"sessions\":2,"
-    "\"channels\":3,\"workers_count\":1,\"over_time\":{\"until\":0,\"connections\":[0,500,1000],\"events\":[10,10,10],"
-    "\"deliveries\":[0,0,3000]},\"workers\":[{\"worker\":\"w\\u001b[31m1\",\"connections\":1234,\"lag_events\":5,"
-    "\"queued_bytes\":2048,\"slow_readers\":7,\"silent_ms\":100}],\"history\":{\"events\":50,\"events_max\":100,"
-    "\"bytes\":"
-    "1024,\"bytes_max\":2048,\"age_ms\":1000,\"age_max_ms\":86400000},\"store\":{\"kind\":\"directory\",\"failing\":"
-    "false,"
-    "\"file_bytes\":1048576,\"used_bytes\":1,\"commits\":2,\"commit_us\":3000,\"failures\":0},\"sessions_top\":[{"
-    "\"session\":"
-    "\"big\",\"connections\":1000},{\"session\":\"small\",\"connections\":234}],\"ends\":[{\"at\":0,\"cause\":\"slow\","
-    "\"count\":3,\"session\":\"s\\nx\",\"worker\":\"w\"}],\"counters\":{}}";
+    "{\"ok\":true,\"latency\":{\"measured\":true,\"p95_ms\":25},\"version\":\"9.8.7\","
+    "\"now\":0,\"uptime_ms\":7300000,\"head\":1,\"connections\":1234,\"sessions\":2,"
+    "\"channels\":3,\"workers_count\":1,\"over_time\":{\"until\":0,\"connections\":[0,500,1000],"
+    "\"events\":[10,10,10],\"deliveries\":[0,0,3000]},\"workers\":[{\"worker\":\"w\\u001b[31m1\","
+    "\"connections\":1234,\"lag_events\":5,\"queued_bytes\":2048,"
+    "\"slow_readers\":7,\"silent_ms\":100}],\"history\":{\"events\":50,\"events_max\":100,"
+    "\"bytes\":1024,\"bytes_max\":2048,\"age_ms\":1000,\"age_max_ms\":86400000},"
+    "\"store\":{\"kind\":\"directory\",\"failing\":false,\"file_bytes\":1048576,\"used_bytes\":1,"
+    "\"commits\":2,\"commit_us\":3000,\"failures\":0},\"sessions_top\":[{\"session\":\"big\","
+    "\"connections\":1000},{\"session\":\"small\",\"connections\":234}],\"ends\":[{\"at\":0,"
+    "\"cause\":\"slow\",\"count\":3,\"session\":\"s\\nx\",\"worker\":\"w\"}],\"counters\":{}}";
 
 static struct tree *status;
 static char text[65536];
@@ -118,7 +117,7 @@ START_TEST(no_frame_is_higher_than_the_terminal)
 {
     for (size_t lines = 1; lines < 60; lines++) {
         frame(80, lines, true, "no answer from the broker", status);
-        ck_assert_uint_lt(count_lines(), lines); /* the last one has no line feed: nothing is to scroll */
+        ck_assert_uint_lt(count_lines(), lines); /* no line feed in the last: no scrolling */
     }
 }
 END_TEST

@@ -1,5 +1,5 @@
-/* Upstream against a broker of our own making, which speaks wire.h over real sockets, loses what it is told to lose and
- * remembers what it was asked. */
+/* Upstream against a broker of our own making, which speaks wire.h over real sockets, loses what it
+ * is told to lose and remembers what it was asked. */
 #include "upstream/upstream.h"
 
 #include <dlfcn.h>
@@ -17,8 +17,9 @@
 
 #define REPLY_TIMEOUT_MS 10000 /* of a test that waits */
 
-/* What a test must not see by chance, the repetition of a request or of a report, comes late. HELLO is repeated with each tick,
- * which many a test waits for: not so fast that a busy machine answers too late, since answers are counted. */
+/* What a test must not see by chance, the repetition of a request or of a report, comes late. HELLO
+ * is repeated with each tick, which many a test waits for: not so fast that a busy machine answers
+ * too late, since answers are counted. */
 #define FAST_TICK_MS 20
 static struct upstream_pace pace;
 static const struct upstream_pace calm = {.tick = 5 * FAST_TICK_MS,
@@ -639,7 +640,8 @@ static void setup_renewing(void)
     setup();
 }
 
-/* Reports are repeated as workers do. HELLO is repeated only on a very slow machine, since a report then begins anew. */
+/* Reports are repeated as workers do. HELLO is repeated only on a very slow machine,
+ * since a report then begins anew. */
 static void setup_leasing(void)
 {
     pace = calm;
@@ -1062,8 +1064,8 @@ static void disconnect(void)
     await(!socket_can_send(upstream->sync));
 }
 
-/* The worker is connected, and libzmq is about to say so. libzmq closes the former socket in its own
- * thread. */
+/* The worker is connected, and libzmq is about to say so.
+ * libzmq closes the former socket in its own thread. */
 static void connect_behind(void *socket)
 {
     size_t len = sizeof worker_sync.fd;
@@ -1084,8 +1086,8 @@ static bool is_sync(void *socket)
     return zmq_getsockopt(socket, ZMQ_TYPE, &type, &len) == 0 && type == ZMQ_DEALER;
 }
 
-/* In the place of libzmq's. With connect_late a connection comes between what the worker sends and its
- * next look for messages, which takes back the report of libzmq. */
+/* In the place of libzmq's. With connect_late a connection comes between what the worker sends and
+ * its next look for messages, which takes back the report of libzmq. */
 int zmq_msg_recv(zmq_msg_t *message, void *socket, int flags)
 {
     static int (*real)(zmq_msg_t *, void *, int);
@@ -1122,8 +1124,8 @@ START_TEST(what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_mess
 }
 END_TEST
 
-/* The broker was restarted while a command waited for the connection. The worker learns of it from the
- * answer to HELLO alone. */
+/* The broker was restarted while a command waited for the connection. The worker learns of it from
+ * the answer to HELLO alone. */
 START_TEST(what_waits_for_a_connection_waits_for_the_welcome_of_a_restarted_broker)
 {
     join();
@@ -1432,7 +1434,8 @@ START_TEST(a_report_that_was_interrupted_begins_anew)
     await(broker.pieces == 4);
     broker.takes_nothing = false;
     resync();
-    await(broker.fulls >= 2 && broker.ends >= 1 && told_mark); /* more on a slow machine: what is not taken in time */
+    /* More on a slow machine: reports that are not acknowledged in time. */
+    await(broker.fulls >= 2 && broker.ends >= 1 && told_mark);
     ck_assert_uint_eq(broker.known, 1000);
     ck_assert_uint_eq(broker.acked_epoch, 0); /* while it was sent, no broker had taken all */
 }
@@ -1611,7 +1614,8 @@ START_TEST(the_brokers_clock_and_place_are_noted)
     int64_t at = ordering_latest(&ordering, 101, stamp);
     ck_assert_int_lt(at, now + 5002000);
     ck_assert_int_gt(at, now - REPLY_TIMEOUT_MS * 1000);
-    ck_assert_int_eq(ordering_latest(&ordering, 101, (broker.clock - 60000000) / 1000), INT64_MAX); /* disproved */
+    /* The measurement is disproved. */
+    ck_assert_int_eq(ordering_latest(&ordering, 101, (broker.clock - 60000000) / 1000), INT64_MAX);
 }
 END_TEST
 
@@ -1680,7 +1684,8 @@ START_TEST(a_feed_that_brings_nothing_is_noticed_although_the_broker_answers)
 }
 END_TEST
 
-/* A broker with CURVE in place of the one without, and a worker that takes expected for the broker's key (NULL: has none). */
+/* A broker with CURVE in place of the one without, and a worker that takes expected for the
+ * broker's key (NULL: has none). */
 static void use_curve(struct curve_client *client, const char *expected)
 {
     char public[CURVE_KEY_LEN + 1], secret[CURVE_KEY_LEN + 1], own[CURVE_KEY_LEN + 1];

@@ -42,8 +42,9 @@ END_TEST
 START_TEST(fields_are_lines)
 {
     const struct view view = {0};
-    shows("{\"ok\":true,\"seq\":9007199254740993,\"online\":2,\"x\":{\"a\":[1]},\"n\":null,\"t\":\"a\\nb\"}", &view,
-          "seq     9007199254740993\nonline  2\nx       {\"a\":[1]}\nn       null\nt       a\\nb\n");
+    shows("{\"ok\":true,\"seq\":9007199254740993,"
+          "\"online\":2,\"x\":{\"a\":[1]},\"n\":null,\"t\":\"a\\nb\"}",
+          &view, "seq     9007199254740993\nonline  2\nx       {\"a\":[1]}\nn       null\nt       a\\nb\n");
 }
 END_TEST
 
@@ -56,8 +57,8 @@ START_TEST(a_list_is_a_table)
         {.field = "to", .heading = "TO", .missing = "everyone"},
     };
     const struct view view = {.list = "list", .columns = columns, .count = 4};
-    shows("{\"ok\":true,\"list\":[{\"session\":\"a\",\"since\":0,\"channels\":[\"x\",\"y\"],\"to\":null},"
-          "{\"session\":5,\"channels\":[],\"to\":{\"sessions\":[\"a\"]}}, 7]}",
+    shows("{\"ok\":true,\"list\":[{\"session\":\"a\",\"since\":0,\"channels\":[\"x\","
+          "\"y\"],\"to\":null},{\"session\":5,\"channels\":[],\"to\":{\"sessions\":[\"a\"]}}, 7]}",
           &view,
           "SESSION  SINCE                CHANNELS  TO\n"
           "a        1970-01-01 00:00:00  x,y       everyone\n"
@@ -75,8 +76,9 @@ START_TEST(times_are_compared_with_the_clock)
         {.field = "x", .heading = "X"},
     };
     const struct view view = {.list = "list", .columns = columns, .count = 3};
-    shows("{\"list\":[{\"at\":940000,\"ttl\":90,\"x\":1},{\"at\":1000500},{\"at\":100000,\"ttl\":1},"
-          "{\"at\":-9223372036854775808,\"ttl\":9223372036854775807},{\"at\":\"then\",\"ttl\":false}]}",
+    shows("{\"list\":[{\"at\":940000,\"ttl\":90,\"x\":1},{\"at\":1000500},"
+          "{\"at\":100000,\"ttl\":1},{\"at\":-9223372036854775808,\"ttl\":9223372036854775807},"
+          "{\"at\":\"then\",\"ttl\":false}]}",
           &view,
           "AGE     LEFT   X\n"
           "60 s    30 s   1\n"

@@ -1,5 +1,5 @@
-/* Messages that wait for a web server, in a folder: numbers, crashes, full disks, and a file that is
- * written again. */
+/* Messages that wait for a web server, in a folder:
+ * numbers, crashes, full disks, and a file that is written again. */
 #include "cli/webhook_queue.h"
 
 #include <errno.h>
@@ -28,7 +28,8 @@ static const char *path_of(const char *name)
 
 static void begin(void)
 {
-    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* in memory: files are large here */
+    /* In memory: files are large here. */
+    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(folder, sizeof folder, "%s/check-webhook-queue-XXXXXX", place);
     ck_assert_ptr_nonnull(mkdtemp(folder));
     signal(SIGXFSZ, SIG_IGN);
@@ -103,7 +104,8 @@ static uint64_t taken(void)
     return number;
 }
 
-/* The file has each message from this one up to the last, as whole lines, and nothing behind them. */
+/* The file has each message from this one up to the last, as whole lines,
+ * and nothing behind them. */
 static void assert_file(uint64_t first, uint64_t last)
 {
     char *line = NULL;
@@ -149,7 +151,7 @@ START_TEST(what_was_posted_meanwhile_takes_no_number_back)
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(add("{\"a\":1}"), 0);
     ck_assert_int_eq(webhook_queue_clear(queue), 0);     /* too much waited, ... */
-    ck_assert_int_eq(webhook_queue_forget(queue, 1), 0); /* ... while the first message was posted */
+    ck_assert_int_eq(webhook_queue_forget(queue, 1), 0); /* the first message is in flight */
     ck_assert_uint_eq(taken(), 3);
     open_queue();
     ck_assert_int_eq(add("{\"b\":4}"), 0);

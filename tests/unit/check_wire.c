@@ -260,7 +260,8 @@ static const struct {
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
 
-/* The rest of these messages is judged by somebody else: a run of entries by event_parse(), JSON by who gets it. */
+/* The rest of these messages is judged by somebody else:
+ * a run of entries by event_parse(), JSON by who gets it. */
 static size_t fields_before_rest(enum wire_type type)
 {
     static const size_t rows[] = {
@@ -270,7 +271,7 @@ static size_t fields_before_rest(enum wire_type type)
 
 static int get_copy(int i, const char *bytes, size_t len)
 {
-    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    char *copy = malloc(len + !len); /* exact size, so that a sanitizer sees a read past it */
     if (len)
         memcpy(copy, bytes, len);
     int err = messages[i].get((struct slice){copy, len});

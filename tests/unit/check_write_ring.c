@@ -7,8 +7,8 @@
 
 #include "support.h"
 
-/* Sockets with an item each, whose message is two pieces: its number and a text. Every fourth has one,
- * the number. */
+/* Sockets with an item each, whose message is two pieces: its number and a text.
+ * Every fourth has one, the number. */
 static struct write_ring *ring;
 static int ring_fd; /* its descriptor */
 static struct write_ring_item items[WRITE_RING_MAX];
@@ -85,7 +85,8 @@ START_TEST(every_item_of_a_run_is_written)
 }
 END_TEST
 
-/* Those beside it are written. A descriptor that is none is refused before the others are looked at. */
+/* Those beside it are written. A descriptor that is none is refused before the others are looked
+ * at. */
 START_TEST(what_fails_fails_alone)
 {
     if (!begin())

@@ -240,7 +240,7 @@ START_TEST(the_end_of_an_open_connection_is_no_problem)
         zsock_close(&server);
         ck_assert_int_eq(zsock_open(&server, context, &server_options), 0);
         for (int64_t until = clock_ms() + WAIT_MS; zsock_bind(&server, endpoint) != 0; poll(NULL, 0, 1))
-            ck_assert_int_lt(clock_ms(), until); /* libzmq closes the former one in the background */
+            ck_assert_int_lt(clock_ms(), until); /* libzmq closes the old one later */
     }
     ck_assert_int_eq(client.again_at, 0);
 }

@@ -74,7 +74,7 @@ static inline void assert_same(const struct event *e, const struct event_spec *s
 static inline bool parses(const char *bytes, size_t len)
 {
     size_t used = 7;
-    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    char *copy = malloc(len + !len); /* exact size, so that a sanitizer sees a read past it */
     if (len)
         memcpy(copy, bytes, len);
     struct event *e = event_parse((struct slice){copy, len}, &used);

@@ -1,4 +1,5 @@
-/* sanitized.h - SANITIZED: this program is built with a sanitizer that needs memory and address space of its own. */
+/* sanitized.h - SANITIZED: this program is built with a sanitizer that needs memory
+ * and address space of its own. */
 #ifndef SSECAST_SANITIZED_H
 #define SSECAST_SANITIZED_H
 

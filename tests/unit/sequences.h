@@ -1,4 +1,5 @@
-/* sequences.h - a sequence and its log in unit tests: what is appended, committed, and found there. */
+/* sequences.h - a sequence and its log in unit tests:
+ * what is appended, committed, and found there. */
 #ifndef SSECAST_TESTS_SEQUENCES_H
 #define SSECAST_TESTS_SEQUENCES_H
 

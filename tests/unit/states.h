@@ -1,4 +1,5 @@
-/* states.h - a state, the events that change it, and what a reader is given. For the tests of the state. */
+/* states.h - a state, the events that change it, and what a reader is given.
+ * For the tests of the state. */
 #ifndef SSECAST_TESTS_STATES_H
 #define SSECAST_TESTS_STATES_H
 

@@ -1,5 +1,6 @@
-/* streams.h - streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said
- * through the functions of feed.h; upstream itself is there and finds nobody. */
+/* streams.h - streams over a socket pair, as plain CGI so that the text stands alone. What the
+ * broker would say is said through the functions of feed.h; upstream itself is there and finds
+ * nobody. */
 #ifndef SSECAST_TESTS_STREAMS_H
 #define SSECAST_TESTS_STREAMS_H
 

@@ -1,7 +1,9 @@
-/* support.h - what every unit test program shares: running a suite, and a random generator that can be repeated.
+/* support.h - what every unit test program shares: running a suite, and a random generator that can
+ * be repeated.
  *
- * A program is `int main(void) { return run_suite(suite); }`. CK_FORK=no runs the tests in one process, so that the leak
- * sanitizer sees all of them. SEED=N repeats a random test that failed; it prints its seed when it does.
+ * A program is `int main(void) { return run_suite(suite); }`. CK_FORK=no runs the tests in one
+ * process, so that the leak sanitizer sees all of them. SEED=N repeats a random test that failed;
+ * it prints its seed when it does.
  */
 #ifndef SSECAST_TESTS_SUPPORT_H
 #define SSECAST_TESTS_SUPPORT_H
@@ -97,7 +99,8 @@ struct dice {
     uint64_t state;
 };
 
-/* Seeded from SEED, else from the clock. Print dice.state before the first roll when a test fails. */
+/* Seeded from SEED, else from the clock.
+ * Print dice.state before the first roll when a test fails. */
 static inline struct dice dice_new(void)
 {
     const char *seed = getenv("SEED");

@@ -1,5 +1,5 @@
-/* tool.c - a program as users of libssecast write them: test_61_library.py builds it against an installed tree and looks at what it
- * prints. The first argument says which story it tells.
+/* tool.c - a program as users of libssecast write them: test_61_library.py builds it against an
+ * installed tree and looks at what it prints. The first argument says which story it tells.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -176,7 +176,8 @@ static int pipeline(char **args)
     return 0;
 }
 
-/* ---- what happens when replies are lost; args: endpoints with commas between, timeout in ms, "auto" or an id or "" ---- */
+/* ---- what happens when replies are lost; args: endpoints with commas between, timeout in ms,
+ * "auto" or an id or "" ---- */
 
 static void canceled(void *context, int err, struct ssecast_reply *reply)
 {
@@ -220,7 +221,8 @@ static int secret(char **args)
     return 0;
 }
 
-/* ---- reading in a thread; args: URL, how many messages, a type or "*", and perhaps an id and the timeouts in ms: idle, connect ---- */
+/* ---- reading in a thread; args: URL, how many messages, a type or "*", and perhaps an id and the
+ * timeouts in ms: idle, connect ---- */
 
 struct reader {
     struct ssecast_source *source;
@@ -290,7 +292,8 @@ static int read_stream(char **args)
     return 0;
 }
 
-/* ---- reading one message at a time, closing from the callback, and going on; args: URL, how often ---- */
+/* ---- reading one message at a time, closing from the callback, and going on;
+ * args: URL, how often ---- */
 
 static void on_message_close(void *context, const struct ssecast_message *m)
 {
@@ -339,7 +342,8 @@ static int until_signal(char **args)
     return 0;
 }
 
-/* ---- the decoder alone: standard input, args: how many bytes at a time, and the most an event may have ---- */
+/* ---- the decoder alone: standard input;
+ * args: how many bytes at a time, and the most an event may have ---- */
 
 static void show(void *context, const struct ssecast_message *m)
 {
