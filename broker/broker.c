@@ -60,14 +60,17 @@ static void sample_second(struct broker *b)
     presence_counters(b->presence, counters);
     presence_counted_before(b->presence, before);
 
-    uint64_t deliveries = counters[DELIVERIES] - before[DELIVERIES], gaps = counters[GAPS_TOLD] - before[GAPS_TOLD];
-    struct overview_sample sample = {now_ms, presence_connections(b->presence), b->counters[EVENTS], deliveries, {0}};
+    uint64_t deliveries = counters[DELIVERIES] - before[DELIVERIES],
+             gaps = counters[GAPS_TOLD] - before[GAPS_TOLD];
+    struct overview_sample sample = {
+        now_ms, presence_connections(b->presence), b->counters[EVENTS], deliveries, {0}};
     for (int i = 0; i < LATENCY_BUCKETS; i++)
         sample.latency[i] = counters[LATENCY_FIRST + i] - before[LATENCY_FIRST + i];
     overview_sample(&b->overview, &sample);
 
     if (gaps > b->gaps_told)
-        overview_ended(&b->overview, now_ms, "gap", slice_of(""), slice_of(""), gaps - b->gaps_told);
+        overview_ended(&b->overview, now_ms, "gap", slice_of(""), slice_of(""),
+                       gaps - b->gaps_told);
     b->gaps_told = gaps;
 }
 
@@ -106,11 +109,14 @@ static void check_descriptors(struct broker *b, uint64_t accepted)
 
     bus_hold(b->bus, b->descriptors.scarce);
     if (b->descriptors.scarce)
-        log_each_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
-                       log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+        log_each_event(
+            LOG_WARN,
+            "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
+            log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
     else
         log_each_event(LOG_INFO, "descriptors available again: accepting tcp connections",
-                       log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+                       log_count("open", b->descriptors.open),
+                       log_count("max", b->descriptors.max));
 }
 
 static void look_at_connections(struct broker *b)
@@ -136,7 +142,8 @@ static void each_second(struct broker *b)
     broker_take_changes(b, REPORTED_HERE);
     size_t lost = presence_lost(b->presence);
     if (lost)
-        log_event(LOG_WARN, "workers lost: silent for longer than their lease", log_count("workers", lost),
+        log_event(LOG_WARN, "workers lost: silent for longer than their lease",
+                  log_count("workers", lost),
                   log_count("seconds", (uint64_t)presence_lease(b->presence) / 1000));
     b->counters[WORKERS_LOST] += lost;
 

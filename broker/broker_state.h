@@ -121,13 +121,15 @@ int64_t commit_timeout(const struct broker *b, int64_t max);
 enum appends { APPENDS_RUN, APPENDS_HELD };
 
 /* The next request from this source; valid until the next call. False: no request waits. */
-bool commands_take(struct broker *b, enum source from, struct pending_request *out, enum appends appends);
+bool commands_take(struct broker *b, enum source from, struct pending_request *out,
+                   enum appends appends);
 
 /* Run it: the reply goes into the outbox. False when it is held. */
 bool commands_run(struct broker *b, const struct pending_request *r, enum appends appends);
 
 /* Put a refusal into the outbox instead. code as in command.h. */
-void commands_refuse(struct broker *b, const struct pending_request *r, const char *code, const char *message);
+void commands_refuse(struct broker *b, const struct pending_request *r, const char *code,
+                     const char *message);
 
 /* Put what is final on the feed. */
 void commands_publish(struct broker *b);

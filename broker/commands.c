@@ -24,12 +24,13 @@ static void put_reply(struct broker *b, struct outbox_reply *reply)
 
 /* Run the request in frames; the reply goes to the peer that `reply` names. False when the request
  * is held. */
-static bool run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
-                        struct outbox_reply *reply)
+static bool run_command(struct broker *b, const struct grant *grant, const struct slice *frames,
+                        size_t frame_count, struct outbox_reply *reply)
 {
     /* Not before the request arrived: workers compare it with the time a stream was opened. */
     b->commands.now_ms = clock_unix_ms();
-    struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
+    struct command_outcome outcome =
+        command_run(&b->commands, grant, frames, frame_count, &b->reply);
     if (outcome.held)
         return false;
 
@@ -39,8 +40,8 @@ static bool run_command(struct broker *b, const struct grant *grant, const struc
     return true;
 }
 
-static void refuse_command(struct broker *b, const char *code, const char *message, struct slice frame,
-                           struct outbox_reply *reply)
+static void refuse_command(struct broker *b, const char *code, const char *message,
+                           struct slice frame, struct outbox_reply *reply)
 {
     reply->ref = command_refuse(&b->commands, code, message, frame, &b->reply).ref;
     put_reply(b, reply);
@@ -49,7 +50,8 @@ static void refuse_command(struct broker *b, const char *code, const char *messa
 static void refuse_surplus(struct broker *b, struct slice frame, struct outbox_reply *reply)
 {
     b->counters[IN_FLIGHT_EXCEEDED]++;
-    refuse_command(b, CODE_TOO_LARGE, "too many requests are unanswered (--max-in-flight)", frame, reply);
+    refuse_command(b, CODE_TOO_LARGE, "too many requests are unanswered (--max-in-flight)", frame,
+                   reply);
 }
 
 /* The patterns in raw, the names of one grant. NULL when out of memory. */
@@ -72,7 +74,8 @@ static struct slice *read_patterns(struct slice raw, struct names *out)
 static bool take_publisher(struct slice publisher, struct grant *grant)
 {
     struct slice token = slice_of(PUBLISHER_TOKEN);
-    if (publisher.len && (publisher.len < token.len || memcmp(publisher.data, token.data, token.len) != 0))
+    if (publisher.len &&
+        (publisher.len < token.len || memcmp(publisher.data, token.data, token.len) != 0))
         return false;
     grant->publisher = publisher.len ? publisher : slice_of(PUBLISHER_WORKER);
     return true;
@@ -88,7 +91,8 @@ static bool run_for_worker(struct broker *b, struct slice worker, struct slice m
 
     if (!take_publisher(m.grant.publisher, &m.grant)) {
         struct outbox_reply refusal = {.peer = worker, .to_worker = true, .request = m.request};
-        refuse_command(b, CODE_FORBIDDEN, "a worker may not publish for the bearer of a key", m.json, &refusal);
+        refuse_command(b, CODE_FORBIDDEN, "a worker may not publish for the bearer of a key",
+                       m.json, &refusal);
         return true;
     }
 
@@ -126,11 +130,13 @@ static bool take_from_worker(struct broker *b, struct pending_request *out)
     if (!outbox_next(&b->worker_commands, &asked))
         return false;
 
-    *out = (struct pending_request){.peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};
+    *out = (struct pending_request){
+        .peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};
     return true;
 }
 
-bool commands_take(struct broker *b, enum source from, struct pending_request *out, enum appends appends)
+bool commands_take(struct broker *b, enum source from, struct pending_request *out,
+                   enum appends appends)
 {
     return from == FROM_WORKERS ? take_from_worker(b, out) : take_from_service(b, out, appends);
 }
@@ -143,17 +149,20 @@ bool commands_run(struct broker *b, const struct pending_request *r, enum append
 
     struct outbox_reply reply = {.peer = r->peer, .envelope = r->envelope};
     if (!r->surplus)
-        return run_command(b, access_grant(&b->access, &(struct bus_message){.peer = r->peer, .user = r->user}),
-                           r->frames, r->frame_count, &reply);
+        return run_command(
+            b, access_grant(&b->access, &(struct bus_message){.peer = r->peer, .user = r->user}),
+            r->frames, r->frame_count, &reply);
 
     refuse_surplus(b, r->frames[0], &reply);
     return true;
 }
 
-void commands_refuse(struct broker *b, const struct pending_request *r, const char *code, const char *message)
+void commands_refuse(struct broker *b, const struct pending_request *r, const char *code,
+                     const char *message)
 {
     struct wire_command m = {0};
-    struct outbox_reply reply = {.peer = r->peer, .envelope = r->envelope, .to_worker = r->to_worker};
+    struct outbox_reply reply = {
+        .peer = r->peer, .envelope = r->envelope, .to_worker = r->to_worker};
     if (r->to_worker && wire_get_command(r->frames[0], &m) != 0)
         return;
 
@@ -183,7 +192,8 @@ static int send_reply(struct broker *b, const struct outbox_reply *r)
 
     wire_put_reply(&b->message, &(struct wire_reply){r->request, r->body});
     if (!b->message.failed)
-        return bus_send(b->bus, BUS_SYNC, r->peer, (struct slice){0}, (struct slice){b->message.data, b->message.len});
+        return bus_send(b->bus, BUS_SYNC, r->peer, (struct slice){0},
+                        (struct slice){b->message.data, b->message.len});
     buf_release(&b->message);
     return -ENOMEM;
 }

@@ -45,7 +45,8 @@ static void take_back_all(struct broker *b)
 
 static void take_back_publishes(struct broker *b)
 {
-    static const enum broker_counter which[] = {PUBLISHES, DUPLICATES, SHUTDOWNS, MEMBER_JOINS, MEMBER_LEAVES};
+    static const enum broker_counter which[] = {PUBLISHES, DUPLICATES, SHUTDOWNS, MEMBER_JOINS,
+                                                MEMBER_LEAVES};
     for (size_t i = 0; i < sizeof which / sizeof *which; i++)
         b->counters[which[i]] -= b->batch.delta[which[i]];
 }
@@ -82,10 +83,12 @@ static void fail_batch(struct broker *b, enum store_outcome outcome)
     const char *why = event_log_why(&b->log);
     char message[EVENT_LOG_WHY_MAX + 64];
     snprintf(message, sizeof message, "%s: %s",
-             outcome == NOT_STORED ? "nothing was stored" : "it is not known whether it was stored", why);
+             outcome == NOT_STORED ? "nothing was stored" : "it is not known whether it was stored",
+             why);
     take_back_publishes(b);
     if (!b->batch.failing)
-        log_each_event(LOG_ERROR, "events cannot be stored: publishes fail with store_failed", log_name("why", why));
+        log_each_event(LOG_ERROR, "events cannot be stored: publishes fail with store_failed",
+                       log_name("why", why));
 
     b->batch.failing = true;
     end_batch(b, &(struct store_failure){outcome, message});
@@ -125,7 +128,8 @@ static void on_reset(struct broker *b)
 
 static void on_news(struct broker *b, enum event_log_result news, uint64_t events, bool was_pending)
 {
-    bool overtaken = news == EVENT_LOG_OVERTAKEN || news == EVENT_LOG_ENTRY || news == EVENT_LOG_RESET;
+    bool overtaken =
+        news == EVENT_LOG_OVERTAKEN || news == EVENT_LOG_ENTRY || news == EVENT_LOG_RESET;
     if (overtaken && was_pending)
         on_overtaken(b);
 

@@ -21,8 +21,8 @@ struct dump {
 /* False when the line cannot be written. */
 static bool end_line(struct dump *d)
 {
-    bool written =
-        !d->line.failed && fwrite(d->line.data, 1, d->line.len, d->out) == d->line.len && putc('\n', d->out) != EOF;
+    bool written = !d->line.failed && fwrite(d->line.data, 1, d->line.len, d->out) == d->line.len &&
+                   putc('\n', d->out) != EOF;
 
     d->line.len = 0;
     return written;

@@ -54,11 +54,14 @@ ssize_t send(int fd, const void *bytes, size_t len, int flags)
 #define INITIATE_NONCE "CurveZMQINITIATE"
 
 /* In the place of libsodium's, for libzmq, which has no option for what identity.h does. */
-int crypto_box_open(unsigned char *plain, const unsigned char *box, unsigned long long len, const unsigned char *nonce,
-                    const unsigned char *public_key, const unsigned char *secret_key)
+int crypto_box_open(unsigned char *plain, const unsigned char *box, unsigned long long len,
+                    const unsigned char *nonce, const unsigned char *public_key,
+                    const unsigned char *secret_key)
 {
-    int err = crypto_box_curve25519xsalsa20poly1305_open(plain, box, len, nonce, public_key, secret_key);
-    if (!err && len > crypto_box_ZEROBYTES && memcmp(nonce, INITIATE_NONCE, strlen(INITIATE_NONCE)) == 0)
+    int err =
+        crypto_box_curve25519xsalsa20poly1305_open(plain, box, len, nonce, public_key, secret_key);
+    if (!err && len > crypto_box_ZEROBYTES &&
+        memcmp(nonce, INITIATE_NONCE, strlen(INITIATE_NONCE)) == 0)
         identity_restrict(plain + crypto_box_ZEROBYTES, len - crypto_box_ZEROBYTES);
     return err;
 }

@@ -37,7 +37,8 @@ static void show_progress(uint64_t events)
 /* Restore the sequence from the store. */
 static int open_store(struct broker *b, const struct broker_config *config)
 {
-    struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
+    struct history_limits limits = {config->history_events, config->history_bytes,
+                                    config->history_age_ms};
     char why[STORE_WHY_MAX] = "out of memory";
     int64_t began = clock_ms();
 
@@ -45,7 +46,9 @@ static int open_store(struct broker *b, const struct broker_config *config)
     if (!err) {
         b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_epoch());
         b->log = (struct event_log){.sequence = b->sequence, .store = b->store};
-        err = b->sequence ? event_log_restore(&b->log, isatty(STDERR_FILENO) ? show_progress : NULL, why) : -ENOMEM;
+        err = b->sequence
+                  ? event_log_restore(&b->log, isatty(STDERR_FILENO) ? show_progress : NULL, why)
+                  : -ENOMEM;
     }
 
     if (err)
@@ -54,14 +57,17 @@ static int open_store(struct broker *b, const struct broker_config *config)
         log_info("%s: %" PRIu64 " events loaded in %" PRId64 " ms", config->store,
                  history_count(sequence_history(b->sequence)), clock_ms() - began);
     if (!err && why[0])
-        log_warn("--store %s: %s; publishes fail with store_failed until it can be written", config->store, why);
+        log_warn("--store %s: %s; publishes fail with store_failed until it can be written",
+                 config->store, why);
     return err;
 }
 
-static int open_access(struct broker *b, const struct broker_config *config, struct curve_key *secret)
+static int open_access(struct broker *b, const struct broker_config *config,
+                       struct curve_key *secret)
 {
     char why[CURVE_KEY_WHY];
-    if (config->curve_key_file && curve_key_load(config->curve_key_file, CURVE_SECRET, secret, why) != 0) {
+    if (config->curve_key_file &&
+        curve_key_load(config->curve_key_file, CURVE_SECRET, secret, why) != 0) {
         log_error("--curve-key-file %s", why);
         return -EINVAL;
     }
@@ -118,8 +124,8 @@ static int join_journal(struct broker *b, enum join how)
             return -EINTR;
     }
     if (how == JOIN_ANYHOW || !b->log.broken)
-        log_info("%" PRIu64 " events loaded in %" PRId64 " ms", history_count(sequence_history(b->sequence)),
-                 clock_ms() - began);
+        log_info("%" PRIu64 " events loaded in %" PRId64 " ms",
+                 history_count(sequence_history(b->sequence)), clock_ms() - began);
     return 0;
 }
 
@@ -172,7 +178,8 @@ static int read_journal(struct broker *b, const struct broker_config *config, en
         return err;
 
     sequence_share(b->sequence, (uint64_t)clock_unix_us());
-    b->log = (struct event_log){.sequence = b->sequence, .journal = b->journal, .max_age_ms = config->history_age_ms};
+    b->log = (struct event_log){
+        .sequence = b->sequence, .journal = b->journal, .max_age_ms = config->history_age_ms};
     b->store_timeout_ms = config->store_timeout_ms;
     return join_journal(b, how);
 }
@@ -238,8 +245,9 @@ static int open_services(struct broker *b, const struct broker_config *config)
         return err;
 
     effects_limit_bans(sequence_effects(b->sequence), config->max_bans);
-    effects_limit_state(sequence_effects(b->sequence),
-                        &(struct state_limits){.events = config->state_events, .bytes = config->state_bytes});
+    effects_limit_state(
+        sequence_effects(b->sequence),
+        &(struct state_limits){.events = config->state_events, .bytes = config->state_bytes});
     if (config->max_in_flight < SHARE_REQUESTS) {
         b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
         if (!b->in_flight)
@@ -265,14 +273,15 @@ static void set_up_presence(struct broker *b, const struct broker_config *config
 
 static int set_up_members(struct broker *b, const struct broker_config *config)
 {
-    b->members = members_new(&(struct members_config){.channels = &config->presence_channels,
-                                                      .grace_ms = (int64_t)config->presence_grace_ms,
-                                                      .lease_ms = (int64_t)config->worker_lease_ms,
-                                                      .max = config->presence_members,
-                                                      .max_subscriptions = config->max_subscriptions,
-                                                      .presence = b->presence,
-                                                      .sequence = b->sequence,
-                                                      .counters = b->counters});
+    b->members =
+        members_new(&(struct members_config){.channels = &config->presence_channels,
+                                             .grace_ms = (int64_t)config->presence_grace_ms,
+                                             .lease_ms = (int64_t)config->worker_lease_ms,
+                                             .max = config->presence_members,
+                                             .max_subscriptions = config->max_subscriptions,
+                                             .presence = b->presence,
+                                             .sequence = b->sequence,
+                                             .counters = b->counters});
     return b->members ? 0 : -ENOMEM;
 }
 

@@ -22,7 +22,8 @@ void broker_send_change(void *context, struct slice message)
 
 /* Publish a change of presence. Streams that ssecast ended are also kept for the status page
  * (overview.h). */
-static void on_change(struct broker *b, const struct presence_change *change, enum reported reported)
+static void on_change(struct broker *b, const struct presence_change *change,
+                      enum reported reported)
 {
     struct connection_info info;
     presence_feed_change(&b->feed, change);
@@ -31,7 +32,8 @@ static void on_change(struct broker *b, const struct presence_change *change, en
         return;
 
     connection_describe(change->of, &info);
-    overview_ended(&b->overview, b->feed.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
+    overview_ended(&b->overview, b->feed.now_ms, end_cause_name(change->cause), info.session,
+                   info.worker, 1);
 }
 
 void broker_take_changes(struct broker *b, enum reported reported)
@@ -50,8 +52,8 @@ struct history_lag broker_lag_of(void *context, uint64_t position)
 
 static void send_answer(struct broker *b, struct slice worker)
 {
-    if (b->message.failed ||
-        bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){b->message.data, b->message.len}) != 0)
+    if (b->message.failed || bus_send(b->bus, BUS_SYNC, worker, (struct slice){0},
+                                      (struct slice){b->message.data, b->message.len}) != 0)
         b->counters[ANSWERS_DROPPED]++; /* the worker retries */
     if (b->message.failed)
         buf_release(&b->message);
@@ -64,8 +66,8 @@ static void refuse_command_of(struct broker *b, const struct bus_message *m)
     if (wire_get_command(m->frames[0], &c) != 0)
         return;
 
-    command_refuse(&b->commands, CODE_BUSY, "too many requests of workers are waiting; nothing was done", c.json,
-                   &b->reply);
+    command_refuse(&b->commands, CODE_BUSY,
+                   "too many requests of workers are waiting; nothing was done", c.json, &b->reply);
     wire_put_reply(&b->message, &(struct wire_reply){c.request, {b->reply.data, b->reply.len}});
     send_answer(b, m->peer);
 }
@@ -79,7 +81,8 @@ static size_t keep_command(struct broker *b, const struct bus_message *m, int64_
     if (outbox_waiting(&b->worker_commands) + len > COMMAND_BYTES)
         refuse_command_of(b, m);
     else
-        outbox_put(&b->worker_commands, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]});
+        outbox_put(&b->worker_commands,
+                   &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]});
     return len;
 }
 
@@ -171,7 +174,8 @@ void broker_answer_workers(struct broker *b)
     int64_t until = clock_us() + ANSWER_US;
     b->feed.now_ms = clock_unix_ms();
 
-    for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read && (!i || clock_us() < until); i++) {
+    for (int i = 0;
+         i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read && (!i || clock_us() < until); i++) {
         all_read = !bus_receive(b->bus, BUS_SYNC, &m);
         if (!all_read)
             bytes += answer_worker(b, &m, clock_ms());
@@ -188,6 +192,7 @@ void broker_resync_worker(void *context, struct slice worker)
     struct buf message = {0};
     wire_put_resync(&message);
     if (!message.failed)
-        bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){message.data, message.len});
+        bus_send(b->bus, BUS_SYNC, worker, (struct slice){0},
+                 (struct slice){message.data, message.len});
     buf_release(&message);
 }

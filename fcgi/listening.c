@@ -52,15 +52,18 @@ static int listen_for_handoff(struct listening *l, const struct options *o)
     if (handed == -EINVAL)
         return 2;
     if (scgi != (o->handoff != NULL)) {
-        log_error("%s", scgi ? "systemd passed a socket named handoff, which needs --handoff DIR"
-                             : "--handoff needs --handoff-listen SOCKET, or a socket of systemd named handoff");
+        log_error(
+            "%s",
+            scgi ? "systemd passed a socket named handoff, which needs --handoff DIR"
+                 : "--handoff needs --handoff-listen SOCKET, or a socket of systemd named handoff");
         return 2;
     }
     if (!o->handoff_listen)
         return scgi ? take_socket(handed, &l->scgi_fd) : 0;
     if (handed >= 0) {
-        log_error("--handoff-listen %s: systemd passed a socket named handoff, too; remove one of them",
-                  o->handoff_listen);
+        log_error(
+            "--handoff-listen %s: systemd passed a socket named handoff, too; remove one of them",
+            o->handoff_listen);
         return 2;
     }
     l->scgi_fd = listen_socket_open("handoff-listen", o->handoff_listen, (unsigned)o->listen_mode);

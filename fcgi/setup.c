@@ -48,8 +48,8 @@ static uint64_t stream_limit(uint64_t configured)
     setrlimit(RLIMIT_NOFILE, &files);
     uint64_t most = files.rlim_cur / 16 * 15;
     if (configured > most)
-        log_warn("max-connections %" PRIu64 " exceeds the limit of open files (%" PRIu64 ")", configured,
-                 (uint64_t)files.rlim_cur);
+        log_warn("max-connections %" PRIu64 " exceeds the limit of open files (%" PRIu64 ")",
+                 configured, (uint64_t)files.rlim_cur);
     return configured ? configured : most;
 }
 
@@ -84,11 +84,13 @@ static int open_streams(struct worker *w, const char *prefix)
                                                 .max_patterns = (size_t)o->mercure_max_patterns,
                                                 .publish_bytes = (size_t)o->publish_bytes,
                                                 .cors_origins = &o->cors_origins};
-    exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
+    exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms,
+                   w->streams.counters);
     bool many = o->io_uring && !w->listening.cgi;
     int err = many ? conns_write_together(&w->exchanges.conns) : 0;
     if (err)
-        log_info("io_uring is not available (%s): each stream is written by itself", strerror(-err));
+        log_info("io_uring is not available (%s): each stream is written by itself",
+                 strerror(-err));
     return streams_init(&w->streams, prefix, (size_t)o->queue_bytes);
 }
 
@@ -110,10 +112,12 @@ static bool open_handoff(struct worker *w)
                                     /* The worker's own timeout comes first. */
                                     .user_timeout_ms = 2 * (int64_t)o->write_timeout_ms};
     w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
-    w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
+    w->exchanges.handoffs =
+        handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
     if (w->exchanges.handoffs)
         log_info("hand-off: SCGI at %s, sockets from user %s in %s",
-                 o->handoff_listen ? o->handoff_listen : "inherited socket", o->handoff_user, o->handoff);
+                 o->handoff_listen ? o->handoff_listen : "inherited socket", o->handoff_user,
+                 o->handoff);
     return w->exchanges.handoffs != NULL;
 }
 
@@ -122,7 +126,9 @@ static void open_services(struct worker *w)
     w->services = (struct services){
         .streams = &w->streams,
         .monitor = w->monitor,
-        .route_rules = {.mounts = &w->options.mounts, .mercure = w->options.mercure, .cgi = w->listening.cgi},
+        .route_rules = {.mounts = &w->options.mounts,
+                        .mercure = w->options.mercure,
+                        .cgi = w->listening.cgi},
     };
     services_init(&w->services);
 }
@@ -131,8 +137,8 @@ static bool open_upstream(struct worker *w)
 {
     const struct options *o = &w->options;
     char why[CURVE_KEY_WHY];
-    if (curve_client_load(&w->curve, o->curve_key_file, o->broker_keys.items, o->broker_keys.count, o->feeds.count,
-                          why) != 0) {
+    if (curve_client_load(&w->curve, o->curve_key_file, o->broker_keys.items, o->broker_keys.count,
+                          o->feeds.count, why) != 0) {
         log_error("%s", why);
         return false;
     }
@@ -174,7 +180,8 @@ static bool open_tokens(struct worker *w)
 
 bool setup_keys(struct worker *w)
 {
-    w->monitor = monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
+    w->monitor = monitor_new(&w->options.monitor_from, &w->options.monitor_hosts,
+                             w->options.monitor_token_file);
     return w->monitor && open_tokens(w);
 }
 

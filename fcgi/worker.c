@@ -203,7 +203,8 @@ static void keep(void *context, int fd)
         close(fd);
 }
 
-static const struct accept_hooks accept_hooks = {.request = take_request, .body_max = body_max, .dropped = dropped};
+static const struct accept_hooks accept_hooks = {
+    .request = take_request, .body_max = body_max, .dropped = dropped};
 static const struct accept_hooks scgi_hooks = {
     .scgi = true, .request = take_scgi_request, .body_max = body_max, .dropped = dropped};
 
@@ -228,8 +229,9 @@ static void serve_cgi(struct worker *w)
 
 static struct acceptor *accept_on(struct worker *w, int *fd, const struct accept_hooks *hooks)
 {
-    struct acceptor *a = acceptor_new(w->loop, *fd, room_for_requests(&w->options), w->streams.limits.connections,
-                                      (int)w->options.request_timeout_ms, hooks, w);
+    struct acceptor *a =
+        acceptor_new(w->loop, *fd, room_for_requests(&w->options), w->streams.limits.connections,
+                     (int)w->options.request_timeout_ms, hooks, w);
     if (a)
         *fd = -1;
     return a;
@@ -251,7 +253,8 @@ static void serve(struct worker *w)
     }
     w->exchanges.keep = keep;
     w->exchanges.keep_context = w;
-    notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
+    notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64,
+                w->streams.limits.connections);
 }
 
 /* libzmq does not say that it has no permission to use a socket: it retries silently. */
@@ -298,7 +301,8 @@ static void hold_signals(sigset_t *set)
 
 static bool open_signals(struct worker *w)
 {
-    w->signals = (struct loop_watch){signalfd(-1, &w->held, SFD_NONBLOCK | SFD_CLOEXEC), signalled, w};
+    w->signals =
+        (struct loop_watch){signalfd(-1, &w->held, SFD_NONBLOCK | SFD_CLOEXEC), signalled, w};
     return w->signals.fd >= 0 && loop_add(w->loop, &w->signals, EPOLLIN) == 0;
 }
 
@@ -326,8 +330,9 @@ static bool worker_start(struct worker *w)
     w->tick_timer = (struct loop_timer){.fire = worker_tick, .context = w};
     loop_timer_set(w->loop, &w->tick_timer, loop_now(w->loop) + TICK_MS);
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
-    log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name, listening_name(w),
-              w->options.feeds.items[0], w->options.syncs.items[0], w->streams.limits.connections);
+    log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams",
+              w->name, listening_name(w), w->options.feeds.items[0], w->options.syncs.items[0],
+              w->streams.limits.connections);
     return true;
 }
 

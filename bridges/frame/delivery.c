@@ -35,13 +35,15 @@ struct delivery {
     struct delivery_counts counts;
 };
 
-int delivery_new(struct delivery **out, const struct ssecast_publisher_options *options, const char *broker)
+int delivery_new(struct delivery **out, const struct ssecast_publisher_options *options,
+                 const char *broker)
 {
     struct delivery *d = *out = calloc(1, sizeof **out);
     if (!d)
         return -ENOMEM;
 
-    d->backoff = (struct backoff){.retry_ms = FIRST_WAIT_MS, .max_ms = LAST_WAIT_MS, .jitter_percent = 25};
+    d->backoff =
+        (struct backoff){.retry_ms = FIRST_WAIT_MS, .max_ms = LAST_WAIT_MS, .jitter_percent = 25};
     d->broker = strdup(broker);
     int err = d->broker ? ssecast_publisher_new(&d->publisher, options) : -ENOMEM;
     if (err)
@@ -134,8 +136,8 @@ static void wait_and_retry(struct delivery *d, const char *why)
     d->again_at = clock_ms() + (int64_t)backoff_wait(&d->backoff, random);
     d->step = STEP_WAITING;
     if (d->backoff.failures == 1)
-        log_each_event(LOG_WARN, "publish failed; retrying", log_name("broker", d->broker), log_name("reason", why),
-                       log_count("messages", d->count));
+        log_each_event(LOG_WARN, "publish failed; retrying", log_name("broker", d->broker),
+                       log_name("reason", why), log_count("messages", d->count));
 }
 
 static void delivery_settle(struct delivery *d, size_t index, const char *why)
@@ -208,7 +210,8 @@ static void on_reply(void *context, int err, struct ssecast_reply *reply)
     } else if (err != -EREMOTEIO) {
         wait_and_retry(d, reason(d, err));
     } else {
-        snprintf(why, sizeof why, "%s: %s", ssecast_reply_code(reply), ssecast_reply_message(reply));
+        snprintf(why, sizeof why, "%s: %s", ssecast_reply_code(reply),
+                 ssecast_reply_message(reply));
         if (delivery_code_passes(ssecast_reply_code(reply)))
             wait_and_retry(d, why);
         else
@@ -231,7 +234,8 @@ static int submit_events(struct delivery *d)
     buf_put_slice(&request, events(d));
     buf_put_slice(&request, slice_of("]}"));
     buf_terminate(&request);
-    int err = request.failed ? -ENOMEM : ssecast_query_async(d->publisher, request.data, on_reply, d);
+    int err =
+        request.failed ? -ENOMEM : ssecast_query_async(d->publisher, request.data, on_reply, d);
     buf_release(&request);
     return err;
 }

@@ -34,7 +34,8 @@ struct delivery_counts {
 };
 
 /* 0 or -errno of ssecast_publisher_new(). broker: how it is called in the log. */
-int delivery_new(struct delivery **out, const struct ssecast_publisher_options *options, const char *broker);
+int delivery_new(struct delivery **out, const struct ssecast_publisher_options *options,
+                 const char *broker);
 
 /* Safe on NULL. */
 void delivery_free(struct delivery **d);

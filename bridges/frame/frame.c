@@ -28,7 +28,8 @@
 
 /* ---- files ---- */
 
-static int load_keys(const struct frame_options *o, struct curve_client *keys, char why[CURVE_KEY_WHY])
+static int load_keys(const struct frame_options *o, struct curve_client *keys,
+                     char why[CURVE_KEY_WHY])
 {
     char *broker = o->broker_key;
     return curve_client_load(keys, o->curve_key_file, &broker, broker != NULL, 1, why);
@@ -50,8 +51,8 @@ int frame_read_secret(const char *option, const char *file, char **out, char why
     struct stat info;
     *out = NULL;
     if (stat(file, &info) == 0 && info.st_mode & S_IROTH) {
-        snprintf(why, OPTION_WHY_MAX, "--%s %.200s: every user may read it; set its mode to 0640 or 0600", option,
-                 file);
+        snprintf(why, OPTION_WHY_MAX,
+                 "--%s %.200s: every user may read it; set its mode to 0640 or 0600", option, file);
         return -EINVAL;
     }
 
@@ -68,15 +69,17 @@ static int open_delivery(struct frame *f, const struct frame_options *o)
 {
     struct curve_client keys = {0};
     char why[CURVE_KEY_WHY];
-    struct ssecast_publisher_options options = {
-        .endpoints = (const char *const *)&o->commands, .endpoint_count = 1, .timeout_ms = (uint32_t)o->timeout_ms};
+    struct ssecast_publisher_options options = {.endpoints = (const char *const *)&o->commands,
+                                                .endpoint_count = 1,
+                                                .timeout_ms = (uint32_t)o->timeout_ms};
     if (load_keys(o, &keys, why) != 0) {
         log_error("%s", why);
         return 2;
     }
 
     if (keys.broker_count)
-        options.curve = (struct ssecast_curve){.server_key = keys.brokers[0].text, .secret_key = keys.secret.text};
+        options.curve = (struct ssecast_curve){.server_key = keys.brokers[0].text,
+                                               .secret_key = keys.secret.text};
     int err = delivery_new(&f->delivery, &options, o->commands);
     curve_client_release(&keys);
     if (err)
@@ -99,7 +102,8 @@ static int open_signals(void)
 
 int frame_open(struct frame *f, const struct option_program *program, const struct frame_options *o)
 {
-    *f = (struct frame){.signals = -1, .backoff = {.retry_ms = FIRST_WAIT_MS, .max_ms = LAST_WAIT_MS}};
+    *f = (struct frame){.signals = -1,
+                        .backoff = {.retry_ms = FIRST_WAIT_MS, .max_ms = LAST_WAIT_MS}};
     f->backoff.jitter_percent = 25;
     log_open(program->name, log_level_of(o->log_level));
     log_set_format(o->log_format);
@@ -165,7 +169,8 @@ static int least(int a, int b)
 /* One poll(). *seen: the events of fd. True when the wait is over. */
 static bool wait_once(struct frame *f, int fd, short events, int timeout_ms, short *seen)
 {
-    struct pollfd fds[] = {{f->signals, POLLIN, 0}, {delivery_fd(f->delivery), POLLIN, 0}, {fd, events, 0}};
+    struct pollfd fds[] = {
+        {f->signals, POLLIN, 0}, {delivery_fd(f->delivery), POLLIN, 0}, {fd, events, 0}};
     int timeout = least(timeout_ms, least(delivery_timeout(f->delivery), TICK_MS));
     bool last = timeout == timeout_ms;
     int ready = poll(fds, fd < 0 ? 2 : 3, timeout);
@@ -205,7 +210,8 @@ void frame_back_off(struct frame *f, const char *what, const char *why)
     f->connected_at = 0;
     f->backoff.failures++;
     int64_t until = clock_ms() + (int64_t)backoff_wait(&f->backoff, random);
-    log_event(LOG_WARN, "connection failed; retrying", log_name("to", what), log_name("reason", why));
+    log_event(LOG_WARN, "connection failed; retrying", log_name("to", what),
+              log_name("reason", why));
     for (int64_t rest; !f->stopping && (rest = until - clock_ms()) > 0;)
         frame_wait(f, -1, 0, (int)rest);
 }

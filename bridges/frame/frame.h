@@ -23,64 +23,64 @@ struct frame_options {
 };
 
 /* The rows of the options that all bridges have. field: where struct frame_options is in config. */
-#define FRAME_ROWS(config, field)                                                                                      \
-    {"commands",                                                                                                       \
-     "ENDPOINT",                                                                                                       \
-     "tcp://127.0.0.1:5570",                                                                                           \
-     "the broker's commands endpoint",                                                                                 \
-     OPTION_TEXT,                                                                                                      \
-     offsetof(config, field.commands),                                                                                 \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     endpoint_check_connect},                                                                                          \
-        {"curve-key-file",                                                                                             \
-         "FILE",                                                                                                       \
-         NULL,                                                                                                         \
-         "your secret key for CURVE; needs broker-key",                                                                \
-         OPTION_TEXT,                                                                                                  \
-         offsetof(config, field.curve_key_file),                                                                       \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         NULL},                                                                                                        \
-        {"broker-key",                                                                                                 \
-         "KEY",                                                                                                        \
-         NULL,                                                                                                         \
-         "the broker's public key, or its file",                                                                       \
-         OPTION_TEXT,                                                                                                  \
-         offsetof(config, field.broker_key),                                                                           \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         NULL},                                                                                                        \
-        {"timeout",                                                                                                    \
-         "TIME",                                                                                                       \
-         "5s",                                                                                                         \
-         "timeout for the broker's reply",                                                                             \
-         OPTION_SECONDS,                                                                                               \
-         offsetof(config, field.timeout_ms),                                                                           \
-         1,                                                                                                            \
-         86400000,                                                                                                     \
-         NULL},                                                                                                        \
-        {"max-event-bytes",                                                                                            \
-         "SIZE",                                                                                                       \
-         "1M",                                                                                                         \
-         "refuse larger messages",                                                                                     \
-         OPTION_SIZE,                                                                                                  \
-         offsetof(config, field.max_event_bytes),                                                                      \
-         1,                                                                                                            \
-         64 << 20,                                                                                                     \
-         NULL},                                                                                                        \
-        {"log-level",                                                                                                  \
-         "LEVEL",                                                                                                      \
-         "info",                                                                                                       \
-         "log at error, warn, info or debug",                                                                          \
-         OPTION_TEXT,                                                                                                  \
-         offsetof(config, field.log_level),                                                                            \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         log_check_level},                                                                                             \
-    {                                                                                                                  \
-        "log-format", "FORMAT", "text", "log as text or json", OPTION_TEXT, offsetof(config, field.log_format), 0, 0,  \
-            log_check_format                                                                                           \
+#define FRAME_ROWS(config, field)                                                                  \
+    {"commands",                                                                                   \
+     "ENDPOINT",                                                                                   \
+     "tcp://127.0.0.1:5570",                                                                       \
+     "the broker's commands endpoint",                                                             \
+     OPTION_TEXT,                                                                                  \
+     offsetof(config, field.commands),                                                             \
+     0,                                                                                            \
+     0,                                                                                            \
+     endpoint_check_connect},                                                                      \
+        {"curve-key-file",                                                                         \
+         "FILE",                                                                                   \
+         NULL,                                                                                     \
+         "your secret key for CURVE; needs broker-key",                                            \
+         OPTION_TEXT,                                                                              \
+         offsetof(config, field.curve_key_file),                                                   \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL},                                                                                    \
+        {"broker-key",                                                                             \
+         "KEY",                                                                                    \
+         NULL,                                                                                     \
+         "the broker's public key, or its file",                                                   \
+         OPTION_TEXT,                                                                              \
+         offsetof(config, field.broker_key),                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL},                                                                                    \
+        {"timeout",                                                                                \
+         "TIME",                                                                                   \
+         "5s",                                                                                     \
+         "timeout for the broker's reply",                                                         \
+         OPTION_SECONDS,                                                                           \
+         offsetof(config, field.timeout_ms),                                                       \
+         1,                                                                                        \
+         86400000,                                                                                 \
+         NULL},                                                                                    \
+        {"max-event-bytes",                                                                        \
+         "SIZE",                                                                                   \
+         "1M",                                                                                     \
+         "refuse larger messages",                                                                 \
+         OPTION_SIZE,                                                                              \
+         offsetof(config, field.max_event_bytes),                                                  \
+         1,                                                                                        \
+         64 << 20,                                                                                 \
+         NULL},                                                                                    \
+        {"log-level",                                                                              \
+         "LEVEL",                                                                                  \
+         "info",                                                                                   \
+         "log at error, warn, info or debug",                                                      \
+         OPTION_TEXT,                                                                              \
+         offsetof(config, field.log_level),                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         log_check_level},                                                                         \
+    {                                                                                              \
+        "log-format", "FORMAT", "text", "log as text or json", OPTION_TEXT,                        \
+            offsetof(config, field.log_format), 0, 0, log_check_format                             \
     }
 
 struct frame {
@@ -110,7 +110,8 @@ int frame_read_secret(const char *option, const char *file, char **out, char why
 
 /* Open the log, block the signals, create the delivery. The caller sets `delivered` afterwards. 0,
  * or an exit status after a log line. */
-int frame_open(struct frame *f, const struct option_program *program, const struct frame_options *o);
+int frame_open(struct frame *f, const struct option_program *program,
+               const struct frame_options *o);
 
 /* Log what was done, and release everything. */
 void frame_close(struct frame *f);

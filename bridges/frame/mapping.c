@@ -64,7 +64,8 @@ static void fill(const char *pattern, struct slice name, struct buf *out)
 
 /* ---- the members that a pattern makes ---- */
 
-static int put_channel(struct buf *out, const char *pattern, struct slice source, char why[MAPPING_WHY])
+static int put_channel(struct buf *out, const char *pattern, struct slice source,
+                       char why[MAPPING_WHY])
 {
     struct buf channel = {0};
     if (!*pattern)
@@ -84,7 +85,8 @@ static int put_channel(struct buf *out, const char *pattern, struct slice source
     return valid ? 0 : refuse(why, "the channel's name is not " NAME_RULE);
 }
 
-static int put_event(struct buf *out, const char *pattern, struct slice source, char why[MAPPING_WHY])
+static int put_event(struct buf *out, const char *pattern, struct slice source,
+                     char why[MAPPING_WHY])
 {
     struct buf event = {0};
     fill(pattern, source, &event);
@@ -129,7 +131,8 @@ static int check_json(struct slice text, bool data, char why[MAPPING_WHY])
     }
 }
 
-static int put_wrapped(struct buf *out, const char *field, const struct mapping_source *s, char why[MAPPING_WHY])
+static int put_wrapped(struct buf *out, const char *field, const struct mapping_source *s,
+                       char why[MAPPING_WHY])
 {
     if (!utf8_valid(s->payload) || !utf8_valid(s->name))
         return refuse(why, "the payload is not UTF-8");
@@ -141,7 +144,8 @@ static int put_wrapped(struct buf *out, const char *field, const struct mapping_
     return 0;
 }
 
-static int put_payload(struct buf *out, const struct mapping *m, const struct mapping_source *s, char why[MAPPING_WHY])
+static int put_payload(struct buf *out, const struct mapping *m, const struct mapping_source *s,
+                       char why[MAPPING_WHY])
 {
     int err = 0;
     if (s->remove && m->payload != PAYLOAD_WRAPPED) {
@@ -178,8 +182,9 @@ struct seen {
 
 static bool is_field(struct slice key)
 {
-    static const char *const fields[] = {"\"event\"", "\"data\"", "\"text\"",   "\"to\"",  "\"except\"",
-                                         "\"retry\"", "\"key\"",  "\"remove\"", "\"ttl\"", "\"private\""};
+    static const char *const fields[] = {"\"event\"",  "\"data\"",   "\"text\"", "\"to\"",
+                                         "\"except\"", "\"retry\"",  "\"key\"",  "\"remove\"",
+                                         "\"ttl\"",    "\"private\""};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (slice_equal(key, slice_of(fields[i])))
             return true;
@@ -254,8 +259,8 @@ static int put_target(struct buf *out, struct seen *seen, char why[MAPPING_WHY])
 }
 
 /* Copy an object's members, and add what it lacks. */
-static int put_object(struct slice object, bool row, const char *id, struct seen *seen, struct buf *out,
-                      char why[MAPPING_WHY])
+static int put_object(struct slice object, bool row, const char *id, struct seen *seen,
+                      struct buf *out, char why[MAPPING_WHY])
 {
     int err = check_json(object, false, why);
     if (err)
@@ -273,7 +278,8 @@ static int put_object(struct slice object, bool row, const char *id, struct seen
     return put_target(out, seen, why);
 }
 
-static int put_message(struct buf *out, const struct mapping *m, const struct mapping_source *s, char why[MAPPING_WHY])
+static int put_message(struct buf *out, const struct mapping *m, const struct mapping_source *s,
+                       char why[MAPPING_WHY])
 {
     struct seen seen = {0};
     int err = put_object(s->payload, false, s->id, &seen, out, why);
@@ -286,7 +292,8 @@ static int put_message(struct buf *out, const struct mapping *m, const struct ma
     return err;
 }
 
-static int put_plain(struct buf *out, const struct mapping *m, const struct mapping_source *s, char why[MAPPING_WHY])
+static int put_plain(struct buf *out, const struct mapping *m, const struct mapping_source *s,
+                     char why[MAPPING_WHY])
 {
     int err = put_event(out, m->event, s->name, why);
     if (!err)
@@ -313,7 +320,8 @@ static int mapping_finish(struct buf *out, int err)
     return out->failed ? -ENOMEM : 0;
 }
 
-int mapping_event(const struct mapping *m, const struct mapping_source *s, struct buf *out, char why[MAPPING_WHY])
+int mapping_event(const struct mapping *m, const struct mapping_source *s, struct buf *out,
+                  char why[MAPPING_WHY])
 {
     MUST(!s->remove || s->keyed);
     MUST(m->payload != PAYLOAD_WRAPPED || m->name_field);

@@ -39,7 +39,8 @@ struct mapping_source {
 
 /* Write the object to out. 0; -EINVAL with a line in why; -ENOMEM. out is undefined after an
  * error. */
-int mapping_event(const struct mapping *m, const struct mapping_source *s, struct buf *out, char why[MAPPING_WHY]);
+int mapping_event(const struct mapping *m, const struct mapping_source *s, struct buf *out,
+                  char why[MAPPING_WHY]);
 
 /* The columns of a table's row that mean something, with commas between them:
  * what a message may have, except `id`. */

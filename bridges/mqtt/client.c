@@ -84,7 +84,8 @@ void client_close(struct client *c)
 
 /* ---- what libmosquitto calls ---- */
 
-static void on_connect(struct mosquitto *mosquitto, void *context, int rc, int flags, const mosquitto_property *all)
+static void on_connect(struct mosquitto *mosquitto, void *context, int rc, int flags,
+                       const mosquitto_property *all)
 {
     struct client *c = context;
     (void)mosquitto, (void)all;
@@ -94,19 +95,20 @@ static void on_connect(struct mosquitto *mosquitto, void *context, int rc, int f
         c->handler.new_session(c->handler.context);
 }
 
-static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, int count, const int *granted,
-                         const mosquitto_property *all)
+static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, int count,
+                         const int *granted, const mosquitto_property *all)
 {
     struct client *c = context;
     (void)mosquitto, (void)mid, (void)all;
     for (int i = 0; i < count; i++)
         if (granted[i] >= REFUSED)
-            log_event(LOG_ERROR, "MQTT broker refused a subscription", log_name("server", c->options->server),
+            log_event(LOG_ERROR, "MQTT broker refused a subscription",
+                      log_name("server", c->options->server),
                       log_name("reason", mosquitto_reason_string(granted[i])));
 }
 
-static void mqtt_client_on_message(struct mosquitto *mosquitto, void *context, const struct mosquitto_message *m,
-                                   const mosquitto_property *all)
+static void mqtt_client_on_message(struct mosquitto *mosquitto, void *context,
+                                   const struct mosquitto_message *m, const mosquitto_property *all)
 {
     struct client *c = context;
     (void)mosquitto, (void)all;
@@ -124,7 +126,8 @@ static int set_properties(struct client *c, const struct mqtt_options *o)
 {
     uint32_t expiry = (uint32_t)(o->session_expiry_ms / 1000);
     uint32_t largest = (uint32_t)o->broker.max_event_bytes + TOPIC_ROOM;
-    int rc = mosquitto_property_add_int32(&c->properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, expiry);
+    int rc =
+        mosquitto_property_add_int32(&c->properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, expiry);
     if (!rc)
         rc = mosquitto_property_add_int32(&c->properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, largest);
     if (!rc)
@@ -140,7 +143,9 @@ static int set_tls(const struct client *c, const struct mqtt_options *o)
         return mosquitto_tls_set(c->mosquitto, o->tls_ca, NULL, o->tls_cert, o->tls_key, NULL);
 
     int rc = mosquitto_int_option(c->mosquitto, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
-    return rc ? rc : mosquitto_tls_set(c->mosquitto, NULL, "/etc/ssl/certs", o->tls_cert, o->tls_key, NULL);
+    return rc ? rc
+              : mosquitto_tls_set(c->mosquitto, NULL, "/etc/ssl/certs", o->tls_cert, o->tls_key,
+                                  NULL);
 }
 
 static int configure(struct client *c, const struct mqtt_options *o, const char *password)
@@ -162,8 +167,8 @@ static int configure(struct client *c, const struct mqtt_options *o, const char 
     return rc;
 }
 
-int client_new(struct client **out, struct frame *frame, const struct mqtt_options *o, const char *password,
-               const struct client_handler *handler, char why[CLIENT_WHY])
+int client_new(struct client **out, struct frame *frame, const struct mqtt_options *o,
+               const char *password, const struct client_handler *handler, char why[CLIENT_WHY])
 {
     struct client *c = *out = calloc(1, sizeof **out);
     snprintf(why, CLIENT_WHY, "out of memory");
@@ -223,8 +228,8 @@ static int connect_socket(struct client *c)
         return fail(c, "--server is no address");
 
     let_signals_end(true);
-    int rc = mosquitto_connect_bind_v5(c->mosquitto, address.host, address.port, (int)(o->keepalive_ms / 1000), NULL,
-                                       c->properties);
+    int rc = mosquitto_connect_bind_v5(c->mosquitto, address.host, address.port,
+                                       (int)(o->keepalive_ms / 1000), NULL, c->properties);
     int error = errno;
     let_signals_end(false);
     errno = error;
@@ -258,8 +263,8 @@ static int subscribe(struct client *c)
 {
     const struct mqtt_options *o = c->options;
     bool events = mqtt_keyed_of(o->keyed) == KEYED_NONE;
-    const int how =
-        MQTT_SUB_OPT_RETAIN_AS_PUBLISHED | (events ? MQTT_SUB_OPT_SEND_RETAIN_NEW : MQTT_SUB_OPT_SEND_RETAIN_ALWAYS);
+    const int how = MQTT_SUB_OPT_RETAIN_AS_PUBLISHED |
+                    (events ? MQTT_SUB_OPT_SEND_RETAIN_NEW : MQTT_SUB_OPT_SEND_RETAIN_ALWAYS);
     int rc = MOSQ_ERR_SUCCESS;
     for (size_t i = 0; i < o->topics.count && !rc; i++)
         rc = mosquitto_subscribe_v5(c->mosquitto, NULL, o->topics.items[i], (int)o->qos, how, NULL);

@@ -28,8 +28,8 @@ struct client_handler {
 };
 
 /* password: NULL for none. 0, or -errno with a line in why. */
-int client_new(struct client **out, struct frame *frame, const struct mqtt_options *o, const char *password,
-               const struct client_handler *handler, char why[CLIENT_WHY]);
+int client_new(struct client **out, struct frame *frame, const struct mqtt_options *o,
+               const char *password, const struct client_handler *handler, char why[CLIENT_WHY]);
 
 /* Safe on NULL. */
 void client_free(struct client **c);

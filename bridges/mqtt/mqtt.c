@@ -67,14 +67,16 @@ static void drop_first(struct mqtt *m)
 }
 
 /* Map the message into m->object. Returns as mapping_event(). */
-static int map(struct mqtt *m, const struct client_message *message, const char *id, char why[MAPPING_WHY])
+static int map(struct mqtt *m, const struct client_message *message, const char *id,
+               char why[MAPPING_WHY])
 {
     bool keyed = m->keyed == KEYED_ALL || (m->keyed == KEYED_RETAINED && message->retained);
     const struct mapping_source source = {.name = message->topic,
                                           .payload = message->payload,
                                           .id = id,
                                           .keyed = keyed,
-                                          .remove = keyed && message->retained && !message->payload.len};
+                                          .remove =
+                                              keyed && message->retained && !message->payload.len};
     if (message->payload.len > m->options->broker.max_event_bytes) {
         snprintf(why, MAPPING_WHY, "too_large: the payload has more than max-event-bytes");
         return -EINVAL;
@@ -153,7 +155,8 @@ static int acknowledge(struct mqtt *m)
 static int read_arrivals(struct mqtt *m)
 {
     int err = 0;
-    while (!err && !m->failed && m->count < DELIVERY_MESSAGES && m->bytes < DELIVERY_BYTES && client_wait(m->client, 0))
+    while (!err && !m->failed && m->count < DELIVERY_MESSAGES && m->bytes < DELIVERY_BYTES &&
+           client_wait(m->client, 0))
         err = client_read(m->client);
     return err;
 }
@@ -243,7 +246,8 @@ static int open_and_run(struct mqtt *m, const struct mqtt_options *o)
     char why[OPTION_WHY_MAX], *password = NULL;
     m->options = o;
     int status = frame_open(&m->frame, &mqtt_program, &o->broker);
-    if (status == 0 && o->password_file && frame_read_secret("password-file", o->password_file, &password, why) != 0) {
+    if (status == 0 && o->password_file &&
+        frame_read_secret("password-file", o->password_file, &password, why) != 0) {
         log_error("%s", why);
         status = 2;
     }

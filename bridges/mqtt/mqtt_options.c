@@ -14,7 +14,8 @@
 #define PLAIN_PORT 1883
 #define TLS_PORT 8883
 
-static const char *const keyed_names[] = {[KEYED_RETAINED] = "retained", [KEYED_ALL] = "all", [KEYED_NONE] = "none"};
+static const char *const keyed_names[] = {
+    [KEYED_RETAINED] = "retained", [KEYED_ALL] = "all", [KEYED_NONE] = "none"};
 
 enum mqtt_keyed mqtt_keyed_of(const char *name)
 {
@@ -37,13 +38,16 @@ static const char *check_payload(const char *value)
 
 static const char *check_topic(const char *value)
 {
-    return mosquitto_sub_topic_check(value) == MOSQ_ERR_SUCCESS ? NULL : "an MQTT topic filter, such as home/+/state";
+    return mosquitto_sub_topic_check(value) == MOSQ_ERR_SUCCESS
+               ? NULL
+               : "an MQTT topic filter, such as home/+/state";
 }
 
 bool mqtt_address(const char *server, bool tls, struct mqtt_address *out)
 {
     struct slice host, port;
-    if (!endpoint_split(slice_of(server), &host, &port) || *host.data == '*' || host.len >= sizeof out->host)
+    if (!endpoint_split(slice_of(server), &host, &port) || *host.data == '*' ||
+        host.len >= sizeof out->host)
         return false;
 
     memcpy(out->host, host.data, host.len);
@@ -73,31 +77,38 @@ static const char *check_client_id(const char *value)
 #define AT(field) offsetof(struct mqtt_options, field)
 
 static const struct option_row rows[] = {
-    {"server", "HOST", "127.0.0.1", "connect to the MQTT broker at HOST or HOST:PORT", OPTION_TEXT, AT(server), 0, 0,
-     check_server},
-    {"tls-ca", "FILE", NULL, "use TLS and trust this CA, or " MQTT_SYSTEM_CA, OPTION_TEXT, AT(tls_ca), 0, 0, NULL},
-    {"tls-cert", "FILE", NULL, "present this client certificate (PEM)", OPTION_TEXT, AT(tls_cert), 0, 0, NULL},
-    {"tls-key", "FILE", NULL, "use this key of the client certificate", OPTION_TEXT, AT(tls_key), 0, 0, NULL},
-    {"username", "NAME", NULL, "log in to the MQTT broker so", OPTION_TEXT, AT(username), 0, 0, NULL},
-    {"password-file", "FILE", NULL, "read the MQTT password from FILE", OPTION_TEXT, AT(password_file), 0, 0, NULL},
-    {"client-id", "ID", "ssecast-mqtt", "name the session; each bridge needs its own", OPTION_TEXT, AT(client_id), 0, 0,
-     check_client_id},
-    {"topic", "FILTER", NULL, "subscribe to this topic; + and # are wildcards", OPTION_LIST, AT(topics), 0, 0,
-     check_topic},
-    {"qos", "N", "1", "subscribe with at most this quality of service", OPTION_COUNT, AT(qos), 0, 1, NULL},
-    {"keepalive", "DURATION", "60s", "check an idle connection this often", OPTION_SECONDS, AT(keepalive_ms), 5000,
-     3600000, NULL},
-    {"session-expiry", "DURATION", "7d", "let messages wait for the bridge this long", OPTION_SECONDS,
-     AT(session_expiry_ms), 1000, UINT64_C(31536000000), NULL},
-    {"payload", "KIND", "text", "read messages as text, json, base64, wrapped or message", OPTION_TEXT, AT(payload), 0,
-     0, check_payload},
-    {"channel", "NAME", MAPPING_NAME, "publish to this channel; " MAPPING_NAME " is the topic", OPTION_TEXT,
-     AT(channel), 0, 0, mapping_check},
-    {"event", "NAME", "mqtt", "name events so; " MAPPING_NAME " is the topic", OPTION_TEXT, AT(event), 0, 0,
-     mapping_check_event},
-    {"keyed", "WHICH", "retained", "publish retained, all or none as current state", OPTION_TEXT, AT(keyed), 0, 0,
-     check_keyed},
-    {"state", "FILE", NULL, "keep own ids of unacknowledged messages in FILE", OPTION_TEXT, AT(state), 0, 0, NULL},
+    {"server", "HOST", "127.0.0.1", "connect to the MQTT broker at HOST or HOST:PORT", OPTION_TEXT,
+     AT(server), 0, 0, check_server},
+    {"tls-ca", "FILE", NULL, "use TLS and trust this CA, or " MQTT_SYSTEM_CA, OPTION_TEXT,
+     AT(tls_ca), 0, 0, NULL},
+    {"tls-cert", "FILE", NULL, "present this client certificate (PEM)", OPTION_TEXT, AT(tls_cert),
+     0, 0, NULL},
+    {"tls-key", "FILE", NULL, "use this key of the client certificate", OPTION_TEXT, AT(tls_key), 0,
+     0, NULL},
+    {"username", "NAME", NULL, "log in to the MQTT broker so", OPTION_TEXT, AT(username), 0, 0,
+     NULL},
+    {"password-file", "FILE", NULL, "read the MQTT password from FILE", OPTION_TEXT,
+     AT(password_file), 0, 0, NULL},
+    {"client-id", "ID", "ssecast-mqtt", "name the session; each bridge needs its own", OPTION_TEXT,
+     AT(client_id), 0, 0, check_client_id},
+    {"topic", "FILTER", NULL, "subscribe to this topic; + and # are wildcards", OPTION_LIST,
+     AT(topics), 0, 0, check_topic},
+    {"qos", "N", "1", "subscribe with at most this quality of service", OPTION_COUNT, AT(qos), 0, 1,
+     NULL},
+    {"keepalive", "DURATION", "60s", "check an idle connection this often", OPTION_SECONDS,
+     AT(keepalive_ms), 5000, 3600000, NULL},
+    {"session-expiry", "DURATION", "7d", "let messages wait for the bridge this long",
+     OPTION_SECONDS, AT(session_expiry_ms), 1000, UINT64_C(31536000000), NULL},
+    {"payload", "KIND", "text", "read messages as text, json, base64, wrapped or message",
+     OPTION_TEXT, AT(payload), 0, 0, check_payload},
+    {"channel", "NAME", MAPPING_NAME, "publish to this channel; " MAPPING_NAME " is the topic",
+     OPTION_TEXT, AT(channel), 0, 0, mapping_check},
+    {"event", "NAME", "mqtt", "name events so; " MAPPING_NAME " is the topic", OPTION_TEXT,
+     AT(event), 0, 0, mapping_check_event},
+    {"keyed", "WHICH", "retained", "publish retained, all or none as current state", OPTION_TEXT,
+     AT(keyed), 0, 0, check_keyed},
+    {"state", "FILE", NULL, "keep own ids of unacknowledged messages in FILE", OPTION_TEXT,
+     AT(state), 0, 0, NULL},
     FRAME_ROWS(struct mqtt_options, broker),
 };
 
@@ -108,7 +119,8 @@ static int check_login(const struct mqtt_options *o, char why[OPTION_WHY_MAX])
         snprintf(why, OPTION_WHY_MAX, "--password-file needs --username");
         return -EINVAL;
     }
-    int err = o->password_file ? frame_read_secret("password-file", o->password_file, &password, why) : 0;
+    int err =
+        o->password_file ? frame_read_secret("password-file", o->password_file, &password, why) : 0;
     free(password);
     return err;
 }

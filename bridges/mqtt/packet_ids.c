@@ -127,7 +127,8 @@ bool packet_ids_get(struct packet_ids *f, uint16_t packet, struct slice topic, s
     if (packet)
         f->table->entries[packet] = entry;
     MUST(entry.number);
-    snprintf(id, PACKET_IDS_ID, "mqtt-%016llx-%llu", (unsigned long long)entry.epoch, (unsigned long long)entry.number);
+    snprintf(id, PACKET_IDS_ID, "mqtt-%016llx-%llu", (unsigned long long)entry.epoch,
+             (unsigned long long)entry.number);
     return known;
 }
 

@@ -28,7 +28,8 @@ struct database {
     char why[DATABASE_WHY];
 };
 
-struct database *database_new(struct frame *frame, const char *dsn, const char *password, uint64_t timeout_ms)
+struct database *database_new(struct frame *frame, const char *dsn, const char *password,
+                              uint64_t timeout_ms)
 {
     struct database *db = calloc(1, sizeof *db);
     if (!db)
@@ -149,7 +150,8 @@ static void on_notice(void *context, const char *text)
 
 static int database_begin(struct database *db)
 {
-    const char *const names[] = {"dbname", "fallback_application_name", "client_encoding", "password", NULL};
+    const char *const names[] = {"dbname", "fallback_application_name", "client_encoding",
+                                 "password", NULL};
     const char *const values[] = {db->dsn, "ssecast-pgsql", "UTF8", db->password, NULL};
     db->connection = PQconnectStartParams(names, values, 1);
     if (!db->connection)
@@ -229,7 +231,8 @@ static int database_collect(struct database *db, int64_t deadline, PGresult **la
     int err;
     PGresult *next;
     *last = NULL;
-    while ((err = receive_result(db, deadline)) == 0 && (next = PQgetResult(db->connection)) != NULL) {
+    while ((err = receive_result(db, deadline)) == 0 &&
+           (next = PQgetResult(db->connection)) != NULL) {
         PQclear(*last);
         *last = next;
     }
@@ -310,8 +313,8 @@ static int hand_out(struct database *db, PGresult *result, bool tried, struct ro
     return fail(db, "out of memory");
 }
 
-static int run_statement(struct database *db, const char *sql, const char *const *params, int count, bool tried,
-                         struct rows **out)
+static int run_statement(struct database *db, const char *sql, const char *const *params, int count,
+                         bool tried, struct rows **out)
 {
     int64_t deadline = deadline_of(db) + 1000; /* the server's limit comes first */
     PGresult *result = NULL;
@@ -330,12 +333,14 @@ static int run_statement(struct database *db, const char *sql, const char *const
     return err;
 }
 
-int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
+int database_query(struct database *db, const char *sql, const char *const *params, int count,
+                   struct rows **out)
 {
     return run_statement(db, sql, params, count, false, out);
 }
 
-int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
+int database_try(struct database *db, const char *sql, const char *const *params, int count,
+                 struct rows **out)
 {
     return run_statement(db, sql, params, count, true, out);
 }
@@ -358,7 +363,8 @@ int database_listen(struct database *db, const char *channel)
 
 /* ---- notifications ---- */
 
-int database_receive(struct database *db, void (*notified)(void *context, struct slice channel, struct slice payload),
+int database_receive(struct database *db,
+                     void (*notified)(void *context, struct slice channel, struct slice payload),
                      void *context)
 {
     PGnotify *n;
@@ -380,7 +386,8 @@ size_t rows_count(const struct rows *r)
 
 struct slice rows_value(const struct rows *r, size_t row, int column)
 {
-    return (struct slice){PQgetvalue(r->result, (int)row, column), (size_t)PQgetlength(r->result, (int)row, column)};
+    return (struct slice){PQgetvalue(r->result, (int)row, column),
+                          (size_t)PQgetlength(r->result, (int)row, column)};
 }
 
 bool rows_is_null(const struct rows *r, size_t row, int column)

@@ -17,7 +17,8 @@ struct database;
 struct rows;
 
 /* NULL: no memory. Connection strings and secrets are copied. password: NULL for none. */
-struct database *database_new(struct frame *frame, const char *dsn, const char *password, uint64_t timeout_ms);
+struct database *database_new(struct frame *frame, const char *dsn, const char *password,
+                              uint64_t timeout_ms);
 
 /* Safe on NULL. */
 void database_free(struct database **db);
@@ -37,7 +38,8 @@ int database_fd(const struct database *db);
 
 /* Run one statement with its parameters, as texts. The caller frees *out with rows_free(); out may
  * be NULL. 0, or -EIO; the connection is then closed. */
-int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
+int database_query(struct database *db, const char *sql, const char *const *params, int count,
+                   struct rows **out);
 
 /* Who caused the failure of a statement that depends on data. */
 enum database_fault {
@@ -55,7 +57,8 @@ enum database_fault database_fault_of(const char *sqlstate);
  * these data. -EAGAIN: FAULT_UNCERTAIN. In both cases the connection stays open, and database_why()
  * tells the reason. -ECONNRESET: the server did not answer in time, or ended the connection without
  * a reason; the connection is closed, and the fault is uncertain too. */
-int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
+int database_try(struct database *db, const char *sql, const char *const *params, int count,
+                 struct rows **out);
 
 /* The number of rows that the last statement changed. */
 uint64_t database_affected(const struct database *db);
@@ -64,7 +67,8 @@ uint64_t database_affected(const struct database *db);
 int database_listen(struct database *db, const char *channel);
 
 /* Read what has arrived, and call notified() for each notification. 0, or -EIO. */
-int database_receive(struct database *db, void (*notified)(void *context, struct slice channel, struct slice payload),
+int database_receive(struct database *db,
+                     void (*notified)(void *context, struct slice channel, struct slice payload),
                      void *context);
 
 size_t rows_count(const struct rows *r);

@@ -26,7 +26,8 @@ struct notifications {
     struct buf object;
 };
 
-struct notifications *notifications_new(struct frame *frame, const struct mapping *mapping, uint64_t max_bytes)
+struct notifications *notifications_new(struct frame *frame, const struct mapping *mapping,
+                                        uint64_t max_bytes)
 {
     struct notifications *n = calloc(1, sizeof *n);
     if (!n)
@@ -79,7 +80,8 @@ static bool enqueue(struct notifications *n, struct slice object)
 void notifications_add(struct notifications *n, struct slice channel, struct slice payload)
 {
     char id[64], why[MAPPING_WHY] = "out of memory";
-    snprintf(id, sizeof id, "pg-%016llx-%llu", (unsigned long long)n->epoch, (unsigned long long)++n->number);
+    snprintf(id, sizeof id, "pg-%016llx-%llu", (unsigned long long)n->epoch,
+             (unsigned long long)++n->number);
     const struct mapping_source source = {.name = channel, .payload = payload, .id = id};
     if (mapping_event(n->mapping, &source, &n->object, why) != 0) {
         n->object.failed = false;
@@ -90,7 +92,8 @@ void notifications_add(struct notifications *n, struct slice channel, struct sli
     if (enqueue(n, buf_slice(&n->object)))
         return;
     n->frame->dropped++;
-    log_event(LOG_WARN, "notification dropped: pending-bytes wait already", log_text("from", channel));
+    log_event(LOG_WARN, "notification dropped: pending-bytes wait already",
+              log_text("from", channel));
 }
 
 size_t notifications_count(const struct notifications *n)

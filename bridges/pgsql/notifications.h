@@ -12,7 +12,8 @@
 struct notifications;
 
 /* mapping is not copied. NULL: no memory, or no random numbers. */
-struct notifications *notifications_new(struct frame *frame, const struct mapping *mapping, uint64_t max_bytes);
+struct notifications *notifications_new(struct frame *frame, const struct mapping *mapping,
+                                        uint64_t max_bytes);
 
 /* Safe on NULL. */
 void notifications_free(struct notifications **n);

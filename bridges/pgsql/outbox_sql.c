@@ -29,10 +29,11 @@ void outbox_sql_release(struct outbox_sql *q)
 /* ---- statements are made of a format with the table's name ---- */
 
 /* database_query() or database_try() */
-typedef int run_sql(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
+typedef int run_sql(struct database *db, const char *sql, const char *const *params, int count,
+                    struct rows **out);
 
-static int statement(const struct outbox_sql *q, struct database *db, run_sql *run, const char *format,
-                     const char *const *params, int count, struct rows **out)
+static int statement(const struct outbox_sql *q, struct database *db, run_sql *run,
+                     const char *format, const char *const *params, int count, struct rows **out)
 {
     char *sql;
     if (asprintf(&sql, format, q->name) < 0)
@@ -45,16 +46,17 @@ static int statement(const struct outbox_sql *q, struct database *db, run_sql *r
 /* id, version and object of the rows that the condition selects. A large row has no object. $1 is
  * the number of bytes that an object may have. -EINVAL: the server cannot read one of them.
  * -EAGAIN: that, or the server is in trouble. */
-#define OBJECTS                                                                                                        \
-    "SELECT ssecast_row.id, ssecast_row.xmin AS version, "                                                             \
-    "CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text END AS object "                                         \
+#define OBJECTS                                                                                    \
+    "SELECT ssecast_row.id, ssecast_row.xmin AS version, "                                         \
+    "CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text END AS object "                     \
     "FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
 
-static int try_objects(const struct outbox_sql *q, struct database *db, const char *format, const char *const *params,
-                       int count, struct rows **out) __attribute__((format(printf, 3, 0)));
+static int try_objects(const struct outbox_sql *q, struct database *db, const char *format,
+                       const char *const *params, int count, struct rows **out)
+    __attribute__((format(printf, 3, 0)));
 
-static int try_objects(const struct outbox_sql *q, struct database *db, const char *format, const char *const *params,
-                       int count, struct rows **out)
+static int try_objects(const struct outbox_sql *q, struct database *db, const char *format,
+                       const char *const *params, int count, struct rows **out)
 {
     char *sql;
     if (asprintf(&sql, format, q->size, q->name, q->fields, q->name) < 0)
@@ -92,14 +94,15 @@ static int find_table(struct outbox_sql *q, struct database *db)
  * to write it as JSON; in memory a number may take 6 times as many bytes as there. */
 static int find_columns(struct outbox_sql *q, struct database *db)
 {
-    static const char sql[] = "SELECT coalesce(string_agg(name, ', '), ''), "
-                              "coalesce(string_agg('coalesce(' || CASE WHEN is_jsonb "
-                              "THEN 'pg_column_size(' || name || ' || ''[]''::jsonb) / 8' "
-                              "ELSE 'octet_length(' || name || '::text)' END || ', 0)::bigint', ' + '), '0') "
-                              "FROM (SELECT 'ssecast_row.' || quote_ident(attname) AS name, "
-                              "atttypid = 'jsonb'::regtype AS is_jsonb FROM pg_attribute "
-                              "WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped "
-                              "AND attname = ANY ($2::name[])) AS columns";
+    static const char sql[] =
+        "SELECT coalesce(string_agg(name, ', '), ''), "
+        "coalesce(string_agg('coalesce(' || CASE WHEN is_jsonb "
+        "THEN 'pg_column_size(' || name || ' || ''[]''::jsonb) / 8' "
+        "ELSE 'octet_length(' || name || '::text)' END || ', 0)::bigint', ' + '), '0') "
+        "FROM (SELECT 'ssecast_row.' || quote_ident(attname) AS name, "
+        "atttypid = 'jsonb'::regtype AS is_jsonb FROM pg_attribute "
+        "WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped "
+        "AND attname = ANY ($2::name[])) AS columns";
     const char *const params[] = {q->table, "{" MAPPING_ROW_FIELDS "}"};
     struct rows *rows = NULL;
     int err = database_query(db, sql, params, 2, &rows);
@@ -119,13 +122,15 @@ int outbox_sql_open(struct outbox_sql *q, struct database *db)
     if (!err)
         err = find_columns(q, db);
     if (!err)
-        err = statement(q, db, database_query, "SELECT id::bigint, xmin, error FROM %s LIMIT 0", NULL, 0, NULL);
+        err = statement(q, db, database_query, "SELECT id::bigint, xmin, error FROM %s LIMIT 0",
+                        NULL, 0, NULL);
     return err;
 }
 
 int outbox_sql_lock(const struct outbox_sql *q, struct database *db, bool *held)
 {
-    static const char sql[] = "SELECT pg_try_advisory_lock((" LOCK_CLASS "::bigint << 32) | $1::regclass::oid::bigint)";
+    static const char sql[] =
+        "SELECT pg_try_advisory_lock((" LOCK_CLASS "::bigint << 32) | $1::regclass::oid::bigint)";
     const char *const params[] = {q->table};
     struct rows *rows = NULL;
     int err = database_query(db, sql, params, 1, &rows);
@@ -155,14 +160,15 @@ void outbox_sql_key(const struct rows *rows, size_t i, struct row_key *key)
     copy_number(key->version, rows_value(rows, i, 1));
 }
 
-bool outbox_sql_object(const struct outbox_sql *q, const struct rows *rows, size_t i, struct slice *object)
+bool outbox_sql_object(const struct outbox_sql *q, const struct rows *rows, size_t i,
+                       struct slice *object)
 {
     *object = rows_value(rows, i, 2);
     return !rows_is_null(rows, i, 2) && object->len <= q->max_bytes;
 }
 
-int outbox_sql_read(const struct outbox_sql *q, struct database *db, size_t limit, uint64_t all_bytes,
-                    struct rows **out)
+int outbox_sql_read(const struct outbox_sql *q, struct database *db, size_t limit,
+                    uint64_t all_bytes, struct rows **out)
 {
     char row_max[ROW_NUMBER_MAX], all_max[ROW_NUMBER_MAX], most[ROW_NUMBER_MAX];
     const char *const params[] = {row_max, all_max, most};
@@ -170,20 +176,23 @@ int outbox_sql_read(const struct outbox_sql *q, struct database *db, size_t limi
     put_count(all_max, all_bytes);
     put_count(most, limit);
     *out = NULL;
-    return try_objects(q, db,
-                       "SELECT id, version, CASE WHEN size <= $1::bigint THEN object END FROM ("
-                       "SELECT *, sum(least(size, $1::bigint)) OVER (ORDER BY id) AS total FROM ("
-                       "SELECT *, coalesce(octet_length(object), $1::bigint + 1) AS size FROM (" OBJECTS
-                       "WHERE ssecast_row.error IS NULL ORDER BY ssecast_row.id LIMIT $3::bigint"
-                       ") AS oldest) AS sized) AS summed WHERE total <= $2::bigint ORDER BY id",
-                       params, 3, out);
+    return try_objects(
+        q, db,
+        "SELECT id, version, CASE WHEN size <= $1::bigint THEN object END FROM ("
+        "SELECT *, sum(least(size, $1::bigint)) OVER (ORDER BY id) AS total FROM ("
+        "SELECT *, coalesce(octet_length(object), $1::bigint + 1) AS size FROM (" OBJECTS
+        "WHERE ssecast_row.error IS NULL ORDER BY ssecast_row.id LIMIT $3::bigint"
+        ") AS oldest) AS sized) AS summed WHERE total <= $2::bigint ORDER BY id",
+        params, 3, out);
 }
 
-int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row_key *key, bool *found)
+int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row_key *key,
+                     bool *found)
 {
     struct rows *rows = NULL;
-    int err = statement(q, db, database_query, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL,
-                        0, &rows);
+    int err = statement(q, db, database_query,
+                        "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL, 0,
+                        &rows);
     if (err)
         return err;
 
@@ -194,26 +203,30 @@ int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row
     return 0;
 }
 
-int outbox_sql_read_row(const struct outbox_sql *q, struct database *db, const struct row_key *key, struct rows **out)
+int outbox_sql_read_row(const struct outbox_sql *q, struct database *db, const struct row_key *key,
+                        struct rows **out)
 {
     char row_max[ROW_NUMBER_MAX];
     const char *const params[] = {row_max, key->id, key->version};
     put_count(row_max, q->max_bytes);
-    return try_objects(q, db, OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid", params, 3,
-                       out);
+    return try_objects(q, db,
+                       OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid",
+                       params, 3, out);
 }
 
-int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, const char *id, size_t skip, bool *found)
+int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, const char *id,
+                           size_t skip, bool *found)
 {
     char row_max[ROW_NUMBER_MAX], skipped[ROW_NUMBER_MAX];
     const char *const params[] = {row_max, id, skipped};
     struct rows *rows = NULL;
     put_count(row_max, q->max_bytes);
     put_count(skipped, skip);
-    int err = try_objects(q, db,
-                          OBJECTS "WHERE ssecast_row.id = (SELECT id FROM %s WHERE error IS NULL AND "
-                                  "id > $2::bigint ORDER BY id LIMIT 1 OFFSET $3::bigint)",
-                          params, 3, &rows);
+    int err =
+        try_objects(q, db,
+                    OBJECTS "WHERE ssecast_row.id = (SELECT id FROM %s WHERE error IS NULL AND "
+                            "id > $2::bigint ORDER BY id LIMIT 1 OFFSET $3::bigint)",
+                    params, 3, &rows);
 
     *found = !err && rows_count(rows) > 0;
     rows_free(&rows);
@@ -222,20 +235,24 @@ int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, cons
 
 /* ---- changing ---- */
 
-int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const char *ids, const char *versions)
+int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const char *ids,
+                      const char *versions)
 {
     const char *const params[] = {ids, versions};
-    return statement(q, db, database_query,
-                     "DELETE FROM %s AS t USING unnest($1::bigint[], $2::xid[]) AS done (id, version) "
-                     "WHERE t.id = done.id AND t.xmin = done.version",
-                     params, 2, NULL);
+    return statement(
+        q, db, database_query,
+        "DELETE FROM %s AS t USING unnest($1::bigint[], $2::xid[]) AS done (id, version) "
+        "WHERE t.id = done.id AND t.xmin = done.version",
+        params, 2, NULL);
 }
 
-static int write_error(const struct outbox_sql *q, struct database *db, const struct row_key *key, const char *why)
+static int write_error(const struct outbox_sql *q, struct database *db, const struct row_key *key,
+                       const char *why)
 {
     const char *const params[] = {key->id, key->version, why};
-    return statement(q, db, database_try, "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", params,
-                     3, NULL);
+    return statement(q, db, database_try,
+                     "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", params, 3,
+                     NULL);
 }
 
 /* What any database can hold. */
@@ -248,7 +265,8 @@ static void make_plain(char *text)
 
 /* The reason may have characters of the row, which the database's encoding lacks, or a part of
  * one. */
-int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key, char *why)
+int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key,
+                    char *why)
 {
     int err = write_error(q, db, key, why);
     if (err != -EINVAL)

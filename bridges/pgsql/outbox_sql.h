@@ -44,29 +44,35 @@ int outbox_sql_lock(const struct outbox_sql *q, struct database *db, bool *held)
 void outbox_sql_key(const struct rows *rows, size_t i, struct row_key *key);
 
 /* The object of row i of a result: JSON. False: the row has more than max_bytes. */
-bool outbox_sql_object(const struct outbox_sql *q, const struct rows *rows, size_t i, struct slice *object);
+bool outbox_sql_object(const struct outbox_sql *q, const struct rows *rows, size_t i,
+                       struct slice *object);
 
 /* Read up to limit rows that have no error, in the order of their ids. All together have at most
  * all_bytes. *out: their keys and objects. The caller frees it. */
-int outbox_sql_read(const struct outbox_sql *q, struct database *db, size_t limit, uint64_t all_bytes,
-                    struct rows **out);
+int outbox_sql_read(const struct outbox_sql *q, struct database *db, size_t limit,
+                    uint64_t all_bytes, struct rows **out);
 
 /* Find the first row without an error. *found: there is one. */
-int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row_key *key, bool *found);
+int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row_key *key,
+                     bool *found);
 
 /* Read one row, as outbox_sql_read(). */
-int outbox_sql_read_row(const struct outbox_sql *q, struct database *db, const struct row_key *key, struct rows **out);
+int outbox_sql_read_row(const struct outbox_sql *q, struct database *db, const struct row_key *key,
+                        struct rows **out);
 
 /* Read another row: the one behind `skip` more rows after that id. *found: it was read.
  * Without an error and not found: the table has no such row. */
-int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, const char *id, size_t skip, bool *found);
+int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, const char *id,
+                           size_t skip, bool *found);
 
 /* Delete rows, unless they were changed.
  * ids, versions: array literals ("{1,2}"), in the same order. */
-int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const char *ids, const char *versions);
+int outbox_sql_delete(const struct outbox_sql *q, struct database *db, const char *ids,
+                      const char *versions);
 
 /* Write the reason into the row's column `error`, unless the row was changed. When the database
  * cannot hold a character of why, those beyond ASCII are replaced in why by '?'. */
-int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key, char *why);
+int outbox_sql_mark(const struct outbox_sql *q, struct database *db, const struct row_key *key,
+                    char *why);
 
 #endif

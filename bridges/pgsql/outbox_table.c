@@ -42,7 +42,8 @@ struct outbox_table {
     struct buf object;
 };
 
-struct outbox_table *outbox_table_new(struct frame *frame, const char *table, const char *id_prefix, uint64_t max_bytes)
+struct outbox_table *outbox_table_new(struct frame *frame, const char *table, const char *id_prefix,
+                                      uint64_t max_bytes)
 {
     struct outbox_table *o = calloc(1, sizeof *o);
     if (!o)
@@ -81,7 +82,8 @@ int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held)
         return err;
 
     if (!*held && !o->standby_logged)
-        log_event(LOG_INFO, "another bridge works on the table; standing by", log_name("table", o->sql.table));
+        log_event(LOG_INFO, "another bridge works on the table; standing by",
+                  log_name("table", o->sql.table));
     o->standby_logged = !*held;
     return 0;
 }
@@ -105,7 +107,8 @@ static void refuse_row(struct outbox_table *o, struct outbox_row *row, const cha
 }
 
 /* Make the row's message. False when the batch is full. */
-static bool add_row(struct outbox_table *o, struct outbox_row *row, struct slice object, bool too_large)
+static bool add_row(struct outbox_table *o, struct outbox_row *row, struct slice object,
+                    bool too_large)
 {
     char id[256], why[MAPPING_WHY] = "out of memory";
     snprintf(id, sizeof id, "%s%s-%s", o->id_prefix, row->key.id, row->key.version);
@@ -183,8 +186,8 @@ static int convict(struct outbox_table *o, struct database *db, struct outbox_ro
 }
 
 /* The row failed in a way that may be the server's fault. cut: there is no connection any more. */
-static int judge_suspect(struct outbox_table *o, struct database *db, struct outbox_row *row, bool cut,
-                         uint64_t *wait_ms)
+static int judge_suspect(struct outbox_table *o, struct database *db, struct outbox_row *row,
+                         bool cut, uint64_t *wait_ms)
 {
     suspect_note_failure(&o->suspect, &row->key, cut, database_why(db));
     int err = cut ? -ECONNRESET : convict(o, db, row);
@@ -192,13 +195,15 @@ static int judge_suspect(struct outbox_table *o, struct database *db, struct out
         return err;
 
     *wait_ms = suspect_wait(&o->suspect, o->frame->backoff);
-    log_event(LOG_WARN, "row cannot be read; retrying", log_name("table", o->sql.table), log_name("id", row->key.id),
-              log_count("tries", o->suspect.tries), log_name("reason", o->suspect.why));
+    log_event(LOG_WARN, "row cannot be read; retrying", log_name("table", o->sql.table),
+              log_name("id", row->key.id), log_count("tries", o->suspect.tries),
+              log_name("reason", o->suspect.why));
     return err ? err : -EAGAIN;
 }
 
 /* Read this row alone, or refuse it if the server cannot read it. */
-static int read_alone(struct outbox_table *o, struct database *db, struct outbox_row *row, uint64_t *wait_ms)
+static int read_alone(struct outbox_table *o, struct database *db, struct outbox_row *row,
+                      uint64_t *wait_ms)
 {
     struct rows *rows = NULL;
     if (suspect_is(&o->suspect, &row->key) && o->suspect.cut) {
@@ -274,8 +279,9 @@ void outbox_table_delivered(struct outbox_table *o)
         row->refused = outcome->refused;
         snprintf(row->why, sizeof row->why, "%s", outcome->why);
         if (row->refused)
-            log_event(LOG_WARN, "broker refused a row; its column error says why", log_name("table", o->sql.table),
-                      log_name("id", row->key.id), log_name("reason", row->why));
+            log_event(LOG_WARN, "broker refused a row; its column error says why",
+                      log_name("table", o->sql.table), log_name("id", row->key.id),
+                      log_name("reason", row->why));
     }
 }
 
@@ -337,8 +343,8 @@ int outbox_table_settle(struct outbox_table *o, struct database *db, bool *stuck
         err = mark_refused(o, db, &changed);
     *stuck = !err && o->count && !changed;
     if (*stuck)
-        log_event(LOG_ERROR, "rows were published and cannot be deleted", log_name("table", o->sql.table),
-                  log_count("rows", o->count));
+        log_event(LOG_ERROR, "rows were published and cannot be deleted",
+                  log_name("table", o->sql.table), log_count("rows", o->count));
     o->count = o->sent_count = 0;
     return err;
 }

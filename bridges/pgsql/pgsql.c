@@ -39,12 +39,14 @@ struct pgsql {
 static bool rows_due(const struct pgsql *p)
 {
     int64_t now = clock_ms();
-    return p->outbox && database_is_open(p->db) && now >= p->retry_at && (p->look || now >= p->look_at);
+    return p->outbox && database_is_open(p->db) && now >= p->retry_at &&
+           (p->look || now >= p->look_at);
 }
 
 static void send_notifications(struct pgsql *p)
 {
-    if (p->batch != BATCH_NONE || !notifications_count(p->notifications) || (p->rows_next && rows_due(p)))
+    if (p->batch != BATCH_NONE || !notifications_count(p->notifications) ||
+        (p->rows_next && rows_due(p)))
         return;
 
     notifications_send(p->notifications);
@@ -232,7 +234,8 @@ static int open_and_run(const struct pgsql_options *o)
     struct pgsql p = {.options = o};
     char why[OPTION_WHY_MAX], *password = NULL;
     int status = frame_open(&p.frame, &pgsql_program, &o->broker);
-    if (status == 0 && o->password_file && frame_read_secret("password-file", o->password_file, &password, why) != 0) {
+    if (status == 0 && o->password_file &&
+        frame_read_secret("password-file", o->password_file, &password, why) != 0) {
         log_error("%s", why);
         status = 2;
     }

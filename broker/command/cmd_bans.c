@@ -34,8 +34,8 @@ static void put_bans(const struct command_context *c, const struct listing *list
     json_put_flag(reply, "more", list->more);
 }
 
-static int bans_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                    struct json_fault *fault)
+static int bans_run(const struct command_context *c, const struct command_request *r,
+                    struct buf *reply, struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice prefix = {0};

@@ -9,7 +9,8 @@
 
 #define REPLY_BYTES ((size_t)4 << 20) /* of entries in a page */
 
-static const char *const fields[] = {"op", "ref", "since", "session", "channel", "connection", "limit", NULL};
+static const char *const fields[] = {"op",      "ref",        "since", "session",
+                                     "channel", "connection", "limit", NULL};
 
 struct filter {
     uint64_t since, limit;
@@ -32,27 +33,34 @@ static int read_filter(const struct json_object *o, struct filter *f, struct jso
     return 0;
 }
 
-static int history_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                       struct json_fault *fault)
+static int history_run(const struct command_context *c, const struct command_request *r,
+                       struct buf *reply, struct json_fault *fault)
 {
     struct event *events[COMMAND_LIST_MAX];
     const struct history *h = sequence_history(c->sequence);
     struct filter f;
     uint64_t upto;
     int err = 0;
-    if (read_filter(r->object, &f, fault) != 0 || targets_check_names(r->grant, f.who.session, f.channel, fault) != 0)
+    if (read_filter(r->object, &f, fault) != 0 ||
+        targets_check_names(r->grant, f.who.session, f.channel, fault) != 0)
         return -EINVAL;
     if (r->grant->limited && f.who.connection.len)
         return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about connections");
-    struct history_filter filter = {.who = f.any ? &f.who : NULL, .now_ms = c->now_ms, .look_max = SIZE_MAX};
+    struct history_filter filter = {
+        .who = f.any ? &f.who : NULL, .now_ms = c->now_ms, .look_max = SIZE_MAX};
     size_t count = history_read(h, &filter, f.since, events, (size_t)f.limit, REPLY_BYTES, &upto);
     json_begin_list(reply, "events");
     for (size_t i = 0; i < count && !err; i++)
         err = event_json_put(reply, events[i], r->grant);
     json_end_list(reply);
     json_put_flag(reply, "more", upto < history_head(h));
-    return err ? json_fault(fault, CODE_STORE_FAILED, "the history could not be read: out of memory") : 0;
+    return err ? json_fault(fault, CODE_STORE_FAILED,
+                            "the history could not be read: out of memory")
+               : 0;
 }
 
-const struct command cmd_history = {
-    .op = "history", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = history_run};
+const struct command cmd_history = {.op = "history",
+                                    .keeps_limits = true,
+                                    .fields = fields,
+                                    .tells_sequence = true,
+                                    .run = history_run};

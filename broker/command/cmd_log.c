@@ -24,7 +24,8 @@ static int change(const struct command_context *c, const struct command_request 
         return -EINVAL;
     const char *name = level_named(text);
     if (!name)
-        return json_fault_at(fault, r->object, "level", "must be error, warn, info or debug, not \"%.*s\"",
+        return json_fault_at(fault, r->object, "level",
+                             "must be error, warn, info or debug, not \"%.*s\"",
                              text.len < 64 ? (int)text.len : 64, text.data);
     log_change_level(log_level_of(name), "command");
     if (workers)
@@ -32,8 +33,8 @@ static int change(const struct command_context *c, const struct command_request 
     return 0;
 }
 
-static int log_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                   struct json_fault *fault)
+static int log_run(const struct command_context *c, const struct command_request *r,
+                   struct buf *reply, struct json_fault *fault)
 {
     const char *before = log_level_names[log_level()];
     bool workers = false;

@@ -35,8 +35,8 @@ static void put_member(struct buf *reply, const struct event *e)
     json_end_object(reply);
 }
 
-static int read_channel(const struct command_context *c, const struct command_request *r, struct slice *channel,
-                        struct json_fault *fault)
+static int read_channel(const struct command_context *c, const struct command_request *r,
+                        struct slice *channel, struct json_fault *fault)
 {
     if (json_get_name(r->object, "channel", channel, fault) != 0)
         return -EINVAL;
@@ -45,12 +45,13 @@ static int read_channel(const struct command_context *c, const struct command_re
     if (targets_check_names(r->grant, (struct slice){0}, *channel, fault) != 0)
         return -EINVAL;
     if (!members_has(c->members, *channel))
-        return json_fault(fault, CODE_NOT_FOUND, "this channel has no members: it is not among --presence-channels");
+        return json_fault(fault, CODE_NOT_FOUND,
+                          "this channel has no members: it is not among --presence-channels");
     return 0;
 }
 
-static int members_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                       struct json_fault *fault)
+static int members_run(const struct command_context *c, const struct command_request *r,
+                       struct buf *reply, struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct listing list = {.items = items};
@@ -72,5 +73,8 @@ static int members_run(const struct command_context *c, const struct command_req
     return 0;
 }
 
-const struct command cmd_members = {
-    .op = "members", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = members_run};
+const struct command cmd_members = {.op = "members",
+                                    .keeps_limits = true,
+                                    .fields = fields,
+                                    .tells_sequence = true,
+                                    .run = members_run};

@@ -6,7 +6,8 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
-static size_t describe_workers(const struct command_context *c, struct metrics_worker out[METRICS_WORKERS_MAX])
+static size_t describe_workers(const struct command_context *c,
+                               struct metrics_worker out[METRICS_WORKERS_MAX])
 {
     struct listed items[METRICS_WORKERS_MAX];
     struct listing list = {.items = items, .max = METRICS_WORKERS_MAX};
@@ -48,8 +49,8 @@ static void put_all(const struct command_context *c, struct metrics *m)
     metrics_workers(m, workers, describe_workers(c, workers));
 }
 
-static int metrics_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                       struct json_fault *fault)
+static int metrics_run(const struct command_context *c, const struct command_request *r,
+                       struct buf *reply, struct json_fault *fault)
 {
     struct metrics m;
     (void)r;
@@ -64,4 +65,5 @@ static int metrics_run(const struct command_context *c, const struct command_req
     return 0;
 }
 
-const struct command cmd_metrics = {.op = "metrics", .keeps_limits = true, .fields = fields, .run = metrics_run};
+const struct command cmd_metrics = {
+    .op = "metrics", .keeps_limits = true, .fields = fields, .run = metrics_run};

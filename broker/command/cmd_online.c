@@ -6,8 +6,8 @@
 
 static const char *const fields[] = {"op", "ref", "session", NULL};
 
-static int online_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                      struct json_fault *fault)
+static int online_run(const struct command_context *c, const struct command_request *r,
+                      struct buf *reply, struct json_fault *fault)
 {
     struct slice session = {0};
     if (!json_has(r->object, "session"))
@@ -22,5 +22,9 @@ static int online_run(const struct command_context *c, const struct command_requ
     return 0;
 }
 
-const struct command cmd_online = {
-    .op = "online", .keeps_limits = true, .of_all = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = online_run};
+const struct command cmd_online = {.op = "online",
+                                   .keeps_limits = true,
+                                   .of_all = true,
+                                   .roles = ROLE_PUBLISHER,
+                                   .fields = fields,
+                                   .run = online_run};

@@ -3,8 +3,8 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
-static int ping_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                    struct json_fault *fault)
+static int ping_run(const struct command_context *c, const struct command_request *r,
+                    struct buf *reply, struct json_fault *fault)
 {
     (void)r;
     (void)fault;

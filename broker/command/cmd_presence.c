@@ -26,8 +26,8 @@ static void put_connections(struct buf *reply, const struct listing *list)
     json_end_list(reply);
 }
 
-static int presence_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                        struct json_fault *fault)
+static int presence_run(const struct command_context *c, const struct command_request *r,
+                        struct buf *reply, struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice after = {0};
@@ -47,4 +47,5 @@ static int presence_run(const struct command_context *c, const struct command_re
     return 0;
 }
 
-const struct command cmd_presence = {.op = "presence", .of_all = true, .fields = fields, .run = presence_run};
+const struct command cmd_presence = {
+    .op = "presence", .of_all = true, .fields = fields, .run = presence_run};

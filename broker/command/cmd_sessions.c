@@ -5,8 +5,8 @@
 
 static const char *const fields[] = {"op", "ref", "prefix", "after", "limit", NULL};
 
-static int sessions_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                        struct json_fault *fault)
+static int sessions_run(const struct command_context *c, const struct command_request *r,
+                        struct buf *reply, struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice prefix = {0};

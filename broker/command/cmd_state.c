@@ -57,13 +57,15 @@ static int compare(const struct position *a, const struct position *b)
 
 /* Two for each target: public and private. */
 static const char kinds[] = "eEsScC";
-_Static_assert(TARGET_EVERYONE == 0 && TARGET_SESSION == 1 && TARGET_CHANNEL == 2, "the order of kinds");
+_Static_assert(TARGET_EVERYONE == 0 && TARGET_SESSION == 1 && TARGET_CHANNEL == 2,
+               "the order of kinds");
 
 static struct position parse_position(struct slice text)
 {
     struct position p = {.key = text, .whole = true};
     const char *end = text.len ? memchr(text.data, '\n', text.len) : NULL;
-    const char *kind = end && end + 1 < text.data + text.len ? memchr(kinds, end[1], sizeof kinds - 1) : NULL;
+    const char *kind =
+        end && end + 1 < text.data + text.len ? memchr(kinds, end[1], sizeof kinds - 1) : NULL;
     if (!kind)
         return p;
 
@@ -91,9 +93,11 @@ static bool is_wanted(const struct page *page, const struct event *e, const stru
     struct slice session;
     if (event_is_member_key(e->key, &session))
         return false; /* see cmd_members.c */
-    if (page->channel.len && !(at->place.kind == TARGET_CHANNEL && slice_equal(at->place.name, page->channel)))
+    if (page->channel.len &&
+        !(at->place.kind == TARGET_CHANNEL && slice_equal(at->place.name, page->channel)))
         return false;
-    return slice_begins(e->key, page->prefix) && (!page->after.key.len || compare(at, &page->after) > 0);
+    return slice_begins(e->key, page->prefix) &&
+           (!page->after.key.len || compare(at, &page->after) > 0);
 }
 
 static bool is_before(const struct event *e, const struct position *at)
@@ -168,13 +172,14 @@ static int put_page(const struct grant *grant, struct page *page, struct buf *re
     return err;
 }
 
-static int state_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                     struct json_fault *fault)
+static int state_run(const struct command_context *c, const struct command_request *r,
+                     struct buf *reply, struct json_fault *fault)
 {
     struct page page = {0};
     struct listing list = {0};
     if (json_get_text(r->object, "prefix", &page.prefix, fault) != 0 ||
-        json_get_name(r->object, "channel", &page.channel, fault) != 0 || command_read_page(r, &list, fault) != 0 ||
+        json_get_name(r->object, "channel", &page.channel, fault) != 0 ||
+        command_read_page(r, &list, fault) != 0 ||
         targets_check_names(r->grant, (struct slice){0}, page.channel, fault) != 0)
         return -EINVAL;
 
@@ -182,8 +187,12 @@ static int state_run(const struct command_context *c, const struct command_reque
     page.after = parse_position(list.after);
     select_page(c, &page);
     int err = put_page(r->grant, &page, reply);
-    return err ? json_fault(fault, CODE_STORE_FAILED, "the state could not be read: out of memory") : 0;
+    return err ? json_fault(fault, CODE_STORE_FAILED, "the state could not be read: out of memory")
+               : 0;
 }
 
-const struct command cmd_state = {
-    .op = "state", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = state_run};
+const struct command cmd_state = {.op = "state",
+                                  .keeps_limits = true,
+                                  .fields = fields,
+                                  .tells_sequence = true,
+                                  .run = state_run};

@@ -3,15 +3,16 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
-static void put_numbers(struct buf *reply, const struct stat_row *rows, const uint64_t *numbers, int count)
+static void put_numbers(struct buf *reply, const struct stat_row *rows, const uint64_t *numbers,
+                        int count)
 {
     for (int i = 0; i < count; i++)
         if (!rows[i].no_sum)
             json_put_count(reply, rows[i].name, numbers[i]);
 }
 
-static int stats_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                     struct json_fault *fault)
+static int stats_run(const struct command_context *c, const struct command_request *r,
+                     struct buf *reply, struct json_fault *fault)
 {
     struct broker_numbers numbers;
     (void)r;

@@ -24,12 +24,13 @@ static void put_connected(const struct command_context *c, struct buf *reply)
 
 /* --- over time --- */
 
-static void put_seconds(struct buf *reply, const char *name, const struct overview_second *seconds, size_t count,
-                        size_t offset)
+static void put_seconds(struct buf *reply, const char *name, const struct overview_second *seconds,
+                        size_t count, size_t offset)
 {
     json_begin_list(reply, name);
     for (size_t i = 0; i < count; i++)
-        json_put_count(reply, NULL, *(const uint64_t *)(const void *)((const char *)&seconds[i] + offset));
+        json_put_count(reply, NULL,
+                       *(const uint64_t *)(const void *)((const char *)&seconds[i] + offset));
     json_end_list(reply);
 }
 
@@ -40,7 +41,8 @@ static void put_over_time(const struct overview *overview, size_t max, struct bu
     size_t count = overview_read(overview, seconds, max, &until_ms);
     json_begin_object(reply, "over_time");
     json_put_int(reply, "until", until_ms);
-    put_seconds(reply, "connections", seconds, count, offsetof(struct overview_second, connections));
+    put_seconds(reply, "connections", seconds, count,
+                offsetof(struct overview_second, connections));
     put_seconds(reply, "events", seconds, count, offsetof(struct overview_second, events));
     put_seconds(reply, "deliveries", seconds, count, offsetof(struct overview_second, deliveries));
     json_end_object(reply);
@@ -65,7 +67,8 @@ static void put_latency(const struct overview *overview, struct buf *reply)
 
 /* --- workers --- */
 
-static void put_worker(const struct command_context *c, struct buf *reply, const struct listed *item)
+static void put_worker(const struct command_context *c, struct buf *reply,
+                       const struct listed *item)
 {
     struct worker_info info;
     presence_describe_worker(item->value, &info);
@@ -157,8 +160,9 @@ static void put_ends(const struct overview *overview, struct buf *reply)
 static const enum broker_counter broker_shown[] = {PUBLISHES, EVENTS,          DUPLICATES,
                                                    SHUTDOWNS, REPLIES_DROPPED, WORKERS_LOST};
 static const enum worker_counter worker_shown[] = {
-    DELIVERIES, BYTES_WRITTEN, STREAMS_OPENED, STREAMS_REFUSED, STREAMS_SHED,   ENDS_CLIENT, ENDS_SHUTDOWN,
-    ENDS_SLOW,  ENDS_DRAIN,    GAPS_TOLD,      REPLAYS_LOCAL,   REPLAYS_BROKER, REPAIRS};
+    DELIVERIES,    BYTES_WRITTEN,  STREAMS_OPENED, STREAMS_REFUSED, STREAMS_SHED,
+    ENDS_CLIENT,   ENDS_SHUTDOWN,  ENDS_SLOW,      ENDS_DRAIN,      GAPS_TOLD,
+    REPLAYS_LOCAL, REPLAYS_BROKER, REPAIRS};
 
 static void put_counters(const struct command_context *c, struct buf *reply)
 {
@@ -180,8 +184,8 @@ static const char *store_kind(const struct command_context *c)
     return c->store ? "directory" : "memory";
 }
 
-static int status_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                      struct json_fault *fault)
+static int status_run(const struct command_context *c, const struct command_request *r,
+                      struct buf *reply, struct json_fault *fault)
 {
     uint64_t seconds = OVERVIEW_SAMPLES, gauges[BROKER_GAUGES];
     if (json_get_count(r->object, "seconds", 0, OVERVIEW_SAMPLES, &seconds, fault) != 0)
@@ -199,4 +203,5 @@ static int status_run(const struct command_context *c, const struct command_requ
     return 0;
 }
 
-const struct command cmd_status = {.op = "status", .of_all = true, .fields = fields, .run = status_run};
+const struct command cmd_status = {
+    .op = "status", .of_all = true, .fields = fields, .run = status_run};

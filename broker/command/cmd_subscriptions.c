@@ -42,8 +42,8 @@ static void subscriptions_visit(void *context, struct event *e)
         json_put_raw(s->reply, NULL, document);
 }
 
-static int subscriptions_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                             struct json_fault *fault)
+static int subscriptions_run(const struct command_context *c, const struct command_request *r,
+                             struct buf *reply, struct json_fault *fault)
 {
     struct subscription_search s = {.reply = reply, .from = reply->len};
     int err = json_get_text(r->object, "path", &s.path, fault);
@@ -51,7 +51,8 @@ static int subscriptions_run(const struct command_context *c, const struct comma
     if (err)
         return err;
     if (!subscription_is_topic(s.path))
-        return json_fault_at(fault, r->object, "path", "is not valid; accepted: " HUB_RESERVED " or a path below it");
+        return json_fault_at(fault, r->object, "path",
+                             "is not valid; accepted: " HUB_RESERVED " or a path below it");
 
     json_put_count(reply, "head", sequence_head(c->sequence));
     json_begin_list(reply, "subscriptions");
@@ -61,5 +62,8 @@ static int subscriptions_run(const struct command_context *c, const struct comma
     return 0;
 }
 
-const struct command cmd_subscriptions = {
-    .op = "subscriptions", .roles = 0, .fields = fields, .tells_sequence = true, .run = subscriptions_run};
+const struct command cmd_subscriptions = {.op = "subscriptions",
+                                          .roles = 0,
+                                          .fields = fields,
+                                          .tells_sequence = true,
+                                          .run = subscriptions_run};

@@ -39,7 +39,8 @@ static char *lifted(const struct names *sessions, size_t *len)
 
 /* Sessions without a ban are included: another broker may have banned them before this record is
  * stored. */
-static int append(const struct command_context *c, const struct names *sessions, struct json_fault *fault)
+static int append(const struct command_context *c, const struct names *sessions,
+                  struct json_fault *fault)
 {
     struct event_spec spec = {.kind = EVENT_BANS, .time_ms = c->now_ms};
     struct sequenced done;
@@ -50,7 +51,8 @@ static int append(const struct command_context *c, const struct names *sessions,
     int err = text ? sequence_append(c->sequence, &spec, &done) : -ENOMEM;
     free(text);
     return err ? json_fault(fault, CODE_STORE_FAILED, "the bans could not be lifted: %s",
-                            err == -ENOSPC ? "too many at once for --history-bytes" : "out of memory")
+                            err == -ENOSPC ? "too many at once for --history-bytes"
+                                           : "out of memory")
                : 0;
 }
 
@@ -62,8 +64,8 @@ static uint64_t count_active(const struct command_context *c, const struct names
     return count;
 }
 
-static int unban_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                     struct json_fault *fault)
+static int unban_run(const struct command_context *c, const struct command_request *r,
+                     struct buf *reply, struct json_fault *fault)
 {
     struct names lists[EVENT_LISTS] = {{0}}, *sessions = &lists[TO_SESSIONS];
     if (read_request(c, r, lists, fault) != 0)
@@ -79,5 +81,9 @@ static int unban_run(const struct command_context *c, const struct command_reque
     return 0;
 }
 
-const struct command cmd_unban = {
-    .op = "unban", .keeps_limits = true, .fields = fields, .appends = true, .tells_sequence = true, .run = unban_run};
+const struct command cmd_unban = {.op = "unban",
+                                  .keeps_limits = true,
+                                  .fields = fields,
+                                  .appends = true,
+                                  .tells_sequence = true,
+                                  .run = unban_run};

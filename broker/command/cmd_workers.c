@@ -5,7 +5,8 @@
 
 static const char *const fields[] = {"op", "ref", "after", "limit", NULL};
 
-static void put_worker(const struct command_context *c, struct buf *reply, const struct listed *item)
+static void put_worker(const struct command_context *c, struct buf *reply,
+                       const struct listed *item)
 {
     struct worker_info info;
     presence_describe_worker(item->value, &info);
@@ -22,8 +23,8 @@ static void put_worker(const struct command_context *c, struct buf *reply, const
     json_end_object(reply);
 }
 
-static int workers_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                       struct json_fault *fault)
+static int workers_run(const struct command_context *c, const struct command_request *r,
+                       struct buf *reply, struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct listing list = {.items = items};
@@ -39,4 +40,5 @@ static int workers_run(const struct command_context *c, const struct command_req
     return 0;
 }
 
-const struct command cmd_workers = {.op = "workers", .of_all = true, .fields = fields, .run = workers_run};
+const struct command cmd_workers = {
+    .op = "workers", .of_all = true, .fields = fields, .run = workers_run};

@@ -65,7 +65,8 @@ static int check_grant(const struct grant *grant, struct json_fault *fault)
 {
     bool any = false;
     if (!grant->roles)
-        return json_fault(fault, CODE_FORBIDDEN, "this key is not among those that the broker knows");
+        return json_fault(fault, CODE_FORBIDDEN,
+                          "this key is not among those that the broker knows");
 
     for (size_t i = 0; i < COMMANDS && !any; i++)
         any = may_give(grant, commands[i]);
@@ -73,7 +74,8 @@ static int check_grant(const struct grant *grant, struct json_fault *fault)
         return json_fault(fault, CODE_FORBIDDEN, "this key may give no command");
 
     if (grant_is_empty(grant))
-        return json_fault(fault, CODE_FORBIDDEN, "this key or token is limited to no session and no channel");
+        return json_fault(fault, CODE_FORBIDDEN,
+                          "this key or token is limited to no session and no channel");
     return 0;
 }
 
@@ -124,17 +126,19 @@ static void put_missing(const struct cluster *cluster, struct buf *reply)
     json_end_list(reply);
 }
 
-static int dispatch(const struct command_context *c, const struct command_request *r, struct buf *reply,
-                    struct command_outcome *outcome, struct json_fault *fault)
+static int dispatch(const struct command_context *c, const struct command_request *r,
+                    struct buf *reply, struct command_outcome *outcome, struct json_fault *fault)
 {
     const struct command *command = find_command(r->object, r->grant, fault);
     if (!command)
         return -1;
     if (!may_give(r->grant, command))
-        return json_fault(fault, CODE_FORBIDDEN, "%s is not among the commands that this key or token may give",
+        return json_fault(fault, CODE_FORBIDDEN,
+                          "%s is not among the commands that this key or token may give",
                           command->op);
     if (r->grant->limited && !command->keeps_limits)
-        return json_fault(fault, CODE_FORBIDDEN, "%s is about everyone, and this key or token has limits", command->op);
+        return json_fault(fault, CODE_FORBIDDEN,
+                          "%s is about everyone, and this key or token has limits", command->op);
     if (r->payload && !command->takes_payload)
         return json_fault(fault, CODE_BAD_REQUEST, "%s takes no second frame", command->op);
     if (command->fields && json_check_fields(r->object, command->fields, fault) != 0)
@@ -150,16 +154,16 @@ static int dispatch(const struct command_context *c, const struct command_reques
     return err;
 }
 
-static int check_frames(const struct command_context *c, const struct slice *frames, size_t frame_count,
-                        struct json_fault *fault)
+static int check_frames(const struct command_context *c, const struct slice *frames,
+                        size_t frame_count, struct json_fault *fault)
 {
     size_t max = command_request_max(c->max_event_bytes);
     if (frame_count > 2)
-        return json_fault(fault, CODE_BAD_REQUEST, "a request has one frame, or two with a payload, not %zu",
-                          frame_count);
+        return json_fault(fault, CODE_BAD_REQUEST,
+                          "a request has one frame, or two with a payload, not %zu", frame_count);
     if (frames[0].len > max)
-        return json_fault(fault, CODE_TOO_LARGE, "the request has %zu bytes; accepted: at most %zu", frames[0].len,
-                          max);
+        return json_fault(fault, CODE_TOO_LARGE, "the request has %zu bytes; accepted: at most %zu",
+                          frames[0].len, max);
     return 0;
 }
 
@@ -167,14 +171,15 @@ static int check_frames(const struct command_context *c, const struct slice *fra
 static int take_ref(struct slice ref, struct command_outcome *outcome, struct json_fault *fault)
 {
     if (ref.len > COMMAND_REF_MAX)
-        return json_fault(fault, CODE_BAD_REQUEST, "`ref` has %zu bytes; accepted: at most %u", ref.len,
-                          COMMAND_REF_MAX);
+        return json_fault(fault, CODE_BAD_REQUEST, "`ref` has %zu bytes; accepted: at most %u",
+                          ref.len, COMMAND_REF_MAX);
     outcome->ref = ref;
     return 0;
 }
 
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
-                                   const struct slice *frames, size_t frame_count, struct buf *reply)
+                                   const struct slice *frames, size_t frame_count,
+                                   struct buf *reply)
 {
     struct json_fault fault = {0};
     struct command_outcome outcome = {0};
@@ -184,7 +189,8 @@ struct command_outcome command_run(const struct command_context *c, const struct
     err = err ? err : check_frames(c, frames, frame_count, &fault);
     struct json *json = err ? NULL : json_parse_within(frames[0], &c->limits.json, &fault);
     if (json) {
-        struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL, grant};
+        struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL,
+                                          grant};
         err = take_ref(json_raw(request.object, "ref"), &outcome, &fault);
         err = err ? err : dispatch(c, &request, reply, &outcome, &fault);
     }
@@ -201,8 +207,8 @@ struct command_outcome command_run(const struct command_context *c, const struct
     return outcome;
 }
 
-struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
-                                      struct slice frame, struct buf *reply)
+struct command_outcome command_refuse(const struct command_context *c, const char *code,
+                                      const char *message, struct slice frame, struct buf *reply)
 {
     struct json_fault fault = {0}, ignored;
     struct command_outcome outcome = {0};
@@ -215,8 +221,8 @@ struct command_outcome command_refuse(const struct command_context *c, const cha
     return outcome;
 }
 
-void command_store_failed(const struct command_context *c, const struct store_failure *failure, struct slice ref,
-                          struct buf *reply)
+void command_store_failed(const struct command_context *c, const struct store_failure *failure,
+                          struct slice ref, struct buf *reply)
 {
     struct json_fault fault = {.unknown = failure->outcome == UNKNOWN_WHETHER_STORED};
     MUST(ref.len <= COMMAND_REF_MAX);
@@ -226,7 +232,8 @@ void command_store_failed(const struct command_context *c, const struct store_fa
     count_fault(c, fault.code);
 }
 
-int command_read_page(const struct command_request *r, struct listing *list, struct json_fault *fault)
+int command_read_page(const struct command_request *r, struct listing *list,
+                      struct json_fault *fault)
 {
     uint64_t limit = COMMAND_LIST_DEFAULT;
     if (json_get_text(r->object, "after", &list->after, fault) != 0 ||
@@ -238,8 +245,8 @@ int command_read_page(const struct command_request *r, struct listing *list, str
     return 0;
 }
 
-int command_read_sessions_page(const struct command_request *r, struct slice *prefix, struct listing *list,
-                               struct json_fault *fault)
+int command_read_sessions_page(const struct command_request *r, struct slice *prefix,
+                               struct listing *list, struct json_fault *fault)
 {
     if (json_get_text(r->object, "prefix", prefix, fault) != 0)
         return -EINVAL;

@@ -89,21 +89,22 @@ struct command {
                struct json_fault *fault);
 };
 
-extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban, cmd_state,
-    cmd_members, cmd_subscriptions;
+extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections,
+    cmd_history, cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence,
+    cmd_bans, cmd_unban, cmd_state, cmd_members, cmd_subscriptions;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u
 
 /* Read `after` and `limit` into list. Its items have room for COMMAND_LIST_MAX. 0, or -EINVAL with
  * *fault set. */
-int command_read_page(const struct command_request *r, struct listing *list, struct json_fault *fault);
+int command_read_page(const struct command_request *r, struct listing *list,
+                      struct json_fault *fault);
 
 /* The same for a list of sessions, with `prefix`. A limited caller gets only sessions that match
  * its grant. */
-int command_read_sessions_page(const struct command_request *r, struct slice *prefix, struct listing *list,
-                               struct json_fault *fault);
+int command_read_sessions_page(const struct command_request *r, struct slice *prefix,
+                               struct listing *list, struct json_fault *fault);
 
 /* The longest first frame of a request: an event of max_event_bytes with every byte escaped, and
  * names. A longer one is answered with too_large. */
@@ -127,11 +128,12 @@ struct command_outcome {
 /* Run the request in these frames (frame_count may be more than 2) of a peer with this grant.
  * *reply is replaced by the whole reply. */
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
-                                   const struct slice *frames, size_t frame_count, struct buf *reply);
+                                   const struct slice *frames, size_t frame_count,
+                                   struct buf *reply);
 
 /* Refuse the request in this frame without running it. Its ref is returned when it is JSON. */
-struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
-                                      struct slice frame, struct buf *reply);
+struct command_outcome command_refuse(const struct command_context *c, const char *code,
+                                      const char *message, struct slice frame, struct buf *reply);
 
 enum store_outcome { NOT_STORED, UNKNOWN_WHETHER_STORED };
 
@@ -142,7 +144,7 @@ struct store_failure {
 };
 
 /* Write the reply that replaces a provisional one when its batch failed. */
-void command_store_failed(const struct command_context *c, const struct store_failure *failure, struct slice ref,
-                          struct buf *reply);
+void command_store_failed(const struct command_context *c, const struct store_failure *failure,
+                          struct slice ref, struct buf *reply);
 
 #endif

@@ -31,15 +31,16 @@ static void put_retry(void *context, uint64_t ms)
 /* Not a possible data line. */
 static bool has_event_line(struct slice text)
 {
-    return memmem(text.data, text.len, "\nevent:", 7) || (text.len > 6 && memcmp(text.data, "event:", 6) == 0);
+    return memmem(text.data, text.len, "\nevent:", 7) ||
+           (text.len > 6 && memcmp(text.data, "event:", 6) == 0);
 }
 
 /* Decode the text of the event. 0 or -ENOMEM. */
 static int put_text(struct buf *reply, struct slice text)
 {
     struct writing w = {reply, has_event_line(text)};
-    struct sse_decoder *d =
-        sse_decoder_new(&(struct sse_handler){.event = put_block, .retry = put_retry, .context = &w});
+    struct sse_decoder *d = sse_decoder_new(
+        &(struct sse_handler){.event = put_block, .retry = put_retry, .context = &w});
     int err = d ? sse_decoder_feed(d, text.data, text.len) : -ENOMEM;
     sse_decoder_free(&d);
     return err;

@@ -59,7 +59,8 @@ static int reserve(struct outbox *o, size_t len)
 int outbox_put(struct outbox *o, const struct outbox_reply *reply)
 {
     MUST(reply->peer.len <= UINT8_MAX && reply->envelope.len <= UINT16_MAX);
-    size_t len = HEAD_LEN + reply->peer.len + reply->envelope.len + reply->ref.len + reply->body.len;
+    size_t len =
+        HEAD_LEN + reply->peer.len + reply->envelope.len + reply->ref.len + reply->body.len;
     if (reserve(o, len) != 0)
         return -ENOMEM;
     char *p = o->data + o->len;

@@ -12,7 +12,8 @@ static size_t cost(const struct pending_request *r)
 
 static int reserve(struct requests *r)
 {
-    struct pending_request **items = array_reserve(r->items, &r->cap, r->count + 1, sizeof(struct pending_request *));
+    struct pending_request **items =
+        array_reserve(r->items, &r->cap, r->count + 1, sizeof(struct pending_request *));
     if (!items)
         return -ENOMEM;
 

@@ -4,9 +4,11 @@
 
 #include "command/command.h"
 
-static const char *const list_names[TARGET_LISTS + 1] = {"sessions", "channels", "connections", NULL};
+static const char *const list_names[TARGET_LISTS + 1] = {"sessions", "channels", "connections",
+                                                         NULL};
 
-int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], struct json_fault *fault)
+int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS],
+                 struct json_fault *fault)
 {
     int err = 0;
     for (int i = 0; i < TARGET_LISTS && !err; i++)
@@ -14,8 +16,8 @@ int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], 
     return err;
 }
 
-int targets_read_in(const struct json_object *o, const char *name, struct names lists[TARGET_LISTS], bool *present,
-                    struct json_fault *fault)
+int targets_read_in(const struct json_object *o, const char *name, struct names lists[TARGET_LISTS],
+                    bool *present, struct json_fault *fault)
 {
     struct json_object inner = {0};
     int err = json_get_object(o, name, &inner, fault);
@@ -36,8 +38,8 @@ static const struct slice *first_beyond(const struct names *patterns, const stru
 }
 
 /* Check that the sessions and channels in lists match the grant. */
-static int check_lists(const struct grant *grant, const struct names lists[TARGET_LISTS], const char *what,
-                       struct json_fault *fault)
+static int check_lists(const struct grant *grant, const struct names lists[TARGET_LISTS],
+                       const char *what, struct json_fault *fault)
 {
     const struct slice *session = first_beyond(&grant->sessions, &lists[0]);
     const struct slice *beyond = session ? session : first_beyond(&grant->channels, &lists[1]);
@@ -53,14 +55,16 @@ int targets_check(const struct grant *grant, bool present, const struct names li
     if (!grant->limited)
         return 0;
     if (!present)
-        return json_fault(fault, CODE_FORBIDDEN,
-                          "this key or token may not send to everyone; name its sessions or channels in `to`");
+        return json_fault(
+            fault, CODE_FORBIDDEN,
+            "this key or token may not send to everyone; name its sessions or channels in `to`");
     if (lists[2].count)
         return json_fault(fault, CODE_FORBIDDEN, "this key or token may not send to connections");
     return check_lists(grant, lists, "send to", fault);
 }
 
-int targets_check_except(const struct grant *grant, const struct names lists[TARGET_LISTS], struct json_fault *fault)
+int targets_check_except(const struct grant *grant, const struct names lists[TARGET_LISTS],
+                         struct json_fault *fault)
 {
     return grant->limited ? check_lists(grant, lists, "except", fault) : 0;
 }
@@ -70,24 +74,28 @@ size_t targets_count(const struct names lists[TARGET_LISTS])
     return lists[0].count + lists[1].count + lists[2].count;
 }
 
-int targets_check_count(uint64_t limit, const struct json_object *o, const struct names lists[EVENT_LISTS],
-                        struct json_fault *fault)
+int targets_check_count(uint64_t limit, const struct json_object *o,
+                        const struct names lists[EVENT_LISTS], struct json_fault *fault)
 {
     size_t count = targets_count(&lists[TO_SESSIONS]) + targets_count(&lists[EXCEPT_SESSIONS]);
     if (!limit || count <= limit)
         return 0;
-    json_fault_of(fault, o, "names %zu sessions, channels and connections; accepted: at most %llu (--max-targets)",
-                  count, (unsigned long long)limit);
+    json_fault_of(
+        fault, o,
+        "names %zu sessions, channels and connections; accepted: at most %llu (--max-targets)",
+        count, (unsigned long long)limit);
     fault->code = CODE_TOO_LARGE;
     return -EINVAL;
 }
 
-int targets_check_names(const struct grant *grant, struct slice session, struct slice channel, struct json_fault *fault)
+int targets_check_names(const struct grant *grant, struct slice session, struct slice channel,
+                        struct json_fault *fault)
 {
     if (!grant->limited)
         return 0;
     if (!session.len && !channel.len)
-        return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about everyone; name what it is about");
+        return json_fault(fault, CODE_FORBIDDEN,
+                          "this key or token may not ask about everyone; name what it is about");
     bool session_ok = !session.len || patterns_match(&grant->sessions, session);
     if (session_ok && (!channel.len || patterns_match(&grant->channels, channel)))
         return 0;

@@ -32,7 +32,8 @@ void batch_put_header(char head[BATCH_HEADER_LEN], const struct batch *t)
 int batch_get(struct slice message, struct batch *t)
 {
     const char *head = message.data;
-    if (message.len < BATCH_HEADER_LEN || memcmp(head, magic, sizeof magic) != 0 || head[4] != FORMAT)
+    if (message.len < BATCH_HEADER_LEN || memcmp(head, magic, sizeof magic) != 0 ||
+        head[4] != FORMAT)
         return -EPROTO;
     *t = (struct batch){
         .name = {get_u64(head + 8), get_u64(head + 16)},

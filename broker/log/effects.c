@@ -39,10 +39,11 @@ struct effects *effects_new(const struct history_limits *log)
     if (!f)
         return NULL;
 
-    *f = (struct effects){
-        .log = *log,
-        .max_bans = UINT64_MAX,
-        .state_limits = {.events = UINT64_MAX, .bytes = UINT64_MAX, .member_bytes = log->bytes / MEMBERS_SHARE}};
+    *f = (struct effects){.log = *log,
+                          .max_bans = UINT64_MAX,
+                          .state_limits = {.events = UINT64_MAX,
+                                           .bytes = UINT64_MAX,
+                                           .member_bytes = log->bytes / MEMBERS_SHARE}};
     f->bans = bans_new();
     f->state = state_new();
     if (!f->bans || !f->state) {
@@ -200,12 +201,14 @@ void effects_begin(struct effects *f)
 /* Without memory the change stays when its batch is void, until another broker writes the key. */
 static void note_undo(struct effects *f, const struct state_change *c)
 {
-    struct state_change *items = array_reserve(f->undo.items, &f->undo.cap, f->undo.count + 1, sizeof *items);
+    struct state_change *items =
+        array_reserve(f->undo.items, &f->undo.cap, f->undo.count + 1, sizeof *items);
     if (!items)
         return;
 
     f->undo.items = items;
-    items[f->undo.count++] = (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
+    items[f->undo.count++] =
+        (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
 }
 
 void effects_settle(struct effects *f)
@@ -266,7 +269,8 @@ void effects_note(struct effects *f, const struct event *e)
     f->quarter.events++;
     f->quarter.bytes += cost_in_log(f, e);
     note_time(f, e->time_ms);
-    if (f->quarter.events > f->log.events / DUE_LOG_QUARTERS || f->quarter.bytes > f->log.bytes / DUE_LOG_QUARTERS)
+    if (f->quarter.events > f->log.events / DUE_LOG_QUARTERS ||
+        f->quarter.bytes > f->log.bytes / DUE_LOG_QUARTERS)
         next_quarter(f, e->time_ms);
 }
 
@@ -345,7 +349,8 @@ size_t effects_collect_bans(const struct effects *f, size_t max, char **text)
     return bans_collect(f->bans, max < most ? max : most, text);
 }
 
-size_t effects_collect_keys(const struct effects *f, int64_t now_ms, size_t max, const void **cursor, char **text)
+size_t effects_collect_keys(const struct effects *f, int64_t now_ms, size_t max,
+                            const void **cursor, char **text)
 {
     MUST(max > EVENT_ENTRY_MIN);
     size_t most = record_bytes(f, STATE_SHARE), longest = max - EVENT_ENTRY_MIN;

@@ -124,6 +124,7 @@ size_t effects_collect_bans(const struct effects *f, size_t max, char **text);
 
 /* Likewise of the keys after *cursor, NULL at first, which goes on. The record with everything that
  * belongs to it has at most max bytes; max is above EVENT_ENTRY_MIN. */
-size_t effects_collect_keys(const struct effects *f, int64_t now_ms, size_t max, const void **cursor, char **text);
+size_t effects_collect_keys(const struct effects *f, int64_t now_ms, size_t max,
+                            const void **cursor, char **text);
 
 #endif

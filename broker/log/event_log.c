@@ -160,7 +160,8 @@ static int commit_header(struct event_log *l)
     return l->fault;
 }
 
-int event_log_restore(struct event_log *l, void (*progress)(uint64_t events), char why[STORE_WHY_MAX])
+int event_log_restore(struct event_log *l, void (*progress)(uint64_t events),
+                      char why[STORE_WHY_MAX])
 {
     MUST(!l->journal);
     int err = restore_sequence(l->sequence, l->store, progress, why);
@@ -233,7 +234,8 @@ static void report_break(struct event_log *l, const struct journal_batch *t)
         return;
 
     l->broken = true;
-    log_error("the journal has other batches before position %" PRIu64 " than were read; sending ssecast.gap to "
+    log_error("the journal has other batches before position %" PRIu64
+              " than were read; sending ssecast.gap to "
               "open streams",
               t->batch.position);
 }
@@ -253,8 +255,8 @@ static uint64_t adopt(struct event_log *l, const struct journal_batch *t, bool *
     if (count == -EALREADY)
         return 0;
 
-    log_error("a batch of the journal does not continue what was read (position %" PRIu64 ", head %" PRIu64
-              "); sending ssecast.gap to open streams",
+    log_error("a batch of the journal does not continue what was read (position %" PRIu64
+              ", head %" PRIu64 "); sending ssecast.gap to open streams",
               t->batch.position, sequence_head(l->sequence));
     sequence_lose(l->sequence, clock_floor());
     return 0;
@@ -327,7 +329,8 @@ static void expire_keys(struct event_log *l, int64_t now_ms)
     if (store_reserve(l->store, TICK_KEYS) != 0)
         return;
 
-    for (size_t left = TICK_KEYS; left && (seq = effects_expire_key(sequence_effects(l->sequence), now_ms)); left--)
+    for (size_t left = TICK_KEYS;
+         left && (seq = effects_expire_key(sequence_effects(l->sequence), now_ms)); left--)
         store_drop_kept(l->store, seq);
 }
 

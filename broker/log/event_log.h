@@ -27,10 +27,10 @@ struct event_log {
     struct journal *journal; /* NULL: memory, or a store */
     /* A journal keeps a batch for this long. It gets another one before, so it is never empty. */
     uint64_t max_age_ms;
-    bool pending;        /* a batch is offered and not decided */
-    bool wrote_again;    /* the last batch began with old bans or keys */
-    bool broken;         /* what was read of a journal was not what it has, or may not be all */
-    int fault;           /* the store does not have the header: -errno; 0: nothing failed */
+    bool pending;     /* a batch is offered and not decided */
+    bool wrote_again; /* the last batch began with old bans or keys */
+    bool broken;      /* what was read of a journal was not what it has, or may not be all */
+    int fault;        /* the store does not have the header: -errno; 0: nothing failed */
     char why[EVENT_LOG_WHY_MAX];
 };
 
@@ -54,7 +54,8 @@ static inline bool event_log_is_shared(const struct event_log *l)
 /* Load the sequence from the store, if there is one, and begin the epoch. Call it before the first
  * append. As restore_sequence(); a store that cannot be written is no error: the head stays where
  * the store ended, offers are REJECTED, and why has a line (else it is empty). */
-int event_log_restore(struct event_log *l, void (*progress)(uint64_t events), char why[STORE_WHY_MAX]);
+int event_log_restore(struct event_log *l, void (*progress)(uint64_t events),
+                      char why[STORE_WHY_MAX]);
 
 /* Everything in the log was read, and a batch can be offered. */
 bool event_log_ready(const struct event_log *l);

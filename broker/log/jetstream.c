@@ -34,8 +34,8 @@ void jetstream_put_stream(struct buf *out, const struct jetstream_stream *s)
     json_end_object(out);
 }
 
-void jetstream_put_consumer(struct buf *out, const char *stream, const char *deliver, uint64_t start,
-                            uint64_t heartbeat_ms)
+void jetstream_put_consumer(struct buf *out, const char *stream, const char *deliver,
+                            uint64_t start, uint64_t heartbeat_ms)
 {
     json_begin_object(out, NULL);
     put_name(out, "stream_name", stream);
@@ -153,7 +153,8 @@ bool jetstream_get_delivery(const char *subject, struct jetstream_delivery *d)
     size_t count = 0;
     if (!subject || strncmp(subject, ACK_PREFIX, strlen(ACK_PREFIX)) != 0)
         return false;
-    for (const char *at = subject; at && count < ACK_TOKENS_MAX; at = strchr(at, '.'), at = at ? at + 1 : NULL)
+    for (const char *at = subject; at && count < ACK_TOKENS_MAX;
+         at = strchr(at, '.'), at = at ? at + 1 : NULL)
         tokens[count++] = at;
     if (count != 9 && count < 11)
         return false;

@@ -37,8 +37,8 @@ void jetstream_put_stream(struct buf *out, const struct jetstream_stream *s);
 /* A consumer of the stream from sequence `start` on that delivers to the subject `deliver`: without
  * acknowledgements, with flow control and a heartbeat each heartbeat_ms when idle. The server
  * deletes it after a few seconds without a subscriber. */
-void jetstream_put_consumer(struct buf *out, const char *stream, const char *deliver, uint64_t start,
-                            uint64_t heartbeat_ms);
+void jetstream_put_consumer(struct buf *out, const char *stream, const char *deliver,
+                            uint64_t start, uint64_t heartbeat_ms);
 
 /* Get the message at this sequence. The leader of the stream answers, while a consumer may be at
  * any server. */

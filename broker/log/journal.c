@@ -95,11 +95,12 @@ static uint64_t max_of(uint64_t limit, uint64_t least)
 static void make_stream(struct journal *j, int64_t now)
 {
     struct buf body = {0};
-    struct jetstream_stream stream = {.name = j->config.stream,
-                                      .replicas = j->config.replicas,
-                                      .max_messages = max_of(j->config.limits.events, STREAM_BATCHES),
-                                      .max_bytes = max_of(j->config.limits.bytes, STREAM_BATCHES * journal_room(j)),
-                                      .max_age_ms = max_of(j->config.limits.age_ms, STREAM_AGE_MS)};
+    struct jetstream_stream stream = {
+        .name = j->config.stream,
+        .replicas = j->config.replicas,
+        .max_messages = max_of(j->config.limits.events, STREAM_BATCHES),
+        .max_bytes = max_of(j->config.limits.bytes, STREAM_BATCHES * journal_room(j)),
+        .max_age_ms = max_of(j->config.limits.age_ms, STREAM_AGE_MS)};
     jetstream_put_stream(&body, &stream);
     j->stage = MAKING;
     request(j, REQUEST_MAKE, buf_slice(&body), now);
@@ -138,7 +139,9 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
         pause_asking(j, now);
         return;
     }
-    trouble_compare(&j->trouble, r, &(struct journal_wants){j->config.stream, j->config.replicas, &j->config.limits});
+    trouble_compare(
+        &j->trouble, r,
+        &(struct journal_wants){j->config.stream, j->config.replicas, &j->config.limits});
     if (position_may_catch_up(&j->position, r, now)) {
         pause_asking(j, now);
         return;
@@ -158,7 +161,8 @@ static void on_made(struct journal *j, const struct jetstream_reply *r, int64_t 
         return;
     }
     if (!r->code)
-        log_info("stream %s created with %" PRIu64 " replica(s)", j->config.stream, j->config.replicas);
+        log_info("stream %s created with %" PRIu64 " replica(s)", j->config.stream,
+                 j->config.replicas);
     inspect_stream(j, now);
 }
 
@@ -256,8 +260,8 @@ static void accept_offer(struct journal *j, uint64_t sequence, int64_t at)
     offer_end(&j->offer);
 }
 
-static enum journal_news on_acknowledged(struct journal *j, uint64_t number, const struct nats_link_message *m,
-                                         int64_t now)
+static enum journal_news on_acknowledged(struct journal *j, uint64_t number,
+                                         const struct nats_link_message *m, int64_t now)
 {
     struct jetstream_reply r = {0};
     bool answered = !m->status && jetstream_get_reply(m->data, &r) == 0;
@@ -280,7 +284,8 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
     return JOURNAL_NOTHING;
 }
 
-static void on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
+static void on_end(struct journal *j, uint64_t number, const struct nats_link_message *m,
+                   int64_t now)
 {
     struct jetstream_reply r;
     if (number != j->end_requested || m->status || jetstream_get_reply(m->data, &r) != 0 || r.code)
@@ -292,7 +297,8 @@ static void on_end(struct journal *j, uint64_t number, const struct nats_link_me
 }
 
 /* An answer that says how reading goes on. */
-static void on_reply(struct journal *j, enum journal_request kind, const struct jetstream_reply *r, int64_t now)
+static void on_reply(struct journal *j, enum journal_request kind, const struct jetstream_reply *r,
+                     int64_t now)
 {
     if (kind == REQUEST_INSPECT && j->stage == LOOKING)
         on_info(j, r, now);
@@ -304,7 +310,8 @@ static void on_reply(struct journal *j, enum journal_request kind, const struct 
         on_checked(j, r, now);
 }
 
-static enum journal_news on_answer(struct journal *j, const struct journal_link_message *m, int64_t now)
+static enum journal_news on_answer(struct journal *j, const struct journal_link_message *m,
+                                   int64_t now)
 {
     struct jetstream_reply r;
     if (m->kind == REQUEST_APPEND)
@@ -335,8 +342,8 @@ static void on_status(struct journal *j, const struct nats_link_message *m, int6
 }
 
 /* Read the message at the next offset. */
-static enum journal_news read_next(struct journal *j, const struct jetstream_delivery *d, struct slice message,
-                                   int64_t now, struct journal_batch *out)
+static enum journal_news read_next(struct journal *j, const struct jetstream_delivery *d,
+                                   struct slice message, int64_t now, struct journal_batch *out)
 {
     int64_t at = time_of(d->unix_ms, now);
     bool is_batch = batch_get(message, &out->batch) == 0 && out->batch.offset + 1 == d->sequence;
@@ -349,7 +356,8 @@ static enum journal_news read_next(struct journal *j, const struct jetstream_del
         offer_end(&j->offer);
     if (!is_batch) {
         position_skip(&j->position, d->sequence, at);
-        log_debug("message %" PRIu64 " of the stream is not a batch for this offset; ignored", d->sequence);
+        log_debug("message %" PRIu64 " of the stream is not a batch for this offset; ignored",
+                  d->sequence);
         return rival ? JOURNAL_OVERTAKEN : JOURNAL_NOTHING;
     }
     out->linked = batch_same_name(&out->batch.predecessor, &j->position.last);
@@ -360,8 +368,8 @@ static enum journal_news read_next(struct journal *j, const struct jetstream_del
     return JOURNAL_BATCH;
 }
 
-static enum journal_news on_delivered(struct journal *j, const struct nats_link_message *m, int64_t now,
-                                      struct journal_batch *out)
+static enum journal_news on_delivered(struct journal *j, const struct nats_link_message *m,
+                                      int64_t now, struct journal_batch *out)
 {
     struct jetstream_delivery d;
     j->heard_at = now;
@@ -425,7 +433,8 @@ static void on_connected(struct journal *j, int64_t now)
 /* --- news --- */
 
 static enum journal_news on_link_news(struct journal *j, enum journal_link_news news,
-                                      const struct journal_link_message *m, int64_t now, struct journal_batch *out)
+                                      const struct journal_link_message *m, int64_t now,
+                                      struct journal_batch *out)
 {
     switch (news) {
     case LINK_ANSWER:
@@ -469,7 +478,8 @@ enum journal_news journal_next(struct journal *j, int64_t now, struct journal_ba
 static bool is_stuck(const struct journal *j, int64_t now)
 {
     if (j->stage == READING)
-        return now - j->heard_at >= SILENCE_MS || (!has_read_all(j) && now - j->moved_at >= BEHIND_MS) ||
+        return now - j->heard_at >= SILENCE_MS ||
+               (!has_read_all(j) && now - j->moved_at >= BEHIND_MS) ||
                offer_is_stuck(&j->offer, now);
     return now - j->requested_at >= (j->stage == PAUSED ? PAUSE_MS : ANSWER_MS);
 }
@@ -488,7 +498,8 @@ static bool is_end_due(const struct journal *j, int64_t now)
 {
     if (j->end_requested)
         return now - j->end_requested_at >= END_MS;
-    return has_read_all(j) && now - j->moved_at >= QUIET_MS && now - j->end_requested_at >= QUIET_MS;
+    return has_read_all(j) && now - j->moved_at >= QUIET_MS &&
+           now - j->end_requested_at >= QUIET_MS;
 }
 
 static void reconnect(struct journal *j, int64_t now)
@@ -526,7 +537,8 @@ void journal_tick(struct journal *j, int64_t now)
 
 /* --- life --- */
 
-int journal_open(const struct journal_config *config, struct journal **out, char why[NATS_LINK_WHY_MAX])
+int journal_open(const struct journal_config *config, struct journal **out,
+                 char why[NATS_LINK_WHY_MAX])
 {
     struct journal *j = calloc(1, sizeof *j);
     int err = -ENOMEM;

@@ -37,7 +37,8 @@ struct journal_config {
 };
 
 /* Connect. As nats_link_open(). */
-int journal_open(const struct journal_config *config, struct journal **out, char why[NATS_LINK_WHY_MAX]);
+int journal_open(const struct journal_config *config, struct journal **out,
+                 char why[NATS_LINK_WHY_MAX]);
 
 /* Safe on NULL. */
 void journal_free(struct journal **j);

@@ -13,8 +13,8 @@
 
 /* --- opening and closing --- */
 
-int journal_link_open(struct journal_link *l, const struct nats_link_config *config, const char *stream,
-                      char why[NATS_LINK_WHY_MAX])
+int journal_link_open(struct journal_link *l, const struct nats_link_config *config,
+                      const char *stream, char why[NATS_LINK_WHY_MAX])
 {
     char subject[JOURNAL_SUBJECT_MAX];
     MUST(!l->nats);
@@ -38,17 +38,18 @@ void journal_link_close(struct journal_link *l)
 
 /* --- requests --- */
 
-void journal_link_put_reply(const struct journal_link *l, enum journal_request kind, uint64_t number,
-                            char subject[JOURNAL_SUBJECT_MAX])
+void journal_link_put_reply(const struct journal_link *l, enum journal_request kind,
+                            uint64_t number, char subject[JOURNAL_SUBJECT_MAX])
 {
     snprintf(subject, JOURNAL_SUBJECT_MAX, "%.200s.%c.%" PRIu64, l->inbox, (char)kind, number);
 }
 
-bool journal_link_read_reply(const struct journal_link *l, const char *subject, enum journal_request *kind,
-                             uint64_t *number)
+bool journal_link_read_reply(const struct journal_link *l, const char *subject,
+                             enum journal_request *kind, uint64_t *number)
 {
     size_t len = strlen(l->inbox);
-    if (strncmp(subject, l->inbox, len) != 0 || subject[len] != '.' || !subject[len + 1] || subject[len + 2] != '.')
+    if (strncmp(subject, l->inbox, len) != 0 || subject[len] != '.' || !subject[len + 1] ||
+        subject[len + 2] != '.')
         return false;
     *kind = (enum journal_request)subject[len + 1];
     *number = strtoull(subject + len + 3, NULL, 10);
@@ -74,7 +75,8 @@ static const char *request_verb(enum journal_request kind)
     return "";
 }
 
-void journal_link_request(struct journal_link *l, enum journal_request kind, uint64_t number, struct slice body)
+void journal_link_request(struct journal_link *l, enum journal_request kind, uint64_t number,
+                          struct slice body)
 {
     char subject[JOURNAL_SUBJECT_MAX], reply[JOURNAL_SUBJECT_MAX];
     if (!l->nats)
@@ -84,17 +86,20 @@ void journal_link_request(struct journal_link *l, enum journal_request kind, uin
     nats_link_send(l->nats, subject, reply, NULL, NULL, body);
 }
 
-int journal_link_append(struct journal_link *l, uint64_t number, uint64_t offset, struct slice message)
+int journal_link_append(struct journal_link *l, uint64_t number, uint64_t offset,
+                        struct slice message)
 {
     char reply[JOURNAL_SUBJECT_MAX], expected[NUMBER_MAX];
     journal_link_put_reply(l, REQUEST_APPEND, number, reply);
     snprintf(expected, sizeof expected, "%" PRIu64, offset);
-    return nats_link_send(l->nats, l->stream, reply, "Nats-Expected-Last-Sequence", expected, message);
+    return nats_link_send(l->nats, l->stream, reply, "Nats-Expected-Last-Sequence", expected,
+                          message);
 }
 
 /* --- the consumer --- */
 
-void journal_link_subscribe(struct journal_link *l, uint64_t number, char subject[JOURNAL_SUBJECT_MAX])
+void journal_link_subscribe(struct journal_link *l, uint64_t number,
+                            char subject[JOURNAL_SUBJECT_MAX])
 {
     MUST(!l->deliveries);
     snprintf(subject, JOURNAL_SUBJECT_MAX, "%.200s-d.%" PRIu64, l->inbox, number);
@@ -106,7 +111,8 @@ void journal_link_unsubscribe(struct journal_link *l)
     nats_link_unlisten(&l->deliveries);
 }
 
-bool journal_link_answer_status(struct journal_link *l, const struct nats_link_message *m, uint64_t *count)
+bool journal_link_answer_status(struct journal_link *l, const struct nats_link_message *m,
+                                uint64_t *count)
 {
     const char *stalled = nats_link_header(m, "Nats-Consumer-Stalled");
     const char *sent = nats_link_header(m, "Nats-Last-Consumer");
@@ -119,7 +125,8 @@ bool journal_link_answer_status(struct journal_link *l, const struct nats_link_m
 
 /* --- receiving --- */
 
-static enum journal_link_news link_judge(const struct journal_link *l, struct journal_link_message *m)
+static enum journal_link_news link_judge(const struct journal_link *l,
+                                         struct journal_link_message *m)
 {
     switch (m->nats.news) {
     case NATS_LINK_UP:
@@ -137,7 +144,8 @@ static enum journal_link_news link_judge(const struct journal_link *l, struct jo
     if (!m->nats.listener)
         return LINK_NOTHING;
     if (m->nats.listener == nats_link_listener_id(l->answers))
-        return journal_link_read_reply(l, m->nats.subject, &m->kind, &m->number) ? LINK_ANSWER : LINK_NOTHING;
+        return journal_link_read_reply(l, m->nats.subject, &m->kind, &m->number) ? LINK_ANSWER
+                                                                                 : LINK_NOTHING;
     if (l->deliveries && m->nats.listener == nats_link_listener_id(l->deliveries))
         return LINK_DELIVERY;
     return LINK_NOTHING; /* of an earlier consumer */

@@ -33,22 +33,25 @@ struct journal_link {
 
 /* Open a closed link about this stream. As nats_link_open(), or -ENOMEM.
  * Close it after a failure, too. */
-int journal_link_open(struct journal_link *l, const struct nats_link_config *config, const char *stream,
-                      char why[NATS_LINK_WHY_MAX]);
+int journal_link_open(struct journal_link *l, const struct nats_link_config *config,
+                      const char *stream, char why[NATS_LINK_WHY_MAX]);
 
 /* Safe when it is closed. */
 void journal_link_close(struct journal_link *l);
 
 /* Send a request, except REQUEST_APPEND. Nothing happens when the link is closed. */
-void journal_link_request(struct journal_link *l, enum journal_request kind, uint64_t number, struct slice body);
+void journal_link_request(struct journal_link *l, enum journal_request kind, uint64_t number,
+                          struct slice body);
 
 /* Append message to the stream right behind this offset, or not at all. 0, or -EIO when it was not
  * sent. */
-int journal_link_append(struct journal_link *l, uint64_t number, uint64_t offset, struct slice message);
+int journal_link_append(struct journal_link *l, uint64_t number, uint64_t offset,
+                        struct slice message);
 
 /* Subscribe to the subject of a consumer with this number, which is put into subject. One consumer
  * at a time. */
-void journal_link_subscribe(struct journal_link *l, uint64_t number, char subject[JOURNAL_SUBJECT_MAX]);
+void journal_link_subscribe(struct journal_link *l, uint64_t number,
+                            char subject[JOURNAL_SUBJECT_MAX]);
 
 /* Messages of the consumer are no longer received. Safe without one. */
 void journal_link_unsubscribe(struct journal_link *l);
@@ -73,14 +76,15 @@ enum journal_link_news journal_link_receive(struct journal_link *l, struct journ
 
 /* Answer a status of the server, which may be waiting for that. True when it says how many messages
  * the consumer was sent. */
-bool journal_link_answer_status(struct journal_link *l, const struct nats_link_message *m, uint64_t *count);
+bool journal_link_answer_status(struct journal_link *l, const struct nats_link_message *m,
+                                uint64_t *count);
 
 /* The reply subject of a request. */
-void journal_link_put_reply(const struct journal_link *l, enum journal_request kind, uint64_t number,
-                            char subject[JOURNAL_SUBJECT_MAX]);
+void journal_link_put_reply(const struct journal_link *l, enum journal_request kind,
+                            uint64_t number, char subject[JOURNAL_SUBJECT_MAX]);
 
 /* False when it is no reply subject of this link. */
-bool journal_link_read_reply(const struct journal_link *l, const char *subject, enum journal_request *kind,
-                             uint64_t *number);
+bool journal_link_read_reply(const struct journal_link *l, const char *subject,
+                             enum journal_request *kind, uint64_t *number);
 
 #endif

@@ -23,14 +23,16 @@ static bool is_server(const char *one, size_t len)
 
     const char *user_end = memrchr(rest.data, '@', rest.len);
     size_t user = user_end ? (size_t)(user_end + 1 - rest.data) : 0;
-    if (!endpoint_split((struct slice){rest.data + user, rest.len - user}, &host, &port) || *host.data == '*')
+    if (!endpoint_split((struct slice){rest.data + user, rest.len - user}, &host, &port) ||
+        *host.data == '*')
         return false;
     return !port.data || endpoint_port_valid(port);
 }
 
 const char *journal_check_servers(const char *where)
 {
-    static const char *const accepted = "nats://HOST:PORT or tls://HOST:PORT, with commas between several";
+    static const char *const accepted =
+        "nats://HOST:PORT or tls://HOST:PORT, with commas between several";
     size_t count = 0;
     if (!scheme_len(where))
         return accepted;

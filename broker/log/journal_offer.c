@@ -7,7 +7,8 @@ bool offer_pending(const struct journal_offer *o)
     return o->message.data != NULL;
 }
 
-void offer_begin(struct journal_offer *o, struct buf *message, struct batch *t, uint64_t broker, int64_t now_us)
+void offer_begin(struct journal_offer *o, struct buf *message, struct batch *t, uint64_t broker,
+                 int64_t now_us)
 {
     MUST(!offer_pending(o) && message->len >= BATCH_HEADER_LEN);
     t->name = (struct batch_name){broker, ++o->offers};
@@ -71,7 +72,8 @@ static void offer_overtaken(struct journal_offer *o, int64_t now)
     o->resend_at = INT64_MAX;
 }
 
-enum offer_answer offer_judge(struct journal_offer *o, uint64_t number, const struct jetstream_reply *r, int64_t now)
+enum offer_answer offer_judge(struct journal_offer *o, uint64_t number,
+                              const struct jetstream_reply *r, int64_t now)
 {
     if (!offer_pending(o) || number < o->first_send)
         return OFFER_UNDECIDED;

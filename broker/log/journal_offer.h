@@ -41,7 +41,8 @@ bool offer_pending(const struct journal_offer *o);
 
 /* A batch, while none is pending, as journal_offer(). t->offset and t->predecessor are set; the
  * name is given here: the broker's epoch and the next number. */
-void offer_begin(struct journal_offer *o, struct buf *message, struct batch *t, uint64_t broker, int64_t now_us);
+void offer_begin(struct journal_offer *o, struct buf *message, struct batch *t, uint64_t broker,
+                 int64_t now_us);
 
 /* The batch is decided, or given up. Safe when none is pending. */
 void offer_end(struct journal_offer *o);
@@ -66,7 +67,8 @@ void offer_wait_again(struct journal_offer *o, int64_t now);
 
 /* What the answer to the send with this number says. r NULL: no server could store it. The batch
  * stays pending; the caller ends it. */
-enum offer_answer offer_judge(struct journal_offer *o, uint64_t number, const struct jetstream_reply *r, int64_t now);
+enum offer_answer offer_judge(struct journal_offer *o, uint64_t number,
+                              const struct jetstream_reply *r, int64_t now);
 
 /* Is a message at this offset decisive: at the offset of the pending batch, or behind it? */
 bool offer_meets(const struct journal_offer *o, uint64_t sequence);

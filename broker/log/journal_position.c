@@ -29,7 +29,8 @@ void position_other_server(struct journal_position *p)
     p->behind_since = 0;
 }
 
-static const char *position_difference(const struct journal_position *p, const struct jetstream_reply *r)
+static const char *position_difference(const struct journal_position *p,
+                                       const struct jetstream_reply *r)
 {
     if (!p->offset)
         return NULL;
@@ -98,7 +99,8 @@ void position_skip(struct journal_position *p, uint64_t sequence, int64_t at)
     p->last_at = at;
 }
 
-void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence, int64_t at)
+void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence,
+                      int64_t at)
 {
     position_skip(p, sequence, at);
     p->last = *name;
@@ -147,7 +149,8 @@ enum position_check position_judge(struct journal_position *p, const struct jets
     if (is_gone && p->check_offset > p->target)
         return POSITION_UNKNOWN;
 
-    bool same = batch_get((struct slice){r->begin, r->begin_len}, &t) == 0 && batch_same_name(&t.name, &p->check_name);
+    bool same = batch_get((struct slice){r->begin, r->begin_len}, &t) == 0 &&
+                batch_same_name(&t.name, &p->check_name);
     p->check_offset = 0;
     p->agreed = is_gone || same;
     if (p->agreed)

@@ -48,7 +48,8 @@ struct journal_position {
 /* A leader that was just elected still applies what is committed, and says less than was read until
  * it has done so. True: inspect the stream again later. Only a stream that stays behind lost its
  * end. */
-bool position_may_catch_up(struct journal_position *p, const struct jetstream_reply *r, int64_t now);
+bool position_may_catch_up(struct journal_position *p, const struct jetstream_reply *r,
+                           int64_t now);
 
 /* The next state is of another server, perhaps: it is given the whole time to catch up. */
 void position_other_server(struct journal_position *p);
@@ -77,7 +78,8 @@ bool position_overlaps(struct journal_position *p, uint64_t sequence, struct sli
 void position_skip(struct journal_position *p, uint64_t sequence, int64_t at);
 
 /* The next message is the batch with this name. */
-void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence, int64_t at);
+void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence,
+                      int64_t at);
 
 /* --- the check --- */
 

@@ -42,6 +42,7 @@ struct journal_wants {
 
 /* Warn if the stream, as the server describes it, is less than is wanted. Only the first call
  * does. */
-void trouble_compare(struct journal_trouble *t, const struct jetstream_reply *r, const struct journal_wants *wants);
+void trouble_compare(struct journal_trouble *t, const struct jetstream_reply *r,
+                     const struct journal_wants *wants);
 
 #endif

@@ -80,8 +80,8 @@ static struct queued *dequeue(struct nats_link *l)
     return q;
 }
 
-static void nats_link_on_message(natsConnection *connection, natsSubscription *subscription, natsMsg *msg,
-                                 void *context)
+static void nats_link_on_message(natsConnection *connection, natsSubscription *subscription,
+                                 natsMsg *msg, void *context)
 {
     struct nats_listener *s = context;
     (void)connection;
@@ -123,7 +123,8 @@ static void on_closed(natsConnection *connection, void *context)
 }
 
 /* Without a handler libnats writes to stderr. Other errors that matter are detected elsewhere. */
-static void on_error(natsConnection *connection, natsSubscription *subscription, natsStatus err, void *context)
+static void on_error(natsConnection *connection, natsSubscription *subscription, natsStatus err,
+                     void *context)
 {
     (void)connection;
     (void)subscription;
@@ -216,8 +217,9 @@ static natsStatus connect_to(struct nats_link *l, const struct nats_link_config 
 /* Whether a retry may succeed. */
 static bool worth_trying_again(natsStatus s)
 {
-    return s == NATS_NO_SERVER || s == NATS_TIMEOUT || s == NATS_IO_ERROR || s == NATS_STALE_CONNECTION ||
-           s == NATS_CONNECTION_CLOSED || s == NATS_CONNECTION_DISCONNECTED;
+    return s == NATS_NO_SERVER || s == NATS_TIMEOUT || s == NATS_IO_ERROR ||
+           s == NATS_STALE_CONNECTION || s == NATS_CONNECTION_CLOSED ||
+           s == NATS_CONNECTION_DISCONNECTED;
 }
 
 static int explain(natsStatus s, char why[NATS_LINK_WHY_MAX])
@@ -228,7 +230,8 @@ static int explain(natsStatus s, char why[NATS_LINK_WHY_MAX])
     return worth_trying_again(s) ? -EAGAIN : -EINVAL;
 }
 
-int nats_link_open(const struct nats_link_config *config, struct nats_link **out, char why[NATS_LINK_WHY_MAX])
+int nats_link_open(const struct nats_link_config *config, struct nats_link **out,
+                   char why[NATS_LINK_WHY_MAX])
 {
     struct nats_link *l = calloc(1, sizeof *l);
     *out = NULL;
@@ -330,7 +333,8 @@ static struct slice data_of(natsMsg *msg)
 static int status_of(natsMsg *msg)
 {
     const char *status = NULL;
-    if (natsMsg_GetDataLength(msg) > 0 || natsMsgHeader_Get(msg, "Status", &status) != NATS_OK || !status)
+    if (natsMsg_GetDataLength(msg) > 0 || natsMsgHeader_Get(msg, "Status", &status) != NATS_OK ||
+        !status)
         return 0;
     return atoi(status);
 }
@@ -363,8 +367,8 @@ const char *nats_link_header(const struct nats_link_message *m, const char *name
 
 /* --- out --- */
 
-int nats_link_send(struct nats_link *l, const char *subject, const char *reply, const char *header, const char *value,
-                   struct slice data)
+int nats_link_send(struct nats_link *l, const char *subject, const char *reply, const char *header,
+                   const char *value, struct slice data)
 {
     natsMsg *msg = NULL;
     if (!nats_link_connected(l))
@@ -387,7 +391,8 @@ struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject)
         return NULL;
     reap_listeners(l, REAP_RETIRED);
     *s = (struct nats_listener){.link = l, .next = l->listeners, .id = ++l->last_id};
-    if (natsConnection_Subscribe(&s->subscription, l->connection, subject, nats_link_on_message, s) != NATS_OK) {
+    if (natsConnection_Subscribe(&s->subscription, l->connection, subject, nats_link_on_message,
+                                 s) != NATS_OK) {
         free(s);
         return NULL;
     }

@@ -29,7 +29,8 @@ struct nats_link_config {
 
 /* 0; -EAGAIN when no server could be reached: retry; -EINVAL when a server refused the connection,
  * or a setting is wrong. why has a line for the log. */
-int nats_link_open(const struct nats_link_config *config, struct nats_link **out, char why[NATS_LINK_WHY_MAX]);
+int nats_link_open(const struct nats_link_config *config, struct nats_link **out,
+                   char why[NATS_LINK_WHY_MAX]);
 
 /* Safe on NULL. */
 void nats_link_free(struct nats_link **l);
@@ -64,8 +65,8 @@ const char *nats_link_header(const struct nats_link_message *m, const char *name
 
 /* Send data; reply and header may be NULL. 0, or -EIO when it was not sent. A sent message may
  * still be lost. */
-int nats_link_send(struct nats_link *l, const char *subject, const char *reply, const char *header, const char *value,
-                   struct slice data);
+int nats_link_send(struct nats_link *l, const char *subject, const char *reply, const char *header,
+                   const char *value, struct slice data);
 
 /* Subscribe to subject. NULL when out of memory. */
 struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #define PROGRESS_EVENTS 20000u
-#define DAMAGED                                                                                                        \
-    "the store is damaged: a position is not above the one before, "                                                   \
+#define DAMAGED                                                                                    \
+    "the store is damaged: a position is not above the one before, "                               \
     "or above all that a broker gives out"
 
 struct restoring {

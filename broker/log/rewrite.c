@@ -6,7 +6,8 @@
 
 /* Append a record with this text. False:
  * the text is empty, the batch has no room, or out of memory. */
-static bool append_record(struct sequence *s, enum event_kind kind, struct slice text, int64_t now_ms)
+static bool append_record(struct sequence *s, enum event_kind kind, struct slice text,
+                          int64_t now_ms)
 {
     struct event_spec spec = {.kind = kind, .time_ms = now_ms, .data = text};
     struct sequenced done;

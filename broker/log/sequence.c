@@ -52,13 +52,18 @@ static struct history *make_history(const struct history_limits *limits, uint64_
     return h;
 }
 
-struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t epoch)
+struct sequence *sequence_new(const struct history_limits *limits, uint64_t position,
+                              uint64_t epoch)
 {
     struct sequence *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct sequence){
-        .limits = *limits, .epoch = epoch, .bans_since = position, .first = position, .began = position, .begun = true};
+    *s = (struct sequence){.limits = *limits,
+                           .epoch = epoch,
+                           .bans_since = position,
+                           .first = position,
+                           .began = position,
+                           .begun = true};
     s->history = make_history(limits, position);
     s->effects = effects_new(limits);
     if (!s->history || !s->effects)
@@ -319,8 +324,9 @@ static void put_header(struct sequence *s, struct batch *t, uint64_t position)
 {
     uint64_t head = history_head(s->history);
     bool unsure = s->lost || s->met > head || is_new(s);
-    *t = (struct batch){
-        .position = position, .begins = position > head, .incomplete = unsure ? position : s->incomplete};
+    *t = (struct batch){.position = position,
+                        .begins = position > head,
+                        .incomplete = unsure ? position : s->incomplete};
     s->offered = *t;
 }
 
@@ -355,7 +361,8 @@ void sequence_withdraw(struct sequence *s)
 /* Apply the header of a batch in the log to the history. */
 static int apply_header(struct sequence *s, const struct batch *t, bool linked)
 {
-    int err = linked ? history_advance(s->history, t->position) : history_break(s->history, t->position);
+    int err =
+        linked ? history_advance(s->history, t->position) : history_break(s->history, t->position);
     if (!t->incomplete)
         return err;
     history_doubt(s->history, t->incomplete - 1);
@@ -406,7 +413,8 @@ int sequence_accept(struct sequence *s)
 static int adopt_entries(struct sequence *s, uint64_t position, struct slice entries)
 {
     int count = 0;
-    for (size_t used; entries.len; entries = (struct slice){entries.data + used, entries.len - used}) {
+    for (size_t used; entries.len;
+         entries = (struct slice){entries.data + used, entries.len - used}) {
         struct event *e = event_parse(entries, &used);
         if (!e || e->seq != ++position || reserve(s) != 0) {
             event_unref(&e);
@@ -442,7 +450,8 @@ static void drop_last_batch(struct sequence *s, uint64_t position)
 static int adopt_effects(struct sequence *s, uint64_t position, struct slice entries)
 {
     effects_revoke(s->effects, position);
-    for (size_t used; entries.len; entries = (struct slice){entries.data + used, entries.len - used}) {
+    for (size_t used; entries.len;
+         entries = (struct slice){entries.data + used, entries.len - used}) {
         struct event *e = event_parse(entries, &used);
         if (!e || e->seq != ++position) {
             event_unref(&e);
@@ -536,7 +545,8 @@ bool sequence_next_batch(struct sequence *s, struct buf *b)
         return false;
     uint64_t last = s->batch[s->given]->seq - 1;
     wire_put_batch(b, s->epoch, last);
-    while (s->given < s->committed && s->batch[s->given]->seq == last + 1 && b->len < SEQUENCE_BATCH_BYTES) {
+    while (s->given < s->committed && s->batch[s->given]->seq == last + 1 &&
+           b->len < SEQUENCE_BATCH_BYTES) {
         last++;
         wire_add_entry(b, s->batch[s->given++]);
     }

@@ -37,7 +37,8 @@ struct sequenced {
 
 /* A sequence whose head is position: its first event gets position + 1. epoch identifies this start
  * of the broker and is not 0. NULL when out of memory. */
-struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t epoch);
+struct sequence *sequence_new(const struct history_limits *limits, uint64_t position,
+                              uint64_t epoch);
 
 void sequence_free(struct sequence **s);
 

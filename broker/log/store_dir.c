@@ -16,7 +16,8 @@
 
 #define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
 
-static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...)
 {
@@ -132,23 +133,29 @@ int store_dir_open_env(struct store_dir *d, char why[STORE_WHY_MAX])
     store_dir_close_env(d);
     if (rc > 0)
         return explain(why, -rc, "%s: %s", d->path, mdb_strerror(rc));
-    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is", d->path,
-                   mdb_strerror(rc));
+    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is",
+                   d->path, mdb_strerror(rc));
 }
 
-static int check_tables(const struct store_dir *d, MDB_txn *txn, struct store_bounds *out, char why[STORE_WHY_MAX])
+static int check_tables(const struct store_dir *d, MDB_txn *txn, struct store_bounds *out,
+                        char why[STORE_WHY_MAX])
 {
     uint32_t format = store_tables_format(&d->tables, txn);
     if (format != STORE_FORMAT)
-        return explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
+        return explain(why, -EBADMSG,
+                       "%s has format %" PRIu32
+                       ", this program knows format %u; it was left as it is",
                        d->path, format, STORE_FORMAT);
 
     out->trimmed = store_tables_trimmed(&d->tables, txn);
     int rc = store_tables_last(&d->tables, txn, &out->last);
-    return rc ? explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", d->path, mdb_strerror(rc)) : 0;
+    return rc ? explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", d->path,
+                        mdb_strerror(rc))
+              : 0;
 }
 
-static int check_format(const struct store_dir *d, struct store_bounds *out, char why[STORE_WHY_MAX])
+static int check_format(const struct store_dir *d, struct store_bounds *out,
+                        char why[STORE_WHY_MAX])
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(d->env, NULL, MDB_RDONLY, &txn);
@@ -166,7 +173,8 @@ static int make_dir(struct store_dir *d, char why[STORE_WHY_MAX])
     char problem[FOLDER_WHY_MAX];
     int err = mkdir(d->path, 0700) != 0 && errno != EEXIST ? errno : 0;
     if (err)
-        return explain(why, -err, "cannot make %s: %s", d->path, folder_problem(d->path, err, problem));
+        return explain(why, -err, "cannot make %s: %s", d->path,
+                       folder_problem(d->path, err, problem));
     if (stat(d->path, &st) != 0 || !S_ISDIR(st.st_mode))
         return explain(why, -ENOTDIR, "%s is not a directory", d->path);
     return 0;
@@ -246,7 +254,8 @@ static int sync_folders(const struct store_dir *d, char why[STORE_WHY_MAX])
     int err = sync_folder(d->path);
     err = err ? err : sync_folder(above);
     free(above);
-    return err ? explain(why, err, "%s: cannot sync the directory: %s", d->path, strerror(-err)) : 0;
+    return err ? explain(why, err, "%s: cannot sync the directory: %s", d->path, strerror(-err))
+               : 0;
 }
 
 static int open_dir(struct store_dir *d, struct store_bounds *out, char why[STORE_WHY_MAX])
@@ -258,7 +267,8 @@ static int open_dir(struct store_dir *d, struct store_bounds *out, char why[STOR
         return err;
     int64_t size = store_dir_size(d);
     if (size == 0)
-        return explain(why, -EBADMSG, "%s/data.mdb is empty: damaged; it was left as it is", d->path);
+        return explain(why, -EBADMSG, "%s/data.mdb is empty: damaged; it was left as it is",
+                       d->path);
     if (size > 0 && !is_readable(d))
         return explain(why, -EBADMSG, "%s is damaged; it was left as it is", d->path);
     err = store_dir_open_env(d, why);
@@ -266,7 +276,8 @@ static int open_dir(struct store_dir *d, struct store_bounds *out, char why[STOR
     return err ? err : check_format(d, out, why);
 }
 
-int store_dir_open(struct store_dir *d, const char *path, struct store_bounds *out, char why[STORE_WHY_MAX])
+int store_dir_open(struct store_dir *d, const char *path, struct store_bounds *out,
+                   char why[STORE_WHY_MAX])
 {
     *d = (struct store_dir){.lock = -1, .path = strdup(path)};
     int err = d->path ? open_dir(d, out, why) : explain(why, -ENOMEM, "out of memory");
@@ -287,7 +298,8 @@ void store_dir_close(struct store_dir *d)
 
 /* --- its use --- */
 
-int store_dir_load(const struct store_dir *d, const struct store_loader *loader, char why[STORE_WHY_MAX])
+int store_dir_load(const struct store_dir *d, const struct store_loader *loader,
+                   char why[STORE_WHY_MAX])
 {
     MDB_txn *txn;
     uint64_t last;
@@ -299,7 +311,8 @@ int store_dir_load(const struct store_dir *d, const struct store_loader *loader,
     mdb_txn_abort(txn);
     if (rc >= 0)
         return rc ? explain(why, -rc, "%s: %s", d->path, mdb_strerror(rc)) : 0;
-    return explain(why, -EBADMSG, "%s is damaged after event %" PRIu64 "; it was left as it is", d->path, last);
+    return explain(why, -EBADMSG, "%s is damaged after event %" PRIu64 "; it was left as it is",
+                   d->path, last);
 }
 
 int store_dir_grow(struct store_dir *d)

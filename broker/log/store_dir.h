@@ -29,7 +29,8 @@ struct store_bounds {
 
 /* Open the directory at path, and create a missing one. Results as those of store_open(). After an
  * error nothing is open. */
-int store_dir_open(struct store_dir *d, const char *path, struct store_bounds *out, char why[STORE_WHY_MAX]);
+int store_dir_open(struct store_dir *d, const char *path, struct store_bounds *out,
+                   char why[STORE_WHY_MAX]);
 void store_dir_close(struct store_dir *d);
 
 /* Open the environment again after store_dir_close_env(), which keeps the lock. 0, or -errno with a
@@ -44,7 +45,8 @@ int store_dir_grow(struct store_dir *d);
 size_t store_dir_next_map(size_t bytes);
 
 /* As store_load(). */
-int store_dir_load(const struct store_dir *d, const struct store_loader *loader, char why[STORE_WHY_MAX]);
+int store_dir_load(const struct store_dir *d, const struct store_loader *loader,
+                   char why[STORE_WHY_MAX]);
 
 /* Bytes of data.mdb; -1: there is none. */
 int64_t store_dir_size(const struct store_dir *d);

@@ -34,7 +34,9 @@ struct store {
 const char *store_check(const char *where)
 {
     bool path = strchr(where, '/') && !strstr(where, "://");
-    return path || strcmp(where, "memory") == 0 ? NULL : "memory, or the path of a directory (with a / in it)";
+    return path || strcmp(where, "memory") == 0
+               ? NULL
+               : "memory, or the path of a directory (with a / in it)";
 }
 
 /* --- life --- */
@@ -95,7 +97,8 @@ int store_reserve(struct store *s, size_t count)
     if (!s || !count)
         return 0;
 
-    uint64_t *seqs = array_reserve(s->dropped.seqs, &s->dropped.cap, s->dropped.count + count, sizeof *seqs);
+    uint64_t *seqs =
+        array_reserve(s->dropped.seqs, &s->dropped.cap, s->dropped.count + count, sizeof *seqs);
     if (!seqs)
         return -ENOMEM;
 
@@ -139,7 +142,8 @@ static int take_back(const struct store *s, MDB_txn *txn, uint64_t *trimmed)
 }
 
 /* Make the change in a transaction. *trimmed: as store_tables_trim(). */
-static int write_change(const struct store *s, MDB_txn *txn, const struct store_change *c, uint64_t *trimmed)
+static int write_change(const struct store *s, MDB_txn *txn, const struct store_change *c,
+                        uint64_t *trimmed)
 {
     const struct store_tables *t = &s->dir.tables;
     int rc = s->uncertain ? take_back(s, txn, trimmed) : 0;
@@ -211,8 +215,8 @@ static int try_change(struct store *s, const struct store_change *c)
 static void report_slow_disk(const struct store_change *c, int64_t took_us)
 {
     if (took_us >= SLOW_US)
-        log_event(LOG_WARN, "the disk is slow: publishers and workers waited for it", log_count("events", c->count),
-                  log_count("ms", (uint64_t)took_us / 1000));
+        log_event(LOG_WARN, "the disk is slow: publishers and workers waited for it",
+                  log_count("events", c->count), log_count("ms", (uint64_t)took_us / 1000));
 }
 
 static bool disk_is_full(const struct store *s)
@@ -260,7 +264,8 @@ int store_append(struct store *s, struct event *const *events, size_t count, uin
 {
     if (!s || (!count && trim_position <= s->bounds.trimmed && !s->dropped.count))
         return 0;
-    return make_change(s, &(struct store_change){.events = events, .count = count, .trim = trim_position});
+    return make_change(
+        s, &(struct store_change){.events = events, .count = count, .trim = trim_position});
 }
 
 /* --- numbers --- */

@@ -164,7 +164,8 @@ static struct event *event_at(const struct table_walk *w)
 }
 
 /* What is up to trimmed was deleted. */
-static int load_event(const struct table_walk *w, uint64_t trimmed, const struct store_loader *loader)
+static int load_event(const struct table_walk *w, uint64_t trimmed,
+                      const struct store_loader *loader)
 {
     struct event *e = w->key > trimmed ? event_at(w) : NULL;
     if (!e)
@@ -194,7 +195,8 @@ static int load_ids(struct table_walk *ids, const struct store_loader *loader)
         pack_id(packed, ids->key, hash);
         if (memcmp(packed, ids->value.mv_data, ID_LEN) != 0)
             return MDB_CORRUPTED;
-        rc = loader->id(loader->context, hash, ids->key) ? store_tables_step(ids, MDB_NEXT) : ECANCELED;
+        rc = loader->id(loader->context, hash, ids->key) ? store_tables_step(ids, MDB_NEXT)
+                                                         : ECANCELED;
     }
     return rc;
 }
@@ -225,7 +227,9 @@ static int load_all(struct table_walk *events, struct table_walk *runs, uint64_t
         bool run_first = runs->key && (!events->key || runs->key < events->key);
         if (run_first) {
             bool incomplete = runs->value.mv_size != 0;
-            rc = loader->epoch(loader->context, runs->key, incomplete) ? store_tables_step(runs, MDB_NEXT) : ECANCELED;
+            rc = loader->epoch(loader->context, runs->key, incomplete)
+                     ? store_tables_step(runs, MDB_NEXT)
+                     : ECANCELED;
         } else {
             rc = load_event(events, trimmed, loader);
             if (!rc)
@@ -276,7 +280,8 @@ static int check_free_pages(MDB_txn *txn, struct table_walk *w)
     if (!rc)
         rc = store_tables_step(w, MDB_FIRST);
     while (!rc && w->key)
-        rc = are_pages(&w->value, info.me_last_pgno) ? store_tables_step(w, MDB_NEXT) : MDB_CORRUPTED;
+        rc = are_pages(&w->value, info.me_last_pgno) ? store_tables_step(w, MDB_NEXT)
+                                                     : MDB_CORRUPTED;
     return rc ? rc : check_count(txn, FREE_PAGES, w);
 }
 
@@ -307,7 +312,8 @@ static int load_tables(struct loading *l)
     return rc ? rc : check_count(l->txn, l->tables->runs, &l->runs);
 }
 
-int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct store_loader *loader, uint64_t *last)
+int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct store_loader *loader,
+                      uint64_t *last)
 {
     struct loading l = {.tables = t, .loader = loader, .txn = txn, .pages = {.own = true}};
     int rc = load_tables(&l);
@@ -358,7 +364,8 @@ static int append_event(MDB_cursor *end, const struct event *e)
 
 /* Delete up to *left of the first keys of a table that are at or before position, and subtract
  * their number from *left. *last is set to the last deleted key. */
-static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *left, uint64_t *last)
+static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *left,
+                        uint64_t *last)
 {
     struct table_walk w = {0};
     int rc = mdb_cursor_open(txn, table, &w.cursor);
@@ -401,7 +408,8 @@ static int keep_id(const struct store_tables *t, MDB_txn *txn, const struct even
         return 0;
 
     pack_id(value, seq, past_id_hash(e->id));
-    int rc = mdb_put(txn, t->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, MDB_APPEND);
+    int rc = mdb_put(txn, t->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value},
+                     MDB_APPEND);
     if (rc == MDB_KEYEXIST) /* a later id exists, which only damage explains */
         rc = mdb_put(txn, t->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, 0);
     return rc;
@@ -409,7 +417,8 @@ static int keep_id(const struct store_tables *t, MDB_txn *txn, const struct even
 
 /* The event at w will be deleted: keep the id that it showed,
  * and the event when it is the newest of its key. */
-static int keep_rest(const struct store_tables *t, MDB_txn *txn, const struct state *state, const struct table_walk *w)
+static int keep_rest(const struct store_tables *t, MDB_txn *txn, const struct state *state,
+                     const struct table_walk *w)
 {
     struct event *e = event_at(w);
     int rc = e ? keep_id(t, txn, e) : 0;
@@ -421,7 +430,8 @@ static int keep_rest(const struct store_tables *t, MDB_txn *txn, const struct st
 }
 
 /* Keep what is to be kept of the events that trimming forgets. */
-static int keep_rests(const struct store_tables *t, MDB_txn *txn, const struct state *state, uint64_t position)
+static int keep_rests(const struct store_tables *t, MDB_txn *txn, const struct state *state,
+                      uint64_t position)
 {
     struct table_walk w = {0};
     size_t max = STORE_TRIM_MAX;
@@ -461,8 +471,8 @@ static int put_trimmed(const struct store_tables *t, MDB_txn *txn, uint64_t posi
     return mdb_put(txn, t->meta, &(MDB_val){7, "trimmed"}, &(MDB_val){sizeof value, value}, 0);
 }
 
-int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t position, uint64_t ids_max,
-                      const struct state *state, uint64_t *trimmed)
+int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t position,
+                      uint64_t ids_max, const struct state *state, uint64_t *trimmed)
 {
     uint64_t epoch = 0;
     size_t left = STORE_TRIM_MAX, epochs = STORE_TRIM_MAX;
@@ -480,7 +490,8 @@ int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t posit
     return rc ? rc : put_trimmed(t, txn, *trimmed);
 }
 
-int store_tables_append(const struct store_tables *t, MDB_txn *txn, struct event *const *events, size_t count)
+int store_tables_append(const struct store_tables *t, MDB_txn *txn, struct event *const *events,
+                        size_t count)
 {
     MDB_cursor *end;
     int rc = mdb_cursor_open(txn, t->events, &end);
@@ -493,7 +504,8 @@ int store_tables_append(const struct store_tables *t, MDB_txn *txn, struct event
     return rc;
 }
 
-int store_tables_put_epoch(const struct store_tables *t, MDB_txn *txn, uint64_t position, bool incomplete)
+int store_tables_put_epoch(const struct store_tables *t, MDB_txn *txn, uint64_t position,
+                           bool incomplete)
 {
     MDB_val mark = {.mv_size = incomplete ? 1 : 0, .mv_data = "?"};
     return mdb_put(txn, t->runs, &(MDB_val){sizeof position, &position}, &mark, 0);
@@ -504,7 +516,8 @@ int store_tables_revoke(const struct store_tables *t, MDB_txn *txn, uint64_t pos
     return delete_after(txn, t->events, position);
 }
 
-int store_tables_drop_kept(const struct store_tables *t, MDB_txn *txn, const uint64_t *seqs, size_t count)
+int store_tables_drop_kept(const struct store_tables *t, MDB_txn *txn, const uint64_t *seqs,
+                           size_t count)
 {
     int rc = 0;
     for (size_t i = 0; (!rc || rc == MDB_NOTFOUND) && i < count; i++) {
@@ -521,7 +534,8 @@ static int add_pages(MDB_txn *txn, MDB_dbi table, uint64_t *bytes)
     MDB_stat stat;
     int rc = mdb_stat(txn, table, &stat);
     if (!rc)
-        *bytes += (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+        *bytes +=
+            (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
     return rc;
 }
 

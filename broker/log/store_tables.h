@@ -52,26 +52,30 @@ int store_tables_last(const struct store_tables *t, MDB_txn *txn, uint64_t *seq)
 
 /* In a transaction that only reads: check everything, LMDB's own list of free pages too, and pass
  * it to loader. ECANCELED when that ended it. *last: the seq of the last event that was passed. */
-int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct store_loader *loader, uint64_t *last);
+int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct store_loader *loader,
+                      uint64_t *last);
 
 /* Append events in order, behind all others. */
-int store_tables_append(const struct store_tables *t, MDB_txn *txn, struct event *const *events, size_t count);
+int store_tables_append(const struct store_tables *t, MDB_txn *txn, struct event *const *events,
+                        size_t count);
 
 /* An epoch began at position; incomplete: earlier events are missing. */
-int store_tables_put_epoch(const struct store_tables *t, MDB_txn *txn, uint64_t position, bool incomplete);
+int store_tables_put_epoch(const struct store_tables *t, MDB_txn *txn, uint64_t position,
+                           bool incomplete);
 
 /* Delete the events after position. */
 int store_tables_revoke(const struct store_tables *t, MDB_txn *txn, uint64_t position);
 
 /* Delete these events from `kept`; they need not be there. */
-int store_tables_drop_kept(const struct store_tables *t, MDB_txn *txn, const uint64_t *seqs, size_t count);
+int store_tables_drop_kept(const struct store_tables *t, MDB_txn *txn, const uint64_t *seqs,
+                           size_t count);
 
 /* Forget the events up to position, at most STORE_TRIM_MAX of them. The ids that they showed are
  * remembered, ids_max of all, and events that are the newest of their key (state_settled()) are
  * kept; state NULL: none are. *trimmed: the position up to which events are forgotten afterwards;
  * it is the old one before. */
-int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t position, uint64_t ids_max,
-                      const struct state *state, uint64_t *trimmed);
+int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t position,
+                      uint64_t ids_max, const struct state *state, uint64_t *trimmed);
 
 /* Bytes of the pages that the tables use; 0 when they cannot be read. */
 uint64_t store_tables_bytes(const struct store_tables *t, MDB_txn *txn);

@@ -18,7 +18,8 @@ static const char *const socket_names[BUS_SOCKETS] = {"commands", "sync", "feed"
 
 static bool may_connect(const struct peer_key *key, enum bus_socket socket)
 {
-    return key && (key->grant.roles & admitted_roles[socket]) && !(socket == BUS_PRESENCE && key->grant.limited);
+    return key && (key->grant.roles & admitted_roles[socket]) &&
+           !(socket == BUS_PRESENCE && key->grant.limited);
 }
 
 void access_warn(const struct keys *keys, const char *file)
@@ -57,12 +58,13 @@ bool access_admit(void *context, enum bus_socket socket, struct slice text, stru
         return true;
     a->counters[KEYS_REFUSED]++;
     if (key)
-        log_event(LOG_WARN, "key refused: its role may not connect here", log_name("socket", socket_names[socket]),
-                  log_text("name", key->name), log_name("role", keys_role_name(key->grant.roles)),
-                  log_text("address", address));
+        log_event(LOG_WARN, "key refused: its role may not connect here",
+                  log_name("socket", socket_names[socket]), log_text("name", key->name),
+                  log_name("role", keys_role_name(key->grant.roles)), log_text("address", address));
     else
-        log_event(LOG_WARN, "key refused: not in the keys file", log_name("socket", socket_names[socket]),
-                  log_text("key", text), log_text("address", address));
+        log_event(LOG_WARN, "key refused: not in the keys file",
+                  log_name("socket", socket_names[socket]), log_text("key", text),
+                  log_text("address", address));
     return false;
 }
 
@@ -85,7 +87,8 @@ static size_t compare_keys(const struct keys *old, const struct keys *new, bool 
         const struct peer_key *now = keys_find(new, slice_of(key->text.text));
         gone += !now;
         for (int s = 0; s < BUS_SOCKETS; s++)
-            cut[s] = cut[s] || (may_connect(key, (enum bus_socket)s) && !may_connect(now, (enum bus_socket)s));
+            cut[s] = cut[s] || (may_connect(key, (enum bus_socket)s) &&
+                                !may_connect(now, (enum bus_socket)s));
     }
     return gone;
 }
@@ -99,7 +102,8 @@ static struct keys *load_again(const char *file, char why[KEYS_WHY_MAX])
         return fresh;
 
     keys_free(&fresh);
-    snprintf(why, KEYS_WHY_MAX, "%s: the file is empty; to remove all keys, write a comment (#)", file);
+    snprintf(why, KEYS_WHY_MAX, "%s: the file is empty; to remove all keys, write a comment (#)",
+             file);
     return NULL;
 }
 
@@ -114,12 +118,14 @@ void access_reload(struct access *a, bool cut[BUS_SOCKETS])
     }
     struct keys *fresh = load_again(a->file, why);
     if (!fresh) {
-        log_each_event(LOG_ERROR, "keys not reloaded: the old keys stay in force", log_name("why", why));
+        log_each_event(LOG_ERROR, "keys not reloaded: the old keys stay in force",
+                       log_name("why", why));
         return;
     }
     size_t gone = compare_keys(a->keys, fresh, cut);
     identity_use(fresh);
     keys_free(&a->keys);
     a->keys = fresh;
-    log_each_event(LOG_INFO, "keys reloaded", log_count("keys", keys_count(fresh)), log_count("removed", gone));
+    log_each_event(LOG_INFO, "keys reloaded", log_count("keys", keys_count(fresh)),
+                   log_count("removed", gone));
 }

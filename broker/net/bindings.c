@@ -35,7 +35,8 @@ static int bindings_lock(const char *option, const char *endpoint, int *lock)
     char why[FOLDER_WHY_MAX];
     int err = endpoint_lock(endpoint, lock);
     if (err == -EWOULDBLOCK)
-        log_error("--%s %s: another broker uses this endpoint (it holds its lock file)", option, endpoint);
+        log_error("--%s %s: another broker uses this endpoint (it holds its lock file)", option,
+                  endpoint);
     else if (err == -ENOTSOCK)
         log_error("--%s %s: this file is no socket; it was left as it is", option, endpoint);
     else if (err)
@@ -53,8 +54,8 @@ static int bind_with_mode(struct zsock *socket, const char *endpoint, mode_t mod
     return err;
 }
 
-int bindings_add(struct bindings *b, const char *option, const char *endpoint, mode_t mode, struct zsock *socket,
-                 struct znotice *notice)
+int bindings_add(struct bindings *b, const char *option, const char *endpoint, mode_t mode,
+                 struct zsock *socket, struct znotice *notice)
 {
     MUST(b->count < b->max);
     struct binding *bound = &b->items[b->count];
@@ -94,7 +95,8 @@ static void binding_restore(struct binding *bound)
     if (!err)
         bound->attempts = 0;
     else if (++bound->attempts == ATTEMPTS_LOGGED)
-        log_error("--%s %s: rebind failed: %s; retrying", bound->option, bound->endpoint, zmq_strerror(-err));
+        log_error("--%s %s: rebind failed: %s; retrying", bound->option, bound->endpoint,
+                  zmq_strerror(-err));
 }
 
 bool bindings_restore(struct bindings *b)

@@ -38,8 +38,8 @@ void bindings_release(struct bindings *b);
 
 /* Lock and bind an endpoint. mode: permissions of an ipc socket.
  * 0, or -1 with a line in the log. */
-int bindings_add(struct bindings *b, const char *option, const char *endpoint, mode_t mode, struct zsock *socket,
-                 struct znotice *notice);
+int bindings_add(struct bindings *b, const char *option, const char *endpoint, mode_t mode,
+                 struct zsock *socket, struct znotice *notice);
 
 /* Unbind the tcp endpoints of a socket, which ends their connections. */
 void bindings_cut(struct bindings *b, const struct zsock *socket);

@@ -144,7 +144,8 @@ static int protect(struct bus *b, enum bus_socket which)
 }
 
 /* The endpoints of a socket. */
-static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, char *const **out, char *single[1])
+static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, char *const **out,
+                           char *single[1])
 {
     if (which == BUS_COMMANDS) {
         *out = c->commands;
@@ -167,8 +168,8 @@ static int bind_all(struct bus *b, enum bus_socket which, enum bind_part part)
     size_t count = endpoints_of(b->config, which, &endpoints, single);
     for (size_t i = 0; i < count; i++)
         if (endpoint_is_tcp(endpoints[i]) == (part == BIND_TCP) &&
-            bindings_add(&b->bindings, option_names[which], endpoints[i], (mode_t)b->config->ipc_mode,
-                         &b->sockets[which], &b->notices[which]) != 0)
+            bindings_add(&b->bindings, option_names[which], endpoints[i],
+                         (mode_t)b->config->ipc_mode, &b->sockets[which], &b->notices[which]) != 0)
             return -1;
     return 0;
 }
@@ -225,7 +226,8 @@ static int open_all(struct bus *b)
     if (open_socket(b, BUS_PRESENCE) != 0) {
         if (!b->config->presence_optional)
             return -1;
-        log_warn("presence changes are not published: set --presence to an endpoint of this broker");
+        log_warn(
+            "presence changes are not published: set --presence to an endpoint of this broker");
     }
     for (size_t i = 0; i < b->bindings.count; i++) {
         const struct binding *bound = &b->bindings.items[i];
@@ -412,7 +414,8 @@ void bus_pause(struct bus *b, bool paused)
 
 /* Receive the rest of a message into parts[1...]; frames beyond BUS_FRAMES are dropped. The first
  * empty frame that is not the last frame ends an envelope, if the frames before it can be one. */
-static void receive_frames(void *socket, zmq_msg_t *parts, struct envelope *envelope, struct bus_message *m)
+static void receive_frames(void *socket, zmq_msg_t *parts, struct envelope *envelope,
+                           struct bus_message *m)
 {
     zmq_msg_t surplus;
     bool in_envelope = true;
@@ -497,7 +500,8 @@ static int send_large(struct bus *b, struct slice peer, struct slice envelope, s
     return err;
 }
 
-int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body)
+int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope,
+             struct slice body)
 {
     void *socket = b->sockets[to].socket;
     znotice_used(&b->notices[to]);
@@ -513,5 +517,6 @@ int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice 
  * counted with the next one. */
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
 {
-    return zmq_send(b->sockets[on].socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+    return zmq_send(b->sockets[on].socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno
+                                                                                        : 0;
 }

@@ -21,7 +21,8 @@ enum bus_socket { BUS_COMMANDS, BUS_SYNC, BUS_FEED, BUS_PRESENCE };
 
 /* Whether a peer with this public key (as text) may connect to a socket from this address. Called
  * from bus_wait(), for CURVE only. */
-typedef bool bus_admit(void *context, enum bus_socket socket, struct slice key, struct slice address);
+typedef bool bus_admit(void *context, enum bus_socket socket, struct slice key,
+                       struct slice address);
 
 struct bus_config {
     char *const *commands; /* endpoints */
@@ -93,7 +94,8 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);
 
 /* Send body to a peer of a ROUTER socket, behind this envelope (empty: none). 0; -EHOSTUNREACH when
  * the peer is disconnected, -EAGAIN when too much waits for it. Then the message was dropped. */
-int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body);
+int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope,
+             struct slice body);
 
 /* Send message to all subscribers of an XPUB socket. A subscriber with too much waiting loses it,
  * and notices by the numbers. */

@@ -47,7 +47,8 @@ const char *keys_role_name(unsigned role)
     return "none";
 }
 
-static int reader_error(const struct keys_reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int reader_error(const struct keys_reader *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static int reader_error(const struct keys_reader *r, const char *format, ...)
 {
@@ -71,7 +72,8 @@ static struct slice next_word(struct slice *line)
     size_t skip = 0, len = 0;
     while (skip < line->len && (line->data[skip] == ' ' || line->data[skip] == '\t'))
         skip++;
-    while (skip + len < line->len && line->data[skip + len] != ' ' && line->data[skip + len] != '\t')
+    while (skip + len < line->len && line->data[skip + len] != ' ' &&
+           line->data[skip + len] != '\t')
         len++;
     struct slice word = {line->data + skip, len};
     *line = (struct slice){line->data + skip + len, line->len - skip - len};
@@ -85,14 +87,16 @@ static int read_role(const struct keys_reader *r, struct slice word, unsigned *r
             *role = roles[i].role;
             return 0;
         }
-    return reader_error(r, "'%.*s' is no role; accepted: publisher, operator or worker; a line is ROLE KEY NAME",
-                        shown(word), word.data);
+    return reader_error(
+        r, "'%.*s' is no role; accepted: publisher, operator or worker; a line is ROLE KEY NAME",
+        shown(word), word.data);
 }
 
 static int read_public_key(const struct keys_reader *r, struct slice word, struct curve_key *out)
 {
     if (!curve_key_valid(word))
-        return reader_error(r, "'%.*s' is no public key (" CURVE_KEY_RULE ")", shown(word), word.data);
+        return reader_error(r, "'%.*s' is no public key (" CURVE_KEY_RULE ")", shown(word),
+                            word.data);
     memcpy(out->text, word.data, CURVE_KEY_LEN);
     return 0;
 }
@@ -102,13 +106,15 @@ static int read_name(const struct keys_reader *r, struct slice word, struct slic
     if (!word.len)
         return reader_error(r, "a name is missing; " LINE_RULE);
     if (!key_name_valid(word))
-        return reader_error(r, "'%.*s' is no name (" KEY_NAME_RULE "); " LINE_RULE, shown(word), word.data);
+        return reader_error(r, "'%.*s' is no name (" KEY_NAME_RULE "); " LINE_RULE, shown(word),
+                            word.data);
     *out = word;
     return 0;
 }
 
 /* Split a list of patterns at its commas, into the patterns of the table. */
-static int read_patterns(const struct keys_reader *r, const char *what, struct slice list, struct names *out)
+static int read_patterns(const struct keys_reader *r, const char *what, struct slice list,
+                         struct names *out)
 {
     struct slice *items = r->keys->patterns + r->keys->pattern_count;
     if (out->items)
@@ -118,7 +124,8 @@ static int read_patterns(const struct keys_reader *r, const char *what, struct s
         const char *comma = memchr(list.data, ',', list.len);
         struct slice one = {list.data, comma ? (size_t)(comma - list.data) : list.len};
         if (!pattern_valid(one))
-            return reader_error(r, "'%.*s' in %s= is no pattern; accepted: " PATTERN_RULE, shown(one), one.data, what);
+            return reader_error(r, "'%.*s' in %s= is no pattern; accepted: " PATTERN_RULE,
+                                shown(one), one.data, what);
         items[count++] = one;
         more = comma != NULL;
         if (more)
@@ -148,8 +155,9 @@ static int read_limit(const struct keys_reader *r, struct slice word, struct gra
         return read_patterns(r, "sessions", list, &grant->sessions);
     if (after(word, "channels=", &list))
         return read_patterns(r, "channels", list, &grant->channels);
-    return reader_error(r, "unexpected '%.*s'; accepted after the name: sessions=PATTERN,... channels=PATTERN,...",
-                        shown(word), word.data);
+    return reader_error(
+        r, "unexpected '%.*s'; accepted after the name: sessions=PATTERN,... channels=PATTERN,...",
+        shown(word), word.data);
 }
 
 /* The identity is "key:" and the name. So keys with the same name are one publisher, and a key can
@@ -157,7 +165,8 @@ static int read_limit(const struct keys_reader *r, struct slice word, struct gra
 static void add_publisher(struct keys *k, struct peer_key *key)
 {
     static const size_t prefix_len = sizeof PUBLISHER_KEY - 1;
-    _Static_assert(sizeof PUBLISHER_KEY - 1 + NAME_BYTES_MAX <= EVENT_PUBLISHER_MAX, "every key has an identity");
+    _Static_assert(sizeof PUBLISHER_KEY - 1 + NAME_BYTES_MAX <= EVENT_PUBLISHER_MAX,
+                   "every key has an identity");
     char *at = k->publishers + k->publishers_len;
     memcpy(at, PUBLISHER_KEY, prefix_len);
     memcpy(at + prefix_len, key->name.data, key->name.len);
@@ -171,7 +180,8 @@ static int index_key(const struct keys_reader *r, const struct peer_key *key)
     if (!place)
         return reader_error(r, "out of memory");
     if (*place)
-        return reader_error(r, "duplicate key: it is already listed as '%.*s'", shown(r->keys->items[*place - 1].name),
+        return reader_error(r, "duplicate key: it is already listed as '%.*s'",
+                            shown(r->keys->items[*place - 1].name),
                             r->keys->items[*place - 1].name.data);
     *place = ++r->keys->count;
     return 0;
@@ -236,7 +246,8 @@ struct keys *keys_parse(const char *file, struct slice text, char why[KEYS_WHY_M
         snprintf(why, KEYS_WHY_MAX, "%s: out of memory", file);
         return NULL;
     }
-    if (read_lines(&(struct keys_reader){.keys = k, .file = file, .why = why}, (struct slice){k->text, text.len}) != 0)
+    if (read_lines(&(struct keys_reader){.keys = k, .file = file, .why = why},
+                   (struct slice){k->text, text.len}) != 0)
         keys_free(&k);
     return k;
 }

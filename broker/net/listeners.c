@@ -64,7 +64,8 @@ static void *close_all_waiting(void *context)
     for (size_t i = 0; i < l->count; i++)
         if (l->items[i] > last)
             last = l->items[i];
-    if (close_range((unsigned)last + 1, UINT_MAX, CLOSE_RANGE_UNSHARE) != 0 && unshare(CLONE_FILES) != 0)
+    if (close_range((unsigned)last + 1, UINT_MAX, CLOSE_RANGE_UNSHARE) != 0 &&
+        unshare(CLONE_FILES) != 0)
         return NULL;
 
     for (int fd = 0; fd < last; fd++)

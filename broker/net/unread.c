@@ -18,7 +18,8 @@ struct unread *unread_new(size_t max)
     struct unread *u = calloc(1, sizeof *u);
     if (!u)
         return NULL;
-    *u = (struct unread){.peers = table_new(sizeof(atomic_size_t)), .max = max, .forget_at = PEERS_MIN};
+    *u = (struct unread){
+        .peers = table_new(sizeof(atomic_size_t)), .max = max, .forget_at = PEERS_MIN};
     if (!u->peers)
         unread_free(&u);
     return u;
@@ -28,7 +29,8 @@ void unread_free(struct unread **u)
 {
     if (!*u)
         return;
-    for (atomic_size_t *waiting = NULL; (*u)->peers && (waiting = table_next((*u)->peers, waiting));)
+    for (atomic_size_t *waiting = NULL;
+         (*u)->peers && (waiting = table_next((*u)->peers, waiting));)
         MUST(atomic_load(waiting) == 0);
     table_free(&(*u)->peers);
     free(*u);

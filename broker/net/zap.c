@@ -12,13 +12,15 @@ bool zap_read(const struct slice *frames, size_t count, struct zap_request *out)
         return false;
     bool curve = count > AT_CREDENTIALS && slice_equal(frames[AT_MECHANISM], slice_of("CURVE")) &&
                  frames[AT_CREDENTIALS].len == CURVE_KEY_BYTES;
-    *out = (struct zap_request){.id = frames[AT_ID], .domain = frames[AT_DOMAIN], .address = frames[AT_ADDRESS]};
+    *out = (struct zap_request){
+        .id = frames[AT_ID], .domain = frames[AT_DOMAIN], .address = frames[AT_ADDRESS]};
     if (curve)
         out->key = frames[AT_CREDENTIALS];
     return true;
 }
 
-void zap_reply(const struct zap_request *request, struct slice user, struct slice out[ZAP_REPLY_FRAMES])
+void zap_reply(const struct zap_request *request, struct slice user,
+               struct slice out[ZAP_REPLY_FRAMES])
 {
     bool in = user.len > 0;
     out[0] = slice_of(VERSION);

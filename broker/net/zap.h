@@ -24,6 +24,7 @@ bool zap_read(const struct slice *frames, size_t count, struct zap_request *out)
 
 /* Write the frames of the reply: admit the peer as this user, or refuse it when user is empty. They
  * point to the arguments and to constants. */
-void zap_reply(const struct zap_request *request, struct slice user, struct slice out[ZAP_REPLY_FRAMES]);
+void zap_reply(const struct zap_request *request, struct slice user,
+               struct slice out[ZAP_REPLY_FRAMES]);
 
 #endif

@@ -7,7 +7,8 @@
 
 #define FRAMES (ZAP_GATE_PREFIX + ZAP_REQUEST_FRAMES)
 
-int zap_gate_open(struct zap_gate *g, void *zmq, struct znotice *notice, zap_gate_admit *admit, void *context)
+int zap_gate_open(struct zap_gate *g, void *zmq, struct znotice *notice, zap_gate_admit *admit,
+                  void *context)
 {
     void *socket = zmq_socket(zmq, ZMQ_ROUTER);
     if (!socket)
@@ -52,7 +53,8 @@ static bool gate_bars(const struct zap_gate *g, const struct curve_key *key)
 }
 
 /* The key of the peer becomes the name of its user. Empty: it may not connect. */
-static struct slice gate_judge(const struct zap_gate *g, const struct zap_request *q, struct curve_key *key)
+static struct slice gate_judge(const struct zap_gate *g, const struct zap_request *q,
+                               struct curve_key *key)
 {
     struct slice none = {0};
     if (!q->key.len)
@@ -72,7 +74,8 @@ static void gate_reply(struct zap_gate *g, const struct zap_request *q, struct s
     zmq_send(g->socket, zmq_msg_data(peer), zmq_msg_size(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_send(g->socket, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     for (size_t i = 0; i < ZAP_REPLY_FRAMES; i++)
-        zmq_send(g->socket, frames[i].data, frames[i].len, ZMQ_DONTWAIT | (i + 1 < ZAP_REPLY_FRAMES ? ZMQ_SNDMORE : 0));
+        zmq_send(g->socket, frames[i].data, frames[i].len,
+                 ZMQ_DONTWAIT | (i + 1 < ZAP_REPLY_FRAMES ? ZMQ_SNDMORE : 0));
 }
 
 void zap_gate_answer(struct zap_gate *g)

@@ -18,7 +18,8 @@
 
 /* Whether a peer with this public key (as text) may connect to a socket of this domain from this
  * address. */
-typedef bool zap_gate_admit(void *context, struct slice domain, struct slice key, struct slice address);
+typedef bool zap_gate_admit(void *context, struct slice domain, struct slice key,
+                            struct slice address);
 
 struct zap_gate {
     void *socket; /* NULL: not open */
@@ -32,7 +33,8 @@ struct zap_gate {
 
 /* Call it before any endpoint is bound: libzmq admits every peer while there is no such socket.
  * *notice is initialized for it. g is zeroed. 0 or -errno; close it then, too. */
-int zap_gate_open(struct zap_gate *g, void *zmq, struct znotice *notice, zap_gate_admit *admit, void *context);
+int zap_gate_open(struct zap_gate *g, void *zmq, struct znotice *notice, zap_gate_admit *admit,
+                  void *context);
 
 /* Safe on a zeroed one. */
 void zap_gate_close(struct zap_gate *g);

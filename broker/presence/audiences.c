@@ -7,7 +7,8 @@
 
 /* --- groups --- */
 
-int audience_join(struct table *groups, struct ranking *ranking, struct slice name, struct membership *m)
+int audience_join(struct table *groups, struct ranking *ranking, struct slice name,
+                  struct membership *m)
 {
     MUST(name.len > 0); /* connections without a session share no group */
     struct presence_group *g = table_insert(groups, name);
@@ -89,7 +90,8 @@ static size_t mark_lists(const struct presence *p, const struct names *lists)
 
 /* One session or channel and no exception: its count is the result, without a visit of its
  * members. */
-static const struct presence_group *only_group(const struct presence *p, const struct names lists[EVENT_LISTS])
+static const struct presence_group *only_group(const struct presence *p,
+                                               const struct names lists[EVENT_LISTS])
 {
     size_t total = 0;
     for (int i = 0; i < EVENT_LISTS; i++)
@@ -146,7 +148,8 @@ size_t presence_top_sessions(const struct presence *p, struct top_session *out, 
 
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out)
 {
-    for (const struct presence_group *g = table_next(p->sessions, NULL); g; g = table_next(p->sessions, g))
+    for (const struct presence_group *g = table_next(p->sessions, NULL); g;
+         g = table_next(p->sessions, g))
         if (slice_begins(table_name(g), prefix))
             listing_offer(out, table_name(g), g);
 }
@@ -196,9 +199,11 @@ static bool is_preferred(const struct connection *a, const struct connection *b)
     return a->since_ms < b->since_ms;
 }
 
-const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel)
+const struct connection *presence_find_in(const struct presence *p, struct slice session,
+                                          struct slice channel)
 {
-    const struct presence_group *g = table_find(p->sessions, session), *in = table_find(p->channels, channel);
+    const struct presence_group *g = table_find(p->sessions, session),
+                                *in = table_find(p->channels, channel);
     const struct connection *best = NULL;
 
     for (const struct membership *m = g && in ? g->group.first : NULL; m; m = m->next) {

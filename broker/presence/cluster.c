@@ -70,7 +70,8 @@ void cluster_free(struct cluster **c)
 
 /* --- sending --- */
 
-static void cluster_send(struct cluster *c, enum gossip_type type, struct slice name, struct slice body)
+static void cluster_send(struct cluster *c, enum gossip_type type, struct slice name,
+                         struct slice body)
 {
     struct gossip m = {type, c->config.epoch, ++c->number, name, body};
     c->config.send(c->config.send_context, &m);
@@ -162,7 +163,8 @@ static struct peer *peer_of(struct cluster *c, uint64_t epoch)
         return p;
 
     if (table_count(c->peers) >= CLUSTER_PEERS_MAX && !make_room(c)) {
-        log_warn("more than %u brokers on the subject of the cluster; ignoring the others", CLUSTER_PEERS_MAX);
+        log_warn("more than %u brokers on the subject of the cluster; ignoring the others",
+                 CLUSTER_PEERS_MAX);
         return NULL;
     }
     p = table_insert(c->peers, key);
@@ -199,8 +201,8 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
         p->counters[i] = get_u64(m->body.data + 8 * i);
 }
 
-static void on_report(struct cluster *c, struct worker_home *b, const struct gossip *m, struct wire_presence *report,
-                      int64_t now)
+static void on_report(struct cluster *c, struct worker_home *b, const struct gossip *m,
+                      struct wire_presence *report, int64_t now)
 {
     /* Late, from the broker that the worker left; or its hello to this one was missed. */
     if (b->epoch != m->epoch) {
@@ -250,7 +252,8 @@ static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
 
 static void resync_all(struct cluster *c)
 {
-    for (const struct worker_home *b = table_next(c->workers, NULL); b; b = table_next(c->workers, b))
+    for (const struct worker_home *b = table_next(c->workers, NULL); b;
+         b = table_next(c->workers, b))
         if (b->epoch == c->config.epoch)
             c->config.resync(c->config.context, table_name(b));
 }
@@ -305,8 +308,8 @@ static void peer_check(struct cluster *c, struct peer *p, int64_t now)
 {
     if (!p->silent && now - p->heard_at > CLUSTER_SILENCE_MS) {
         p->silent = true;
-        log_each(LOG_WARN, "broker %.*s silent for %d s; its connections are unknown", (int)p->name_len, p->name,
-                 CLUSTER_SILENCE_MS / 1000);
+        log_each(LOG_WARN, "broker %.*s silent for %d s; its connections are unknown",
+                 (int)p->name_len, p->name, CLUSTER_SILENCE_MS / 1000);
     }
     if (now - p->heard_at > CLUSTER_FORGET_MS)
         peer_forget(c, p);

@@ -45,8 +45,8 @@ static void send_all(void *context, const struct gossip *m)
         return;
     for (unsigned i = 0; i < parts; i++) {
         parts = gossip_put(&l->part, m, i, nats_link_max_message(l->link) - HEADERS_ROOM);
-        if (l->part.failed ||
-            nats_link_send(l->link, l->subject, NULL, NULL, NULL, (struct slice){l->part.data, l->part.len}) != 0)
+        if (l->part.failed || nats_link_send(l->link, l->subject, NULL, NULL, NULL,
+                                             (struct slice){l->part.data, l->part.len}) != 0)
             break; /* brokers that miss it request it */
     }
     if (l->part.failed)
@@ -55,7 +55,8 @@ static void send_all(void *context, const struct gossip *m)
 
 /* --- life --- */
 
-int cluster_link_open(const struct cluster_link_config *config, struct cluster_link **out, char why[NATS_LINK_WHY_MAX])
+int cluster_link_open(const struct cluster_link_config *config, struct cluster_link **out,
+                      char why[NATS_LINK_WHY_MAX])
 {
     struct cluster_link *l = calloc(1, sizeof *l);
     snprintf(why, NATS_LINK_WHY_MAX, "out of memory");

@@ -22,7 +22,8 @@ struct cluster_link_config {
 };
 
 /* As nats_link_open(). */
-int cluster_link_open(const struct cluster_link_config *config, struct cluster_link **out, char why[NATS_LINK_WHY_MAX]);
+int cluster_link_open(const struct cluster_link_config *config, struct cluster_link **out,
+                      char why[NATS_LINK_WHY_MAX]);
 
 /* Announces the end. Safe on NULL; sets *l to NULL. */
 void cluster_link_close(struct cluster_link **l);

@@ -33,9 +33,11 @@ static void drop_connection(struct presence *p, struct connection *c)
 
 /* --- changes --- */
 
-static void set_change(struct presence_work *w, enum presence_what what, bool silent, enum end_cause cause)
+static void set_change(struct presence_work *w, enum presence_what what, bool silent,
+                       enum end_cause cause)
 {
-    w->change = (struct presence_change){what, silent, table_name(w->changed->slot), w->changed, cause};
+    w->change =
+        (struct presence_change){what, silent, table_name(w->changed->slot), w->changed, cause};
 }
 
 /* The connection was opened. */
@@ -64,14 +66,16 @@ bool connection_ends(struct presence *p, struct connection *c, enum end_cause ca
 bool connection_follow_up(struct presence *p)
 {
     struct presence_work *w = &p->work;
-    bool ends = w->change.what == PRESENCE_DISCONNECTED || w->change.what == PRESENCE_SESSION_OFFLINE;
+    bool ends =
+        w->change.what == PRESENCE_DISCONNECTED || w->change.what == PRESENCE_SESSION_OFFLINE;
     struct connection *c = w->changed;
     if (!c)
         return false;
 
     if (!w->session_changed && connection_is_only(c)) {
         w->session_changed = true;
-        set_change(w, ends ? PRESENCE_SESSION_OFFLINE : PRESENCE_SESSION_ONLINE, w->change.silent, w->change.cause);
+        set_change(w, ends ? PRESENCE_SESSION_OFFLINE : PRESENCE_SESSION_ONLINE, w->change.silent,
+                   w->change.cause);
         return true;
     }
     w->changed = NULL;
@@ -101,12 +105,15 @@ static void connection_set_worker(struct presence_worker *w, struct connection *
     w->first = c;
 }
 
-static int connection_join_all(struct presence *p, struct connection *c, const struct wire_presence_item *item)
+static int connection_join_all(struct presence *p, struct connection *c,
+                               const struct wire_presence_item *item)
 {
     struct slice names = item->raw_channels, name;
     for (size_t i = 0; i < c->member_count; i++)
         c->members[i].member = c;
-    int err = item->session.len ? audience_join(p->sessions, &p->largest, item->session, &c->members[0]) : 0;
+    int err = item->session.len
+                  ? audience_join(p->sessions, &p->largest, item->session, &c->members[0])
+                  : 0;
     for (size_t i = 1; !err && wire_next_name(&names, &name); i++)
         if (name.len)
             err = audience_join(p->channels, NULL, name, &c->members[i]);
@@ -117,8 +124,8 @@ static int connection_join_all(struct presence *p, struct connection *c, const s
 static struct connection *new_connection(struct presence *p, const struct wire_presence_item *item)
 {
     size_t members = 1 + count_names(item->raw_channels);
-    struct connection *c =
-        calloc(1, sizeof *c + members * sizeof c->members[0] + item->meta.len + item->subscriptions.len);
+    struct connection *c = calloc(1, sizeof *c + members * sizeof c->members[0] + item->meta.len +
+                                         item->subscriptions.len);
     struct connection **slot = c ? table_insert(p->connections, item->connection) : NULL;
     if (!slot) {
         free(c);
@@ -178,7 +185,8 @@ void connection_describe(const struct connection *c, struct connection_info *out
         .since_ms = c->since_ms,
         .labels = {w->labels, w->labels_len},
         .meta = {(const char *)&c->members[c->member_count], c->meta_len},
-        .subscriptions = {(const char *)&c->members[c->member_count] + c->meta_len, c->subscriptions_len},
+        .subscriptions = {(const char *)&c->members[c->member_count] + c->meta_len,
+                          c->subscriptions_len},
         .lags = w->round && c->round == w->round,
         .sent = c->sent,
         .queued = c->queued,

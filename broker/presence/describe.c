@@ -19,7 +19,8 @@ void describe_name(struct buf *out, struct slice id, const struct connection *c)
     describe_session(out, info.session);
 }
 
-void describe_who(struct buf *out, struct slice id, const struct connection *c, const struct names *channels)
+void describe_who(struct buf *out, struct slice id, const struct connection *c,
+                  const struct names *channels)
 {
     struct connection_info info;
     connection_describe(c, &info);

@@ -15,7 +15,8 @@ void describe_session(struct buf *out, struct slice session);
 void describe_name(struct buf *out, struct slice id, const struct connection *c);
 
 /* The same, and "channels" that match a pattern; NULL: all. */
-void describe_who(struct buf *out, struct slice id, const struct connection *c, const struct names *channels);
+void describe_who(struct buf *out, struct slice id, const struct connection *c,
+                  const struct names *channels);
 
 /* Add "worker", "since" and "meta" (left out where it has none). */
 void describe_origin(struct buf *out, const struct connection *c);

@@ -54,12 +54,15 @@ static int read_part(struct slice bytes, struct part *p)
         return -EPROTO;
     size_t name = get_u16(at + 24), head = GOSSIP_HEAD_LEN + name;
     *p = (struct part){
-        .m = {.type = (enum gossip_type)at[5], .epoch = get_u64(at + 8), .number = get_u64(at + 16)},
+        .m = {.type = (enum gossip_type)at[5],
+              .epoch = get_u64(at + 8),
+              .number = get_u64(at + 16)},
         .index = get_u16(at + 6),
         .count = get_u16(at + 26),
     };
-    bool sound = p->m.type >= GOSSIP_HERE && p->m.type <= GOSSIP_BYE && name <= NAME_BYTES_MAX && head <= bytes.len &&
-                 p->index < p->count && p->count <= GOSSIP_PARTS_MAX && p->m.epoch && !get_u32(at + 28);
+    bool sound = p->m.type >= GOSSIP_HERE && p->m.type <= GOSSIP_BYE && name <= NAME_BYTES_MAX &&
+                 head <= bytes.len && p->index < p->count && p->count <= GOSSIP_PARTS_MAX &&
+                 p->m.epoch && !get_u32(at + 28);
     if (!sound)
         return -EPROTO;
     p->m.name = (struct slice){at + GOSSIP_HEAD_LEN, name};

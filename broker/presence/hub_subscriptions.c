@@ -40,9 +40,11 @@ static void put_document(struct buf *out, struct slice channel, const struct con
 }
 
 /* Dialect 1.0 has a name for the event, 0.x has none. */
-static void append_document(struct member_batch *t, const struct pair *p, const struct buf *document, bool ends)
+static void append_document(struct member_batch *t, const struct pair *p,
+                            const struct buf *document, bool ends)
 {
-    struct member_event e = {.session = pair_member(p), .data = buf_slice(document), .remove = ends};
+    struct member_event e = {
+        .session = pair_member(p), .data = buf_slice(document), .remove = ends};
     MUST(p->channel->rules.kind == CHANNEL_OF_SUBSCRIPTION);
     if (document->failed || !document->len)
         return;
@@ -51,7 +53,8 @@ static void append_document(struct member_batch *t, const struct pair *p, const 
     member_batch_append(t, p->channel, &e);
 }
 
-void hub_subscription_begin(struct member_batch *t, const struct pair *p, const struct connection *c)
+void hub_subscription_begin(struct member_batch *t, const struct pair *p,
+                            const struct connection *c)
 {
     struct buf document = {0};
     put_document(&document, pair_channel(p), c);

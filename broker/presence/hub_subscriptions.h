@@ -31,7 +31,8 @@ bool hub_subscriptions_admit(uint64_t max, uint64_t count);
 
 /* Append that the subscription of this connection begins, or that it has ended. `begun` is the
  * event that said that it began. */
-void hub_subscription_begin(struct member_batch *t, const struct pair *p, const struct connection *c);
+void hub_subscription_begin(struct member_batch *t, const struct pair *p,
+                            const struct connection *c);
 void hub_subscription_end(struct member_batch *t, const struct pair *p, const struct event *begun);
 
 #endif

@@ -49,7 +49,8 @@ int presence_hello(struct presence *p, struct slice id, const struct wire_hello 
 }
 
 /* The first report of a worker includes its counts for earlier brokers. */
-void lease_note_numbers(struct presence *p, struct presence_worker *w, const struct wire_presence *m)
+void lease_note_numbers(struct presence *p, struct presence_worker *w,
+                        const struct wire_presence *m)
 {
     for (int i = 0; i < WORKER_COUNTERS && !w->met; i++)
         p->before[i] += m->counters[i];
@@ -60,7 +61,8 @@ void lease_note_numbers(struct presence *p, struct presence_worker *w, const str
         w->lag = p->lag(p->lag_context, m->gauges[GAUGE_POSITION]);
 }
 
-void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
+void presence_measure_lag(struct presence *p,
+                          struct history_lag (*lag)(void *context, uint64_t position),
                           void *context)
 {
     p->lag = lag;
@@ -123,7 +125,8 @@ static int64_t deaf_for(const struct presence *p, int64_t now)
 void presence_note_read(struct presence *p, int64_t now, bool all_read)
 {
     int64_t deaf = deaf_for(p, now);
-    for (struct presence_worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w; w = table_next(p->workers, w))
+    for (struct presence_worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w;
+         w = table_next(p->workers, w))
         if (!w->lost)
             w->heard_at = w->heard_at + deaf < now ? w->heard_at + deaf : now;
     p->read_at = now;
@@ -224,7 +227,8 @@ size_t presence_workers(const struct presence *p)
 void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS])
 {
     memcpy(out, p->gone, sizeof p->gone);
-    for (const struct presence_worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+    for (const struct presence_worker *w = table_next(p->workers, NULL); w;
+         w = table_next(p->workers, w))
         for (int i = 0; i < WORKER_COUNTERS; i++)
             out[i] += w->counters[i];
 }
@@ -237,14 +241,16 @@ void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNT
 void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES])
 {
     memset(out, 0, WORKER_GAUGES * sizeof *out);
-    for (const struct presence_worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+    for (const struct presence_worker *w = table_next(p->workers, NULL); w;
+         w = table_next(p->workers, w))
         for (int i = 0; i < WORKER_GAUGES && !w->lost; i++)
             out[i] += w->gauges[i];
 }
 
 void presence_list_workers(const struct presence *p, struct listing *out)
 {
-    for (const struct presence_worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+    for (const struct presence_worker *w = table_next(p->workers, NULL); w;
+         w = table_next(p->workers, w))
         if (!w->lost)
             listing_offer(out, (struct slice){w->name, w->name_len}, w);
 }

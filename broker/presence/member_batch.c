@@ -7,7 +7,8 @@
 
 #define BATCH_EVENTS 500u /* of members; the next batch has the rest */
 
-bool member_batch_append(struct member_batch *t, const struct channel *c, const struct member_event *e)
+bool member_batch_append(struct member_batch *t, const struct channel *c,
+                         const struct member_event *e)
 {
     char key[EVENT_KEY_MAX];
     struct sequenced done;

@@ -29,7 +29,8 @@ struct member_event {
 };
 
 /* Append it to the batch for the channel. False when that is not possible now. */
-bool member_batch_append(struct member_batch *t, const struct channel *c, const struct member_event *e);
+bool member_batch_append(struct member_batch *t, const struct channel *c,
+                         const struct member_event *e);
 
 /* The data of an event about a member. Points into the event. */
 struct slice member_event_data(const struct event *e);

@@ -66,7 +66,8 @@ static bool publish_count(struct member_batch *t, const struct channel *c)
         return false;
 
     char data[COUNT_TEXT_MAX];
-    int len = snprintf(data, sizeof data, "{\"count\":%llu}", (unsigned long long)member_counts_number(c, state));
+    int len = snprintf(data, sizeof data, "{\"count\":%llu}",
+                       (unsigned long long)member_counts_number(c, state));
     struct member_event e = {.name = MEMBERS_COUNT, .data = {data, (size_t)len}, .remove = !many};
     bool is_said = said && slice_equal(member_event_data(said), e.data);
     if (said && is_early(t, said))

@@ -44,6 +44,7 @@ void member_counts_sweep(struct member_counts *counts);
 
 /* Append numbers that are news to the batch. Channels that are no longer crowded leave the list,
  * and pairs when nothing of them is left. */
-void member_counts_append(struct member_counts *counts, struct member_batch *t, struct pairs *pairs);
+void member_counts_append(struct member_counts *counts, struct member_batch *t,
+                          struct pairs *pairs);
 
 #endif

@@ -65,9 +65,11 @@ static struct channel_rules rules_of(const void *context, struct slice channel)
     const struct members *m = context;
 
     if (subscription_is_topic(channel))
-        return (struct channel_rules){.kind = CHANNEL_OF_SUBSCRIPTION, .wanted = m->config.max_subscriptions > 0};
-    return (struct channel_rules){
-        .kind = CHANNEL_OF_SESSIONS, .wanted = matches_pattern(m, channel), .grace_ms = m->config.grace_ms};
+        return (struct channel_rules){.kind = CHANNEL_OF_SUBSCRIPTION,
+                                      .wanted = m->config.max_subscriptions > 0};
+    return (struct channel_rules){.kind = CHANNEL_OF_SESSIONS,
+                                  .wanted = matches_pattern(m, channel),
+                                  .grace_ms = m->config.grace_ms};
 }
 
 struct members *members_new(const struct members_config *config)
@@ -184,26 +186,29 @@ static void change_pair(struct members *m, const struct member_change *change, s
 }
 
 /* A new one is left out when there are too many. */
-static void change_subscription(struct members *m, const struct member_change *change, struct slice topic,
-                                struct slice connection)
+static void change_subscription(struct members *m, const struct member_change *change,
+                                struct slice topic, struct slice connection)
 {
     uint64_t count = m->pairs.counts[CHANNEL_OF_SUBSCRIPTION], max = m->config.max_subscriptions;
-    if (count < max || pairs_find(&m->pairs, topic, connection) || hub_subscriptions_admit(max, count))
+    if (count < max || pairs_find(&m->pairs, topic, connection) ||
+        hub_subscriptions_admit(max, count))
         change_pair(m, change, topic, connection);
 }
 
-static void change_subscriptions(struct members *m, const struct member_change *change, struct slice packed,
-                                 struct slice connection)
+static void change_subscriptions(struct members *m, const struct member_change *change,
+                                 struct slice packed, struct slice connection)
 {
     struct hub_walk walk = {.packed = packed};
     for (struct slice topic; (topic = hub_walk_next(&walk)).len;)
         change_subscription(m, change, topic, connection);
 }
 
-void members_change(struct members *m, const struct presence_change *change, enum reported reported, int64_t now)
+void members_change(struct members *m, const struct presence_change *change, enum reported reported,
+                    int64_t now)
 {
     struct connection_info info;
-    struct member_change c = {.came = change->what == PRESENCE_CONNECTED, .reported = reported, .now = now};
+    struct member_change c = {
+        .came = change->what == PRESENCE_CONNECTED, .reported = reported, .now = now};
     if (!c.came && change->what != PRESENCE_DISCONNECTED)
         return;
 
@@ -227,12 +232,14 @@ static void put_join(struct buf *out, struct slice session, const struct connect
     json_end_object(out);
 }
 
-static void join_session(struct members *m, struct member_batch *t, struct pair *p, const struct connection *c)
+static void join_session(struct members *m, struct member_batch *t, struct pair *p,
+                         const struct connection *c)
 {
     struct buf data = {0};
     put_join(&data, pair_member(p), c);
 
-    struct member_event e = {.name = MEMBERS_JOIN, .session = pair_member(p), .data = buf_slice(&data)};
+    struct member_event e = {
+        .name = MEMBERS_JOIN, .session = pair_member(p), .data = buf_slice(&data)};
     if (!data.failed && member_batch_append(t, p->channel, &e))
         m->config.counters[MEMBER_JOINS]++;
     buf_release(&data);
@@ -243,7 +250,8 @@ static void join_session(struct members *m, struct member_batch *t, struct pair 
         pairs_look_at(&m->pairs, p, t->now + AGAIN_MS);
 }
 
-static void join_pair(struct members *m, struct member_batch *t, struct pair *p, const struct connection *c)
+static void join_pair(struct members *m, struct member_batch *t, struct pair *p,
+                      const struct connection *c)
 {
     if (!is_subscription(p)) {
         join_session(m, t, p, c);
@@ -254,18 +262,22 @@ static void join_pair(struct members *m, struct member_batch *t, struct pair *p,
     pairs_look_at(&m->pairs, p, t->now + AGAIN_MS);
 }
 
-static void leave_session(struct members *m, struct member_batch *t, struct pair *p, const struct event *joined)
+static void leave_session(struct members *m, struct member_batch *t, struct pair *p,
+                          const struct event *joined)
 {
     char *data = strndup(member_event_data(joined).data, member_event_data(joined).len);
-    struct member_event e = {
-        .name = MEMBERS_LEAVE, .session = pair_member(p), .data = slice_of(data ? data : "{}"), .remove = true};
+    struct member_event e = {.name = MEMBERS_LEAVE,
+                             .session = pair_member(p),
+                             .data = slice_of(data ? data : "{}"),
+                             .remove = true};
 
     if (data && member_batch_append(t, p->channel, &e))
         m->config.counters[MEMBER_LEAVES]++;
     free(data);
 }
 
-static void leave_pair(struct members *m, struct member_batch *t, struct pair *p, const struct event *joined)
+static void leave_pair(struct members *m, struct member_batch *t, struct pair *p,
+                       const struct event *joined)
 {
     if (is_subscription(p))
         hub_subscription_end(t, p, joined);
@@ -276,7 +288,8 @@ static void leave_pair(struct members *m, struct member_batch *t, struct pair *p
 }
 
 /* Without room, a subscription waits for the next sweep. A session counts without a name. */
-static void admit_pair(struct members *m, struct member_batch *t, struct pair *p, const struct connection *here)
+static void admit_pair(struct members *m, struct member_batch *t, struct pair *p,
+                       const struct connection *here)
 {
     if (!t->state_full && pair_has_room(m, p))
         join_pair(m, t, p, here);
@@ -315,8 +328,11 @@ static void compare_pair(struct members *m, struct member_batch *t, struct pair 
 
 void members_append(struct members *m, size_t max_bytes, int64_t now, int64_t now_ms)
 {
-    struct member_batch t = {
-        .sequence = m->config.sequence, .max_bytes = max_bytes, .now = now, .now_ms = now_ms, .state_full = m->full};
+    struct member_batch t = {.sequence = m->config.sequence,
+                             .max_bytes = max_bytes,
+                             .now = now,
+                             .now_ms = now_ms,
+                             .state_full = m->full};
     struct pair *p;
 
     while (!t.full && (p = pairs_next_due(&m->pairs, now)))
@@ -353,7 +369,8 @@ static void sweep_state(struct members *m, int64_t now)
 {
     struct event *events[SWEEP_EVENTS];
     struct history_filter filter = {0};
-    size_t count = state_read(members_state(m), &filter, m->swept, UINT64_MAX, events, SWEEP_EVENTS, SIZE_MAX);
+    size_t count =
+        state_read(members_state(m), &filter, m->swept, UINT64_MAX, events, SWEEP_EVENTS, SIZE_MAX);
 
     for (size_t i = 0; i < count; i++)
         sweep_member(m, events[i], now);

@@ -56,7 +56,8 @@ enum reported { REPORTED_HERE, REPORTED_ELSEWHERE };
 /* A change of presence. Another broker that reported it will append the event. This one does so
  * only when the event is still missing after MEMBERS_FOREIGN_MS. */
 #define MEMBERS_FOREIGN_MS 2000
-void members_change(struct members *m, const struct presence_change *change, enum reported reported, int64_t now);
+void members_change(struct members *m, const struct presence_change *change, enum reported reported,
+                    int64_t now);
 
 /* Append what is due to the batch, at most max_bytes of it. now_ms is unix time. */
 void members_append(struct members *m, size_t max_bytes, int64_t now, int64_t now_ms);

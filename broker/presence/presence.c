@@ -138,7 +138,8 @@ static bool report_follows(const struct presence_worker *w, const struct wire_pr
 
 /* A full report begins. The connections of an earlier incomplete report stay, and the end of this
  * report removes those that have ended. */
-static void begin_full(const struct presence *p, struct presence_worker *w, const struct wire_presence *m)
+static void begin_full(const struct presence *p, struct presence_worker *w,
+                       const struct wire_presence *m)
 {
     w->full++;
     w->reporting = true;
@@ -146,7 +147,8 @@ static void begin_full(const struct presence *p, struct presence_worker *w, cons
     w->takeover = m->acked_epoch && m->acked_epoch != p->epoch;
 }
 
-void presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
+void presence_report(struct presence *p, struct slice id, const struct wire_presence *m,
+                     int64_t now)
 {
     struct presence_work *work = &p->work;
     struct presence_worker *w = lease_find(p, id);
@@ -163,8 +165,11 @@ void presence_report(struct presence *p, struct slice id, const struct wire_pres
     if (m->full && !m->rest)
         begin_full(p, w, m);
     w->round += m->lags;
-    *work = (struct presence_work){
-        .step = WORK_ITEMS, .now = now, .worker = w, .report = *m, .takeover = m->full && w->takeover};
+    *work = (struct presence_work){.step = WORK_ITEMS,
+                                   .now = now,
+                                   .worker = w,
+                                   .report = *m,
+                                   .takeover = m->full && w->takeover};
 }
 
 int presence_result(const struct presence *p)

@@ -39,10 +39,16 @@ void presence_set_settle(struct presence *p, int64_t ms);
 
 /* Set the function that measures how far a worker at this position is behind. Without it no worker
  * is behind. */
-void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
+void presence_measure_lag(struct presence *p,
+                          struct history_lag (*lag)(void *context, uint64_t position),
                           void *context);
 
-enum presence_what { PRESENCE_CONNECTED, PRESENCE_DISCONNECTED, PRESENCE_SESSION_ONLINE, PRESENCE_SESSION_OFFLINE };
+enum presence_what {
+    PRESENCE_CONNECTED,
+    PRESENCE_DISCONNECTED,
+    PRESENCE_SESSION_ONLINE,
+    PRESENCE_SESSION_OFFLINE
+};
 
 /* A session comes online after its first connection, and goes offline after its last one ended.
  * Connections without a session change no session. */
@@ -69,7 +75,8 @@ int presence_hello(struct presence *p, struct slice id, const struct wire_hello 
  * presence_next() until it returns false; m's bytes stay valid until then. Each piece of a full
  * report is applied at once; connections in none of the pieces end with the last piece. A worker
  * that leaves is forgotten. */
-void presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
+void presence_report(struct presence *p, struct slice id, const struct wire_presence *m,
+                     int64_t now);
 
 /* Of the last report, when it is done: 0; -ESTALE when a report was missed (an unknown worker, a
  * hole in n) or out of memory: the worker has to send a hello and a full report. */
@@ -133,7 +140,8 @@ bool connection_has_ended(const struct connection *c);
 /* The oldest connection of this session in this channel, of those that have not ended if there are
  * any; NULL: the session has none. The cost is proportional to the connections of the session and
  * their channels. */
-const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel);
+const struct connection *presence_find_in(const struct presence *p, struct slice session,
+                                          struct slice channel);
 
 /* The connection with this id; NULL: the id is unknown. */
 const struct connection *presence_find(const struct presence *p, struct slice id);

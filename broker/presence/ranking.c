@@ -43,7 +43,8 @@ static void take_out(struct ranking *r, struct ranked *one)
 }
 
 /* Insert one between two neighbours, at an end of its class. */
-static void put_in(struct ranking *r, struct ranked *one, struct ranked *before, struct ranked *after)
+static void put_in(struct ranking *r, struct ranked *one, struct ranked *before,
+                   struct ranked *after)
 {
     struct ranking_class *class = &r->classes[one->count];
     one->prev = before;

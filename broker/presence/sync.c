@@ -21,7 +21,8 @@ static size_t piece_bytes(const struct sync_context *c, uint64_t pieces)
 }
 
 /* Add bans from *cursor on, until b has the size of the next piece. */
-static void fill_with_bans(const struct sync_context *c, uint64_t pieces, const void **cursor, struct buf *b)
+static void fill_with_bans(const struct sync_context *c, uint64_t pieces, const void **cursor,
+                           struct buf *b)
 {
     const struct bans *bans = sequence_bans(c->sequence);
     size_t size = piece_bytes(c, pieces);
@@ -34,7 +35,8 @@ static void fill_with_bans(const struct sync_context *c, uint64_t pieces, const 
 
 /* The first bans go into the welcome, the others are sent before it: with the welcome a worker
  * knows all. False when sending failed. */
-static bool send_bans(const struct sync_context *c, struct slice worker, struct buf *first, uint64_t *pieces)
+static bool send_bans(const struct sync_context *c, struct slice worker, struct buf *first,
+                      uint64_t *pieces)
 {
     struct buf b = {0};
     const void *cursor = NULL;
@@ -43,7 +45,8 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
 
     fill_with_bans(c, 0, &cursor, first);
     while (cursor && sent) {
-        wire_put_bans(&b, &(struct wire_bans){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
+        wire_put_bans(&b,
+                      &(struct wire_bans){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
         fill_with_bans(c, *pieces, &cursor, &b);
         sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
     }
@@ -63,9 +66,10 @@ static bool send_state(const struct sync_context *c, struct slice worker, uint64
     bool sent = true;
     size_t count;
 
-    while (sent &&
-           (count = state_read(state, &filter, after, UINT64_MAX, events, SYNC_PAGE_EVENTS, piece_bytes(c, *pieces)))) {
-        wire_put_state(&b, &(struct wire_state){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
+    while (sent && (count = state_read(state, &filter, after, UINT64_MAX, events, SYNC_PAGE_EVENTS,
+                                       piece_bytes(c, *pieces)))) {
+        wire_put_state(
+            &b, &(struct wire_state){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
         for (size_t i = 0; i < count; i++)
             wire_add_entry(&b, events[i]);
         after = events[count - 1]->seq;
@@ -110,14 +114,15 @@ static uint64_t furthest_position(const struct sync_context *c)
     return (uint64_t)(c->clock_us + YEAR_US);
 }
 
-static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m, int64_t now,
-                     struct buf *answer)
+static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m,
+                     int64_t now, struct buf *answer)
 {
     if (presence_hello(c->presence, worker, m, now) != 0)
         return false; /* the worker retries in a second */
     if (m->pieces)
         return false; /* its answer is on its way, and another one would hold up what follows */
-    log_event(LOG_INFO, "worker connected", log_text("worker", m->worker), log_count("position", m->position));
+    log_event(LOG_INFO, "worker connected", log_text("worker", m->worker),
+              log_count("position", m->position));
     if (sequence_lost(c->sequence))
         return false; /* likewise */
     enum sequence_met met = event_log_meet(c->log, m->position, furthest_position(c));
@@ -173,8 +178,8 @@ static size_t page_bytes(const struct wire_replay *m)
     return m->max_bytes < SYNC_PAGE_BYTES ? m->max_bytes : SYNC_PAGE_BYTES;
 }
 
-static void put_page(const struct sync_context *c, const struct wire_page *page, struct event **events, size_t count,
-                     struct buf *answer)
+static void put_page(const struct sync_context *c, const struct wire_page *page,
+                     struct event **events, size_t count, struct buf *answer)
 {
     wire_put_page(answer, page);
     for (size_t i = 0; i < count; i++)
@@ -185,16 +190,19 @@ static void put_page(const struct sync_context *c, const struct wire_page *page,
 }
 
 /* The position that the start stands for. */
-static uint64_t find_position(const struct history *h, const struct wire_replay *m, const struct history_filter *filter)
+static uint64_t find_position(const struct history *h, const struct wire_replay *m,
+                              const struct history_filter *filter)
 {
     bool exact;
 
     switch (m->start.kind) {
     case START_LAST:
-        return history_before_last(h, filter, m->start.value < SYNC_PAGE_EVENTS ? m->start.value : SYNC_PAGE_EVENTS,
-                                   &exact);
+        return history_before_last(
+            h, filter, m->start.value < SYNC_PAGE_EVENTS ? m->start.value : SYNC_PAGE_EVENTS,
+            &exact);
     case START_SINCE:
-        return history_before_time(h, m->start.value < INT64_MAX ? (int64_t)m->start.value : INT64_MAX);
+        return history_before_time(h, m->start.value < INT64_MAX ? (int64_t)m->start.value
+                                                                 : INT64_MAX);
     case START_EARLIEST:
     case START_AFTER:
         break;
@@ -221,22 +229,24 @@ static struct page_start find_start(const struct history *h, const struct wire_r
 
 /* Could the cursor be one that we have not heard of yet? Another start asks for what all brokers
  * have by now. */
-static bool is_news(const struct history *h, const struct wire_replay *m, const struct page_start *start)
+static bool is_news(const struct history *h, const struct wire_replay *m,
+                    const struct page_start *start)
 {
     if (m->start.kind != START_AFTER)
         return true;
     return start->gap && (m->id.len || m->after > history_head(h));
 }
 
-static bool on_replay(const struct sync_context *c, struct slice worker, const struct wire_replay *m,
-                      struct slice message, struct buf *answer)
+static bool on_replay(const struct sync_context *c, struct slice worker,
+                      const struct wire_replay *m, struct slice message, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct slice channels[HISTORY_CHANNELS_MAX];
     struct audience who = m->who;
     bool readable = read_channels(m->channels, channels, &who.channels);
     struct history_filter filter = {.who = &who, .now_ms = c->clock_us / 1000, .compact = true};
-    struct page_start start = readable ? find_start(h, m, &filter) : (struct page_start){.gap = true};
+    struct page_start start =
+        readable ? find_start(h, m, &filter) : (struct page_start){.gap = true};
     bool unsure = is_news(h, m, &start) || sequence_lost(c->sequence);
     if (c->defer && unsure && c->defer(c->context, worker, message))
         return false;
@@ -254,8 +264,8 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
         page.gap = true;
         page.from = page.upto = page.head;
     } else {
-        count = history_read(h, m->everything ? NULL : &filter, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m),
-                             &page.upto);
+        count = history_read(h, m->everything ? NULL : &filter, start.after, events,
+                             SYNC_PAGE_EVENTS, page_bytes(m), &page.upto);
     }
     put_page(c, &page, events, count, answer);
     return true;
@@ -268,15 +278,18 @@ static void collect_shutdowns(const struct history *h, uint64_t *upto, struct bu
 {
     struct event *events[SYNC_PAGE_EVENTS];
 
-    for (unsigned i = 0; i < SYNC_LOOK_PAGES && *upto < history_head(h) && entries->len < SYNC_PAGE_BYTES; i++) {
-        size_t count = history_read(h, NULL, *upto, events, SYNC_PAGE_EVENTS, SYNC_PAGE_BYTES, upto);
+    for (unsigned i = 0;
+         i < SYNC_LOOK_PAGES && *upto < history_head(h) && entries->len < SYNC_PAGE_BYTES; i++) {
+        size_t count =
+            history_read(h, NULL, *upto, events, SYNC_PAGE_EVENTS, SYNC_PAGE_BYTES, upto);
         for (size_t e = 0; e < count; e++)
             if (events[e]->kind == EVENT_SHUTDOWN)
                 wire_add_entry(entries, events[e]);
     }
 }
 
-static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdowns *m, struct buf *answer)
+static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdowns *m,
+                         struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct buf entries = {0};
@@ -287,7 +300,8 @@ static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdow
         .upto = m->after,
         .head = history_head(h),
         .oldest = history_oldest(h),
-        .gap = m->after < history_complete(h) && !sequence_retains(c->sequence, c->clock_us / 1000, m->age_ms),
+        .gap = m->after < history_complete(h) &&
+               !sequence_retains(c->sequence, c->clock_us / 1000, m->age_ms),
     };
 
     collect_shutdowns(h, &page.upto, &entries);
@@ -301,14 +315,15 @@ static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdow
 
 /* --- presence --- */
 
-static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
+static void pass_on(const struct sync_context *c, struct slice worker, struct slice message,
+                    int64_t now)
 {
     if (c->cluster)
         cluster_forward(c->cluster, worker, message, now);
 }
 
-static void on_presence(const struct sync_context *c, struct slice worker, const struct wire_presence *m, int64_t now,
-                        struct buf *answer)
+static void on_presence(const struct sync_context *c, struct slice worker,
+                        const struct wire_presence *m, int64_t now, struct buf *answer)
 {
     presence_report(c->presence, worker, m, now);
     wire_put_taken(answer, &(struct wire_taken){.run = sequence_epoch(c->sequence),
@@ -317,8 +332,8 @@ static void on_presence(const struct sync_context *c, struct slice worker, const
                                                 .clock = c->clock_us});
 }
 
-void sync_reported(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                   struct buf *answer)
+void sync_reported(const struct sync_context *c, struct slice worker, struct slice message,
+                   int64_t now, struct buf *answer)
 {
     if (presence_result(c->presence) == 0) {
         pass_on(c, worker, message, now);
@@ -335,7 +350,8 @@ static void log_ignored(struct slice message)
         log_event(LOG_WARN,
                   "worker refused: its protocol version differs; "
                   "use the same version of broker and workers",
-                  log_count("protocol", (unsigned char)message.data[3]), log_count("ours", WIRE_VERSION));
+                  log_count("protocol", (unsigned char)message.data[3]),
+                  log_count("ours", WIRE_VERSION));
     else
         log_debug("invalid message of %zu bytes on sync; ignored", message.len);
 }
@@ -345,8 +361,8 @@ static enum sync_outcome answered(bool answer)
     return answer ? SYNC_ANSWER : SYNC_SILENCE;
 }
 
-enum sync_outcome sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                              struct buf *answer)
+enum sync_outcome sync_handle(const struct sync_context *c, struct slice worker,
+                              struct slice message, int64_t now, struct buf *answer)
 {
     struct wire_hello hello;
     struct wire_replay replay;

@@ -44,11 +44,11 @@ enum sync_outcome {
 };
 
 /* Handle a message of the worker with this routing id. now is the clock of presence.h. */
-enum sync_outcome sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                              struct buf *answer);
+enum sync_outcome sync_handle(const struct sync_context *c, struct slice worker,
+                              struct slice message, int64_t now, struct buf *answer);
 
 /* The report in this message was applied: afterwards *answer is to be sent back. */
-void sync_reported(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                   struct buf *answer);
+void sync_reported(const struct sync_context *c, struct slice worker, struct slice message,
+                   int64_t now, struct buf *answer);
 
 #endif

@@ -27,7 +27,8 @@ struct presence_group {
 /* NULL: m is no member. */
 static inline struct presence_group *presence_group_of(const struct membership *m)
 {
-    return m->group ? (struct presence_group *)(void *)((char *)m->group - offsetof(struct presence_group, group))
+    return m->group ? (struct presence_group *)(void *)((char *)m->group -
+                                                        offsetof(struct presence_group, group))
                     : NULL;
 }
 
@@ -151,7 +152,8 @@ struct presence_worker *lease_find(struct presence *p, struct slice id);
 void lease_renew(struct presence *p, struct presence_worker *w, int64_t now);
 
 /* The counters, gauges and position in a report. */
-void lease_note_numbers(struct presence *p, struct presence_worker *w, const struct wire_presence *m);
+void lease_note_numbers(struct presence *p, struct presence_worker *w,
+                        const struct wire_presence *m);
 
 /* A worker has left: it has no connections, and its counters are kept. */
 void lease_forget(struct presence *p, struct presence_worker *w);
@@ -163,7 +165,8 @@ bool lease_step(struct presence *p);
 
 /* Make m a member of the group of this name. ranking: of sessions; NULL: the group is a channel. 0
  * or -ENOMEM. */
-int audience_join(struct table *groups, struct ranking *ranking, struct slice name, struct membership *m);
+int audience_join(struct table *groups, struct ranking *ranking, struct slice name,
+                  struct membership *m);
 
 /* Safe on one that is no member. A group without members is gone. */
 void audience_leave(struct membership *m);

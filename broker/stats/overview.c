@@ -12,10 +12,12 @@ void overview_sample(struct overview *o, const struct overview_sample *sample)
 /* The growth of a total per second: samples may be more than a second apart. */
 static uint64_t per_second(uint64_t before, uint64_t after, int64_t ms)
 {
-    return after > before && ms > 0 ? ((after - before) * 1000 + (uint64_t)ms / 2) / (uint64_t)ms : 0;
+    return after > before && ms > 0 ? ((after - before) * 1000 + (uint64_t)ms / 2) / (uint64_t)ms
+                                    : 0;
 }
 
-size_t overview_read(const struct overview *o, struct overview_second *out, size_t max, int64_t *until_ms)
+size_t overview_read(const struct overview *o, struct overview_second *out, size_t max,
+                     int64_t *until_ms)
 {
     uint64_t known = o->sampled < RING ? o->sampled : RING;
     size_t count = known ? (size_t)known - 1 : 0;
@@ -25,7 +27,8 @@ size_t overview_read(const struct overview *o, struct overview_second *out, size
         const struct overview_sample *after = &o->samples[(o->sampled - count + i) % RING];
         const struct overview_sample *before = &o->samples[(o->sampled - count + i - 1) % RING];
         int64_t ms = after->at_ms - before->at_ms;
-        out[i] = (struct overview_second){after->connections, per_second(before->events, after->events, ms),
+        out[i] = (struct overview_second){after->connections,
+                                          per_second(before->events, after->events, ms),
                                           per_second(before->deliveries, after->deliveries, ms)};
     }
     *until_ms = known ? o->samples[(o->sampled - 1) % RING].at_ms : 0;
@@ -74,7 +77,8 @@ static size_t copy_name(char *out, struct slice name)
 }
 
 /* Whether a new end belongs to this one. */
-static bool together(const struct overview_end *end, int64_t at_ms, const char *cause, struct slice worker)
+static bool together(const struct overview_end *end, int64_t at_ms, const char *cause,
+                     struct slice worker)
 {
     return strcmp(end->cause, cause) == 0 && at_ms - end->at_ms <= OVERVIEW_TOGETHER_MS &&
            slice_equal((struct slice){end->worker, end->worker_len}, worker);
@@ -92,17 +96,19 @@ static struct overview_end *renew(struct overview *o, size_t i)
 }
 
 /* The end that a new one belongs to, now the newest; NULL: none is recent enough. */
-static struct overview_end *find_together(struct overview *o, int64_t at_ms, const char *cause, struct slice worker)
+static struct overview_end *find_together(struct overview *o, int64_t at_ms, const char *cause,
+                                          struct slice worker)
 {
     const struct overview_end *end;
-    for (size_t i = 0; (end = overview_end(o, i)) && at_ms - end->at_ms <= OVERVIEW_TOGETHER_MS; i++)
+    for (size_t i = 0; (end = overview_end(o, i)) && at_ms - end->at_ms <= OVERVIEW_TOGETHER_MS;
+         i++)
         if (together(end, at_ms, cause, worker))
             return renew(o, i);
     return NULL;
 }
 
-void overview_ended(struct overview *o, int64_t at_ms, const char *cause, struct slice session, struct slice worker,
-                    uint64_t count)
+void overview_ended(struct overview *o, int64_t at_ms, const char *cause, struct slice session,
+                    struct slice worker, uint64_t count)
 {
     struct overview_end *end = find_together(o, at_ms, cause, worker);
     if (!end) {

@@ -52,15 +52,16 @@ struct overview_second {
 
 /* Read up to max of the last seconds, oldest first. Returns their number; *until_ms is the end of
  * the last one. */
-size_t overview_read(const struct overview *o, struct overview_second *out, size_t max, int64_t *until_ms);
+size_t overview_read(const struct overview *o, struct overview_second *out, size_t max,
+                     int64_t *until_ms);
 
 /* The percentile of the latency (ms) of live deliveries in the last OVERVIEW_LATENCY seconds: the
  * upper bound of its bucket, UINT32_MAX for the last bucket; 0: there were none. */
 uint32_t overview_latency(const struct overview *o, unsigned percent);
 
 /* Note that count streams ended. Names are cut to NAME_BYTES_MAX bytes. */
-void overview_ended(struct overview *o, int64_t at_ms, const char *cause, struct slice session, struct slice worker,
-                    uint64_t count);
+void overview_ended(struct overview *o, int64_t at_ms, const char *cause, struct slice session,
+                    struct slice worker, uint64_t count);
 
 /* The i-th end, newest first; NULL: there are no more. */
 const struct overview_end *overview_end(const struct overview *o, size_t i);

@@ -108,8 +108,9 @@ static void show_paragraphs(const char *text)
 
 static void show_verb_help(const struct verb *verb)
 {
-    printf("Usage: " PROGRAM " [OPTION]... %s%s%s%s\n\n%c%s.\n", verb->name, verb->flags.count ? " [FLAG]..." : "",
-           *verb->args ? " " : "", verb->args, verb->summary[0] - 'a' + 'A', verb->summary + 1);
+    printf("Usage: " PROGRAM " [OPTION]... %s%s%s%s\n\n%c%s.\n", verb->name,
+           verb->flags.count ? " [FLAG]..." : "", *verb->args ? " " : "", verb->args,
+           verb->summary[0] - 'a' + 'A', verb->summary + 1);
     if (verb->more) {
         putchar('\n');
         show_paragraphs(verb->more);
@@ -205,8 +206,8 @@ static int check_arguments(const struct verb_call *call)
     if (call->count < verb->min_args)
         return complain(call, STATUS_USAGE, "too few arguments; accepted: %s", verb->args);
     if (call->count > verb->max_args)
-        return complain(call, STATUS_USAGE, "unexpected argument '%s'; accepted: %s", call->args[verb->max_args],
-                        *verb->args ? verb->args : "no arguments");
+        return complain(call, STATUS_USAGE, "unexpected argument '%s'; accepted: %s",
+                        call->args[verb->max_args], *verb->args ? verb->args : "no arguments");
     return STATUS_OK;
 }
 
@@ -215,7 +216,8 @@ static int run_with(struct verb_call *call, int argc, void *values)
     char problem[256] = "out of memory";
     int count = flags_parse(&call->verb->flags, argc, call->args, values, problem, sizeof problem);
     if (count < 0)
-        return complain(call, STATUS_USAGE, "%s (see " PROGRAM " %s --help)", problem, call->verb->name);
+        return complain(call, STATUS_USAGE, "%s (see " PROGRAM " %s --help)", problem,
+                        call->verb->name);
     call->count = count;
     int status = check_arguments(call);
     return status == STATUS_OK ? call->verb->run(call) : status;

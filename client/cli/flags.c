@@ -36,7 +36,8 @@ static int flags_add(struct flag_list *list, const char *item)
     return 0;
 }
 
-static int set_number(struct flag_reading *r, const struct option_row *row, struct flag_count *count, const char *value)
+static int set_number(struct flag_reading *r, const struct option_row *row,
+                      struct flag_count *count, const char *value)
 {
     char accepted[128];
     uint64_t unit = row->type == OPTION_SECONDS ? 1000 : 1, number = 0;
@@ -99,7 +100,8 @@ static int take_flag(struct flag_reading *r)
     return flags_set(r, a.row, a.value);
 }
 
-int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size)
+int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem,
+                size_t size)
 {
     struct flag_reading r = {flags, argv, argc, 0, values, problem, size};
     int kept = 0;
@@ -133,7 +135,8 @@ void flags_release(const struct flags *flags, void *values)
 static void help_row(const struct option_row *row, char letter, FILE *out)
 {
     char text[256];
-    snprintf(text, sizeof text, "%s%s", row->help, row->type == OPTION_LINES ? " (repeatable)" : "");
+    snprintf(text, sizeof text, "%s%s", row->help,
+             row->type == OPTION_LINES ? " (repeatable)" : "");
     option_help_line(out, HELP_COLUMN, row, letter, text);
 }
 

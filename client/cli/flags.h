@@ -43,7 +43,8 @@ struct flags {
 
 /* Read argv[0..argc) into values (zeroed by the caller). Moves the other arguments to the front of
  * argv, in their order. Returns their number, or -EINVAL with a line in problem. */
-int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size);
+int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem,
+                size_t size);
 
 void flags_release(const struct flags *flags, void *values);
 

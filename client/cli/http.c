@@ -32,18 +32,20 @@ static size_t http_take(char *data, size_t size, size_t count, void *context)
 }
 
 /* list is freed when it cannot grow. */
-static struct curl_slist *add_header(const struct libcurl *lib, struct curl_slist *list, const char *name,
-                                     const char *value)
+static struct curl_slist *add_header(const struct libcurl *lib, struct curl_slist *list,
+                                     const char *name, const char *value)
 {
     char *line = NULL;
-    struct curl_slist *longer = asprintf(&line, "%s: %s", name, value) < 0 ? NULL : lib->slist_append(list, line);
+    struct curl_slist *longer =
+        asprintf(&line, "%s: %s", name, value) < 0 ? NULL : lib->slist_append(list, line);
     free(line);
     if (!longer)
         lib->slist_free_all(list);
     return longer;
 }
 
-static struct curl_slist *new_headers(const struct libcurl *lib, const char *header, const char *value)
+static struct curl_slist *new_headers(const struct libcurl *lib, const char *header,
+                                      const char *value)
 {
     struct curl_slist *list = add_header(lib, NULL, "Content-Type", "application/json");
     return list && value ? add_header(lib, list, header, value) : list;
@@ -66,7 +68,8 @@ static int errno_of(CURLcode code)
     }
 }
 
-static int perform(const struct libcurl *lib, CURL *curl, struct http_answer *out, char why[HTTP_WHY])
+static int perform(const struct libcurl *lib, CURL *curl, struct http_answer *out,
+                   char why[HTTP_WHY])
 {
     char error[CURL_ERROR_SIZE] = "";
     lib->easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
@@ -78,8 +81,8 @@ static int perform(const struct libcurl *lib, CURL *curl, struct http_answer *ou
     return errno_of(code);
 }
 
-int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
-              char why[HTTP_WHY])
+int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms,
+              struct http_answer *out, char why[HTTP_WHY])
 {
     char *bearer = NULL;
     *out = (struct http_answer){0};
@@ -105,14 +108,15 @@ int http_check_url(const char *url, char why[HTTP_WHY])
                 (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
 
     if (!good)
-        snprintf(why, HTTP_WHY, "%.100s: no URL; accepted: http://HOST/PATH or https://HOST/PATH", url);
+        snprintf(why, HTTP_WHY, "%.100s: no URL; accepted: http://HOST/PATH or https://HOST/PATH",
+                 url);
     lib->free(scheme);
     lib->url_cleanup(parts);
     return good ? 0 : -EINVAL;
 }
 
-int http_post_with(const char *url, const char *header, const char *value, struct slice json, uint64_t timeout_ms,
-                   struct http_answer *out, char why[HTTP_WHY])
+int http_post_with(const char *url, const char *header, const char *value, struct slice json,
+                   uint64_t timeout_ms, struct http_answer *out, char why[HTTP_WHY])
 {
     const struct libcurl *lib = http_load(why);
     *out = (struct http_answer){0};

@@ -25,12 +25,12 @@ int http_check_url(const char *url, char why[HTTP_WHY]);
 
 /* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is
  * none, -ETIMEDOUT, -EHOSTUNREACH, -ELIBACC, -ENOMEM. Release out in any case. */
-int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
-              char why[HTTP_WHY]);
+int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms,
+              struct http_answer *out, char why[HTTP_WHY]);
 
 /* The same with another header than the token's. */
-int http_post_with(const char *url, const char *header, const char *value, struct slice json, uint64_t timeout_ms,
-                   struct http_answer *out, char why[HTTP_WHY]);
+int http_post_with(const char *url, const char *header, const char *value, struct slice json,
+                   uint64_t timeout_ms, struct http_answer *out, char why[HTTP_WHY]);
 
 void http_answer_release(struct http_answer *a);
 

@@ -28,8 +28,9 @@ static json_t *jwk_of(const unsigned char *bytes, size_t len, const char *kid)
     if (!text)
         return NULL;
 
-    json_t *jwk = json_pack("{s:s,s:s,s:s,s:s*,s:s}", "kty", "oct", "alg", "HS256", "use", "sig", "kid", kid, "k",
-                            base64_encode(BASE64_URL, (struct slice){(const char *)bytes, len}, text));
+    json_t *jwk =
+        json_pack("{s:s,s:s,s:s,s:s*,s:s}", "kty", "oct", "alg", "HS256", "use", "sig", "kid", kid,
+                  "k", base64_encode(BASE64_URL, (struct slice){(const char *)bytes, len}, text));
     sodium_memzero(text, size);
     free(text);
     return jwk;
@@ -45,7 +46,8 @@ static bool is_secret(const json_t *jwk)
  * secret. */
 static json_t *keys_of_json(const char *text, size_t len)
 {
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *list = json_object_get(root, "keys");
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL),
+           *list = json_object_get(root, "keys");
     json_t *jwk, *keys = NULL;
     size_t i;
     if (json_is_array(list))
@@ -215,7 +217,8 @@ int jwt_secret_add(const char *path, struct jwt_secret_made *made, char *why, si
     const char *reason = "";
     char *real = realpath(path, NULL); /* a link stays one */
     const char *file = real ? real : path;
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = fd < 0 && errno != ENOENT ? -errno : 0;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK),
+        err = fd < 0 && errno != ENOENT ? -errno : 0;
 
     if (err)
         reason = strerror(-err);

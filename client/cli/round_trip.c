@@ -49,7 +49,8 @@ static int check_access(const struct verb_call *call, const char *endpoint)
     poll(NULL, 0, SETTLE_MS);
     if (endpoint_access(endpoint) != -EACCES)
         return STATUS_OK;
-    return complain(call, STATUS_FAILED, "cannot connect to %s: %s; accepted: a member of the socket's group", endpoint,
+    return complain(call, STATUS_FAILED,
+                    "cannot connect to %s: %s; accepted: a member of the socket's group", endpoint,
                     strerror(EACCES));
 }
 
@@ -57,7 +58,8 @@ static int no_broker(const struct verb_call *call)
 {
     const struct settings *s = call->settings;
     const char *missing = endpoint_access(s->commands) == -ENOENT ? ": no such socket" : "";
-    return complain(call, STATUS_FAILED, "no answer from %s within %g s%s: is ssecast-broker running there?%s",
+    return complain(call, STATUS_FAILED,
+                    "no answer from %s within %g s%s: is ssecast-broker running there?%s",
                     s->commands, (double)s->timeout_ms / 1000, missing, usual_of(s->commands));
 }
 
@@ -66,14 +68,16 @@ static int failed(const struct verb_call *call, int err, const char *problem)
 {
     const struct settings *s = call->settings;
     if (err == -EHOSTUNREACH && *problem)
-        return complain(call, STATUS_FAILED, "cannot connect to %s: %s%s", s->commands, problem, usual_of(s->commands));
+        return complain(call, STATUS_FAILED, "cannot connect to %s: %s%s", s->commands, problem,
+                        usual_of(s->commands));
     if (err == -EHOSTUNREACH)
         return no_broker(call);
     if (err == -ETIMEDOUT)
-        return complain(call, STATUS_FAILED,
-                        "no answer from %s within %g s, although a ZeroMQ socket accepted the request: is it "
-                        "busy, or is this the broker's sync endpoint?%s",
-                        s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
+        return complain(
+            call, STATUS_FAILED,
+            "no answer from %s within %g s, although a ZeroMQ socket accepted the request: is it "
+            "busy, or is this the broker's sync endpoint?%s",
+            s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
     if (err == -EBADMSG)
         return complain(call, STATUS_FAILED, "the peer at %s is not ssecast-broker", s->commands);
     return complain(call, STATUS_FAILED, "cannot use %s: %s", s->commands, strerror(-err));
@@ -150,11 +154,13 @@ static int round_trip_show(const struct verb_call *call, const struct ssecast_re
         return show_answer(call, text);
     if (call->settings->json)
         show_verbatim(text);
-    return complain(call, STATUS_FAILED, "%s: %s", ssecast_reply_code(reply), ssecast_reply_message(reply));
+    return complain(call, STATUS_FAILED, "%s: %s", ssecast_reply_code(reply),
+                    ssecast_reply_message(reply));
 }
 
 /* The publisher's options, with these keys. */
-static struct ssecast_publisher_options reach(const struct verb_call *call, const struct curve_client *keys)
+static struct ssecast_publisher_options reach(const struct verb_call *call,
+                                              const struct curve_client *keys)
 {
     const struct settings *s = call->settings;
     struct ssecast_publisher_options options = {.endpoints = (const char *const *)&s->commands,
@@ -162,7 +168,8 @@ static struct ssecast_publisher_options reach(const struct verb_call *call, cons
                                                 .timeout_ms = (uint32_t)s->timeout_ms,
                                                 .retry_ms = UINT32_MAX};
     if (keys->broker_count)
-        options.curve = (struct ssecast_curve){.server_key = keys->brokers[0].text, .secret_key = keys->secret.text};
+        options.curve = (struct ssecast_curve){.server_key = keys->brokers[0].text,
+                                               .secret_key = keys->secret.text};
     return options;
 }
 
@@ -170,7 +177,8 @@ static int load_keys(const struct verb_call *call, struct curve_client *keys)
 {
     char why[CURVE_KEY_WHY];
     char *broker = call->settings->broker_key;
-    if (curve_client_load(keys, call->settings->curve_key_file, &broker, broker != NULL, 1, why) != 0)
+    if (curve_client_load(keys, call->settings->curve_key_file, &broker, broker != NULL, 1, why) !=
+        0)
         return complain(call, STATUS_USAGE, "%s", why);
     return STATUS_OK;
 }
@@ -214,7 +222,8 @@ int open_presence(const struct verb_call *call, struct ssecast_presence_options 
 int close_publisher(const struct verb_call *call, struct ssecast_publisher **publisher, int err,
                     struct ssecast_reply **reply)
 {
-    int status = *reply ? round_trip_show(call, *reply) : failed(call, err, ssecast_publisher_problem(*publisher));
+    int status = *reply ? round_trip_show(call, *reply)
+                        : failed(call, err, ssecast_publisher_problem(*publisher));
     ssecast_reply_free(reply);
     ssecast_publisher_free(publisher);
     return status;

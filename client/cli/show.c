@@ -157,7 +157,8 @@ static size_t width(const struct grid *g, size_t column)
     return widest;
 }
 
-static void show_cell(const struct grid *g, size_t column, size_t wide, struct slice text, FILE *out)
+static void show_cell(const struct grid *g, size_t column, size_t wide, struct slice text,
+                      FILE *out)
 {
     size_t w = show_text(out, text);
     if (column + 1 == g->columns)

@@ -79,7 +79,8 @@ static void put_line(struct top_page *p, enum style style, const char *text)
         fputs(begin[style], p->out);
     put_plain(p->out, (struct slice){text, len});
     if (p->styled)
-        fprintf(p->out, "%s%s%s", style ? "\x1b[0m" : "", full ? "" : "\x1b[K", p->left ? "\r\n" : "");
+        fprintf(p->out, "%s%s%s", style ? "\x1b[0m" : "", full ? "" : "\x1b[K",
+                p->left ? "\r\n" : "");
     else
         fputc('\n', p->out);
 }
@@ -214,7 +215,8 @@ static void put_header(struct top_page *p, const struct top_frame *f)
     struct slice version = tree_text(s, "version");
     if (s)
         put_formatted(p, BOLD, "ssecast %.*s   up %s   %s   %s", (int)version.len, version.data,
-                      duration(tree_number(s, "uptime_ms")), clock_text(tree_number(s, "now")), f->endpoint);
+                      duration(tree_number(s, "uptime_ms")), clock_text(tree_number(s, "now")),
+                      f->endpoint);
     else
         put_formatted(p, BOLD, "ssecast   %s", f->endpoint);
     if (!s && !f->trouble)
@@ -240,9 +242,10 @@ static void put_totals(struct top_page *p, const struct tree *s)
     read_curve(tree_at(over_time, "deliveries"), true, &deliveries);
     uint64_t latency = tree_number(tree_at(s, "latency"), "p95_ms");
     bool measured = tree_flag(tree_at(s, "latency"), "measured");
-    put_formatted(p, PLAIN, "workers %s  sessions %s  channels %s%s%s", number(tree_number(s, "workers_count")),
-                  number(tree_number(s, "sessions")), number(tree_number(s, "channels")),
-                  measured ? "  95 % written within " : "", latency_text(measured, latency));
+    put_formatted(p, PLAIN, "workers %s  sessions %s  channels %s%s%s",
+                  number(tree_number(s, "workers_count")), number(tree_number(s, "sessions")),
+                  number(tree_number(s, "channels")), measured ? "  95 % written within " : "",
+                  latency_text(measured, latency));
     put_line(p, PLAIN, "");
     put_curve(p, "connections", &connections);
     put_curve(p, "events/s", &events);
@@ -250,8 +253,8 @@ static void put_totals(struct top_page *p, const struct tree *s)
     put_line(p, PLAIN, "");
 }
 
-static void put_limit(struct top_page *p, const char *name, uint64_t value, uint64_t limit, const char *text,
-                      const char *limit_text)
+static void put_limit(struct top_page *p, const char *name, uint64_t value, uint64_t limit,
+                      const char *text, const char *limit_text)
 {
     char bar[LIMIT_BAR + 1];
     size_t width = p->columns >= NARROW ? LIMIT_BAR : LIMIT_BAR / 4;
@@ -266,7 +269,8 @@ static void put_limit(struct top_page *p, const char *name, uint64_t value, uint
 static void put_kept(struct top_page *p, const struct tree *s)
 {
     const struct tree *h = tree_at(s, "history"), *store = tree_at(s, "store");
-    uint64_t events = tree_number(h, "events"), held = tree_number(h, "bytes"), age = tree_number(h, "age_ms");
+    uint64_t events = tree_number(h, "events"), held = tree_number(h, "bytes"),
+             age = tree_number(h, "age_ms");
     uint64_t events_max = tree_number(h, "events_max"), held_max = tree_number(h, "bytes_max");
     uint64_t age_max = tree_number(h, "age_max_ms"), commits = tree_number(store, "commits");
     struct slice kind = tree_text(store, "kind");
@@ -277,10 +281,11 @@ static void put_kept(struct top_page *p, const struct tree *s)
     if (slice_equal(kind, slice_of("memory")))
         put_line(p, PLAIN, "store    memory");
     else
-        put_formatted(p, failing ? ALARM : PLAIN, "store    %.*s, %s, %s on the disk, a commit takes %.2f ms",
-                      (int)kind.len, kind.data, failing ? "WRITE FAILED: events are refused" : "fine",
-                      bytes(tree_number(store, "file_bytes")),
-                      commits ? (double)tree_number(store, "commit_us") / (double)commits / 1000 : 0.0);
+        put_formatted(
+            p, failing ? ALARM : PLAIN, "store    %.*s, %s, %s on the disk, a commit takes %.2f ms",
+            (int)kind.len, kind.data, failing ? "WRITE FAILED: events are refused" : "fine",
+            bytes(tree_number(store, "file_bytes")),
+            commits ? (double)tree_number(store, "commit_us") / (double)commits / 1000 : 0.0);
 }
 
 /* A stream may have no session. */
@@ -300,7 +305,8 @@ static const char *padded(struct slice text, size_t columns, char *out, size_t s
         fclose(memory);
     }
     size_t bytes_taken = shown ? fit(shown, columns, &taken) : 0;
-    snprintf(out, size, "%.*s%*s", (int)bytes_taken, shown ? shown : "", (int)(columns - taken), "");
+    snprintf(out, size, "%.*s%*s", (int)bytes_taken, shown ? shown : "", (int)(columns - taken),
+             "");
     free(shown);
     return out;
 }
@@ -312,7 +318,8 @@ static void put_missing(struct top_page *p, const struct tree *s)
     size_t count = tree_length(missing);
     char name[4 * TOP_COLUMNS_MAX];
     if (count)
-        put_formatted(p, ALARM, "%zu broker%s missing, streams there are unknown: %s", count, count == 1 ? "" : "s",
+        put_formatted(p, ALARM, "%zu broker%s missing, streams there are unknown: %s", count,
+                      count == 1 ? "" : "s",
                       padded(tree_text_at(missing, 0), 50, name, sizeof name));
 }
 
@@ -332,7 +339,8 @@ static void put_worker(struct top_page *p, const struct tree *w, size_t name, bo
     if (wide)
         snprintf(more, sizeof more, "%6s %9s", number(tree_number(w, "slow_readers")),
                  show_silence(tree_number(w, "silent_ms"), next_text()));
-    put_formatted(p, PLAIN, "%s %8s %7s %9s%s", padded(tree_text(w, "worker"), name, text, sizeof text),
+    put_formatted(p, PLAIN, "%s %8s %7s %9s%s",
+                  padded(tree_text(w, "worker"), name, text, sizeof text),
                   number(tree_number(w, "connections")), number(tree_number(w, "lag_events")),
                   bytes(tree_number(w, "queued_bytes")), more);
 }
@@ -345,8 +353,9 @@ static void put_workers(struct top_page *p, const struct tree *s)
     size_t name = between(p->columns > others ? p->columns - others : 0, 6, 48);
     char heading[4 * TOP_COLUMNS_MAX];
     put_line(p, PLAIN, "");
-    put_formatted(p, BOLD, "%s %8s %7s %9s%s", padded(slice_of("WORKER"), name, heading, sizeof heading), "STREAMS",
-                  "LAG", "QUEUED", wide ? "  SLOW     HEARD" : "");
+    put_formatted(p, BOLD, "%s %8s %7s %9s%s",
+                  padded(slice_of("WORKER"), name, heading, sizeof heading), "STREAMS", "LAG",
+                  "QUEUED", wide ? "  SLOW     HEARD" : "");
     for (size_t i = 0; i < shown; i++)
         put_worker(p, tree_item(list, i), name, wide);
     if (!count)
@@ -361,9 +370,11 @@ static void put_sessions(struct top_page *p, const struct tree *s)
     if (!shown)
         return;
     put_line(p, PLAIN, "");
-    put_formatted(p, BOLD, "%s %9s", padded(slice_of("SESSION"), name, text, sizeof text), "STREAMS");
+    put_formatted(p, BOLD, "%s %9s", padded(slice_of("SESSION"), name, text, sizeof text),
+                  "STREAMS");
     for (size_t i = 0; i < shown; i++)
-        put_formatted(p, PLAIN, "%s %9s", padded(tree_text(tree_item(list, i), "session"), name, text, sizeof text),
+        put_formatted(p, PLAIN, "%s %9s",
+                      padded(tree_text(tree_item(list, i), "session"), name, text, sizeof text),
                       number(tree_number(tree_item(list, i), "connections")));
 }
 

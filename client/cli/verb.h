@@ -45,12 +45,13 @@ struct verb {
     int (*run)(const struct verb_call *call); /* an exit status */
 };
 
-extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers,
-    verb_history, verb_stats, verb_ping, verb_tail, verb_log_level, verb_keygen, verb_top, verb_watch, verb_bans,
-    verb_unban, verb_state, verb_members;
+extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections,
+    verb_workers, verb_history, verb_stats, verb_ping, verb_tail, verb_log_level, verb_keygen,
+    verb_top, verb_watch, verb_bans, verb_unban, verb_state, verb_members;
 
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
-int complain(const struct verb_call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int complain(const struct verb_call *call, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Send the request and release it, wait for the reply, and show it: as received with --json,
  * else by the verb's view. Returns an exit status. */

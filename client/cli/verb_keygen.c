@@ -63,11 +63,13 @@ static bool is_word(const char *text)
     return text && name_valid(slice_of(text)) && !strchr(text, ' ');
 }
 
-static int check_patterns(const struct verb_call *call, const char *flag, const struct flag_list *list)
+static int check_patterns(const struct verb_call *call, const char *flag,
+                          const struct flag_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         if (!is_word(list->items[i]) || strchr(list->items[i], ','))
-            return complain(call, STATUS_USAGE, "--%s '%s': must be " PATTERN_RULE ", and have no spaces or commas",
+            return complain(call, STATUS_USAGE,
+                            "--%s '%s': must be " PATTERN_RULE ", and have no spaces or commas",
                             flag, list->items[i]);
     return STATUS_OK;
 }
@@ -76,7 +78,8 @@ static int check_keygen(const struct verb_call *call)
 {
     const struct keygen_flags *f = call->flags;
     if (!is_role(f->role))
-        return complain(call, STATUS_USAGE, "--role must be publisher, operator, worker or broker%s%s%s",
+        return complain(call, STATUS_USAGE,
+                        "--role must be publisher, operator, worker or broker%s%s%s",
                         f->role ? ", not '" : "", f->role ? f->role : "", f->role ? "'" : "");
     bool broker = !strcmp(f->role, "broker"), worker = !strcmp(f->role, "worker");
     if (!broker && !f->name)
@@ -111,11 +114,13 @@ static void put_line(FILE *out, const struct keygen_flags *f, const char *public
 }
 
 /* A certificate, as other ZeroMQ tools read it too. */
-static void put_certificate(FILE *out, const struct keygen_flags *f, const char *public_key, const char *secret_key)
+static void put_certificate(FILE *out, const struct keygen_flags *f, const char *public_key,
+                            const char *secret_key)
 {
-    fprintf(out, "# A secret key of ssecast (%s%s%s): keep this file private.\n", f->role, f->name ? " " : "",
-            f->name ? f->name : "");
-    fprintf(out, "curve\n    public-key = \"%s\"\n    secret-key = \"%s\"\n", public_key, secret_key);
+    fprintf(out, "# A secret key of ssecast (%s%s%s): keep this file private.\n", f->role,
+            f->name ? " " : "", f->name ? f->name : "");
+    fprintf(out, "curve\n    public-key = \"%s\"\n    secret-key = \"%s\"\n", public_key,
+            secret_key);
 }
 
 /* Both write to a file that was not there before. */
@@ -138,7 +143,8 @@ static int keygen_finish(FILE *file)
     return err;
 }
 
-static int write_secret(const struct verb_call *call, const char *public_key, const char *secret_key)
+static int write_secret(const struct verb_call *call, const char *public_key,
+                        const char *secret_key)
 {
     FILE *file = create(call->args[0], 0600);
     if (!file)
@@ -166,13 +172,15 @@ static int write_both(const struct verb_call *call, const char *public_path, con
     int err = write_secret(call, public_key, secret_key);
     if (err)
         return complain(call, STATUS_FAILED, "cannot write '%s': %s", call->args[0],
-                        err == -EEXIST ? "the file exists, and keys are not overwritten" : strerror(-err));
+                        err == -EEXIST ? "the file exists, and keys are not overwritten"
+                                       : strerror(-err));
     err = write_public(call, public_path, public_key);
     if (!err)
         return STATUS_OK;
     unlink(call->args[0]);
     return complain(call, STATUS_FAILED, "cannot write '%s': %s", public_path,
-                    err == -EEXIST ? "the file exists, and keys are not overwritten" : strerror(-err));
+                    err == -EEXIST ? "the file exists, and keys are not overwritten"
+                                   : strerror(-err));
 }
 
 /* --- what is shown --- */
@@ -192,7 +200,8 @@ static void show_json(const struct verb_call *call, const char *public_path, con
     buf_release(&out);
 }
 
-static void keygen_show(const struct verb_call *call, const char *public_path, const char *public_key)
+static void keygen_show(const struct verb_call *call, const char *public_path,
+                        const char *public_key)
 {
     const struct keygen_flags *f = call->flags;
     if (call->settings->json) {
@@ -201,7 +210,8 @@ static void keygen_show(const struct verb_call *call, const char *public_path, c
     }
     put_line(stdout, f, public_key);
     fprintf(stderr, "(the secret key is in %s; %s is what %s)\n", call->args[0], public_path,
-            !strcmp(f->role, "broker") ? "clients use as --broker-key" : "goes into the broker's --keys file");
+            !strcmp(f->role, "broker") ? "clients use as --broker-key"
+                                       : "goes into the broker's --keys file");
 }
 
 static int keygen_make(const struct verb_call *call, const char *public_path)

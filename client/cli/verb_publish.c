@@ -14,16 +14,17 @@
 #define TTL_MAX 2592000u /* seconds: 30 days, as the broker accepts */
 
 struct publish_flags {
-    struct flag_list sessions, channels, connections, except_sessions, except_channels, except_connections;
+    struct flag_list sessions, channels, connections, except_sessions, except_channels,
+        except_connections;
     const char *id, *key, *url, *token_file;
     struct flag_count retry, ttl;
     bool text, remove, is_private;
 };
 
-#define LIST(flag, field, value, text)                                                                                 \
-    {                                                                                                                  \
-        .name = (flag), .arg = (value), .help = (text), .type = OPTION_LINES,                                          \
-        .offset = offsetof(struct publish_flags, field)                                                                \
+#define LIST(flag, field, value, text)                                                             \
+    {                                                                                              \
+        .name = (flag), .arg = (value), .help = (text), .type = OPTION_LINES,                      \
+        .offset = offsetof(struct publish_flags, field)                                            \
     }
 
 static const struct option_row rows[] = {
@@ -80,7 +81,8 @@ static const struct option_row rows[] = {
      .max = UINT32_MAX},
 };
 
-static struct ssecast_target target(const struct flag_list *sessions, const struct flag_list *channels,
+static struct ssecast_target target(const struct flag_list *sessions,
+                                    const struct flag_list *channels,
                                     const struct flag_list *connections)
 {
     return (struct ssecast_target){{sessions->items, sessions->count},
@@ -175,9 +177,11 @@ static char *read_token(const struct verb_call *call, int *status)
 static void note_nobody(const struct verb_call *call, struct slice reply)
 {
     struct tree *t = tree_parse(reply);
-    bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") && !tree_flag(t, "duplicate");
+    bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") &&
+                  !tree_flag(t, "duplicate");
     if (nobody && !call->settings->json)
-        fprintf(stderr, "(no stream is known that gets it now; it is kept for streams that resume)\n");
+        fprintf(stderr,
+                "(no stream is known that gets it now; it is kept for streams that resume)\n");
     tree_free(&t);
 }
 
@@ -191,7 +195,8 @@ static int complain_of(const struct verb_call *call, const struct http_answer *a
         text.len--;
     if (!text.len)
         text = slice_of("nothing more");
-    return complain(call, STATUS_FAILED, "%s answered %ld: %.*s", f->url, answer->status, (int)text.len, text.data);
+    return complain(call, STATUS_FAILED, "%s answered %ld: %.*s", f->url, answer->status,
+                    (int)text.len, text.data);
 }
 
 static int post(const struct verb_call *call, const char *token, struct slice json)
@@ -201,7 +206,8 @@ static int post(const struct verb_call *call, const char *token, struct slice js
     char why[HTTP_WHY];
     int status, err = http_post(f->url, token, json, call->settings->timeout_ms, &answer, why);
     if (err)
-        status = complain(call, err == -EINVAL ? STATUS_USAGE : STATUS_FAILED, "%s: %s", f->url, why);
+        status =
+            complain(call, err == -EINVAL ? STATUS_USAGE : STATUS_FAILED, "%s: %s", f->url, why);
     else if (answer.status != 200)
         status = complain_of(call, &answer);
     else
@@ -233,7 +239,8 @@ static int publish_to_broker(const struct verb_call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
     const struct ssecast_target to = target(&f->sessions, &f->channels, &f->connections);
-    const struct ssecast_target except = target(&f->except_sessions, &f->except_channels, &f->except_connections);
+    const struct ssecast_target except =
+        target(&f->except_sessions, &f->except_channels, &f->except_connections);
     const struct ssecast_event event = {.event = call->args[0],
                                         .json = f->text ? NULL : data.data,
                                         .bytes = f->text ? data.data : NULL,
@@ -271,7 +278,8 @@ static int publish(const struct verb_call *call, struct slice data)
     char problem[256] = "it holds a NUL byte";
     MUST(data.data);
     if (!f->text && (!is_json(data, problem, sizeof problem) || strlen(data.data) != data.len))
-        return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text", problem);
+        return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text",
+                        problem);
     if (f->token_file && !f->url)
         return complain(call, STATUS_USAGE, "--token-file needs --url");
     if (f->remove && !f->key)
@@ -285,8 +293,9 @@ static int publish_input(const struct verb_call *call)
 {
     struct buf input = {0};
     int err = read_all(stdin, &input);
-    int status = err ? complain(call, STATUS_FAILED, "cannot read standard input: %s", strerror(-err))
-                     : publish(call, buf_slice(&input));
+    int status =
+        err ? complain(call, STATUS_FAILED, "cannot read standard input: %s", strerror(-err))
+            : publish(call, buf_slice(&input));
     buf_release(&input);
     return status;
 }

@@ -11,15 +11,15 @@ struct query_flags {
     struct flag_count since, limit;
 };
 
-#define TEXT(flag, field, value, text)                                                                                 \
-    {                                                                                                                  \
-        .name = (flag), .arg = (value), .help = (text), .type = OPTION_TEXT,                                           \
-        .offset = offsetof(struct query_flags, field)                                                                  \
+#define TEXT(flag, field, value, text)                                                             \
+    {                                                                                              \
+        .name = (flag), .arg = (value), .help = (text), .type = OPTION_TEXT,                       \
+        .offset = offsetof(struct query_flags, field)                                              \
     }
-#define NUMBER(flag, field, value, text)                                                                               \
-    {                                                                                                                  \
-        .name = (flag), .arg = (value), .help = (text), .type = OPTION_COUNT,                                          \
-        .offset = offsetof(struct query_flags, field), .max = SEQ_MAX                                                  \
+#define NUMBER(flag, field, value, text)                                                           \
+    {                                                                                              \
+        .name = (flag), .arg = (value), .help = (text), .type = OPTION_COUNT,                      \
+        .offset = offsetof(struct query_flags, field), .max = SEQ_MAX                              \
     }
 #define LIMIT NUMBER("limit", limit, "N", "list at most N")
 
@@ -60,7 +60,8 @@ const struct verb verb_online = {
     .run = query,
 };
 
-const struct verb verb_ping = {.name = "ping", .args = "", .summary = "check whether the broker answers", .run = query};
+const struct verb verb_ping = {
+    .name = "ping", .args = "", .summary = "check whether the broker answers", .run = query};
 
 /* ---- stats ---- */
 
@@ -151,7 +152,8 @@ const struct verb verb_sessions = {
     .summary = "list the sessions that are connected",
     .flags = {.rows = sessions_flags, .count = COUNT(sessions_flags)},
     .flags_size = sizeof(struct query_flags),
-    .view = {"sessions", sessions_columns, COUNT(sessions_columns), "--after the last one, or --limit"},
+    .view = {"sessions", sessions_columns, COUNT(sessions_columns),
+             "--after the last one, or --limit"},
     .run = query,
 };
 
@@ -189,7 +191,8 @@ const struct verb verb_members = {
     .flags_size = sizeof(struct query_flags),
     .min_args = 1,
     .max_args = 1,
-    .view = {"members", members_columns, COUNT(members_columns), "--after the last one, or --limit"},
+    .view = {"members", members_columns, COUNT(members_columns),
+             "--after the last one, or --limit"},
     .run = members,
 };
 
@@ -258,7 +261,8 @@ const struct verb verb_connections = {
     .summary = "list the connections",
     .flags = {.rows = connections_flags, .count = COUNT(connections_flags)},
     .flags_size = sizeof(struct query_flags),
-    .view = {"connections", connections_columns, COUNT(connections_columns), "--after the last one, or --limit"},
+    .view = {"connections", connections_columns, COUNT(connections_columns),
+             "--after the last one, or --limit"},
     .run = query,
 };
 
@@ -290,7 +294,8 @@ const struct verb verb_workers = {
             "their reader was too slow. HEARD: when it last reported. --json shows all numbers.\n",
     .flags = {.rows = workers_flags, .count = COUNT(workers_flags)},
     .flags_size = sizeof(struct query_flags),
-    .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},
+    .view = {"workers", workers_columns, COUNT(workers_columns),
+             "--after the last one, or --limit"},
     .run = query,
 };
 
@@ -305,10 +310,14 @@ static const struct option_row history_flags[] = {
 };
 
 static const struct column history_columns[] = {
-    {.field = "seq", .heading = "SEQ"},       {.field = "at", .heading = "TIME", .form = FORM_TIME},
-    {.field = "id", .heading = "ID"},         {.field = "event", .heading = "EVENT"},
-    {.field = "key", .heading = "KEY"},       {.field = "to", .heading = "TO", .missing = "everyone"},
-    {.field = "except", .heading = "EXCEPT"}, {.field = "private", .heading = "PRIVATE"},
+    {.field = "seq", .heading = "SEQ"},
+    {.field = "at", .heading = "TIME", .form = FORM_TIME},
+    {.field = "id", .heading = "ID"},
+    {.field = "event", .heading = "EVENT"},
+    {.field = "key", .heading = "KEY"},
+    {.field = "to", .heading = "TO", .missing = "everyone"},
+    {.field = "except", .heading = "EXCEPT"},
+    {.field = "private", .heading = "PRIVATE"},
     {.field = "data", .heading = "DATA"},
 };
 

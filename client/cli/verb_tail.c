@@ -99,7 +99,8 @@ static void tail_stop(struct tail *t, int status)
 static void tail_on_message(void *context, const struct ssecast_message *m)
 {
     struct tail *t = context;
-    struct slice id = {m->id, m->id_len}, type = {m->type, m->type_len}, data = {m->data, m->data_len};
+    struct slice id = {m->id, m->id_len}, type = {m->type, m->type_len},
+                 data = {m->data, m->data_len};
     if (t->call->settings->json)
         print_json(t, id, type, data);
     else
@@ -107,7 +108,8 @@ static void tail_on_message(void *context, const struct ssecast_message *m)
     fputc('\n', stdout);
     t->seen++;
     if (fflush(stdout) || t->line.failed)
-        tail_stop(t, complain(t->call, STATUS_FAILED, "%s", strerror(t->line.failed ? ENOMEM : errno)));
+        tail_stop(
+            t, complain(t->call, STATUS_FAILED, "%s", strerror(t->line.failed ? ENOMEM : errno)));
     else if (t->flags->count.given && t->seen >= t->flags->count.value)
         tail_stop(t, STATUS_OK);
 }
@@ -131,7 +133,8 @@ static void on_error(void *context, const struct ssecast_source_error *error)
     struct tail *t = context;
     const char *bad_url = error->end == SSECAST_BAD_URL ? "cannot use this URL: " : "";
     if (error->state == SSECAST_CONNECTING && (t->opened || error->end != SSECAST_UNREACHABLE))
-        complain(t->call, STATUS_OK, "%s; reconnecting in %g s", error->message, (double)error->wait_ms / 1000);
+        complain(t->call, STATUS_OK, "%s; reconnecting in %g s", error->message,
+                 (double)error->wait_ms / 1000);
     else
         tail_stop(t, complain(t->call, status_of(error), "%s%s", bad_url, error->message));
 }
@@ -146,7 +149,8 @@ static int listen_for(struct tail *t)
         while (strcmp(events->items[first], events->items[i]) != 0)
             first++;
         if (first == i)
-            err = ssecast_source_on(t->source, *events->items[i] ? events->items[i] : "message", tail_on_message, t);
+            err = ssecast_source_on(t->source, *events->items[i] ? events->items[i] : "message",
+                                    tail_on_message, t);
     }
     return err;
 }
@@ -215,13 +219,15 @@ static int check_start(const struct verb_call *call, const struct tail_flags *f)
 {
     int given = (f->from != NULL) + f->last.given + (f->since != NULL) + (f->last_event_id != NULL);
     if (given > 1)
-        return complain(call, STATUS_USAGE, "use one of --from, --last, --since and --last-event-id");
+        return complain(call, STATUS_USAGE,
+                        "use one of --from, --last, --since and --last-event-id");
     if (f->from && strcmp(f->from, "earliest") != 0)
         return complain(call, STATUS_USAGE, "--from must be earliest, not '%s'", f->from);
     if (f->last.given && f->last.value == 0)
         return complain(call, STATUS_USAGE, "--last must be 1 to 1000");
     if (f->since && !good_time(f->since))
-        return complain(call, STATUS_USAGE, "--since must be unix time in ms or RFC 3339, not '%s'", f->since);
+        return complain(call, STATUS_USAGE, "--since must be unix time in ms or RFC 3339, not '%s'",
+                        f->since);
     return STATUS_OK;
 }
 
@@ -229,7 +235,8 @@ static int check_tail(const struct verb_call *call, const struct tail_flags *f)
 {
     for (size_t i = 0; i < f->headers.count; i++)
         if (!good_header(f->headers.items[i]))
-            return complain(call, STATUS_USAGE, "--header must be 'NAME: VALUE', not '%s'", f->headers.items[i]);
+            return complain(call, STATUS_USAGE, "--header must be 'NAME: VALUE', not '%s'",
+                            f->headers.items[i]);
     if (f->last_event_id && !good_id(f->last_event_id))
         return complain(call, STATUS_USAGE, "--last-event-id must be 1 to 255 bytes in one line");
     return check_start(call, f);
@@ -250,10 +257,12 @@ const struct verb verb_tail = {
     .name = "tail",
     .args = "URL",
     .summary = "print a stream as a browser receives it",
-    .more = "Each event is one line: its id, its name and its data. When the stream ends it is opened again behind the "
-            "last id, after the time the server asked for; a status other than 200 ends the command.\n"
-            "Checkpoints are printed with --event ssecast.checkpoint only.\n"
-            "--timeout is how long connecting may take, and after that the headers of the response.\n",
+    .more =
+        "Each event is one line: its id, its name and its data. When the stream ends it is opened "
+        "again behind the "
+        "last id, after the time the server asked for; a status other than 200 ends the command.\n"
+        "Checkpoints are printed with --event ssecast.checkpoint only.\n"
+        "--timeout is how long connecting may take, and after that the headers of the response.\n",
     .flags = {.rows = rows, .count = COUNT(rows), .letter = 'H', .lettered = "header"},
     .flags_size = sizeof(struct tail_flags),
     .min_args = 1,

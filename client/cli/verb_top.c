@@ -44,7 +44,8 @@ static struct top_size terminal_size(void)
     const char *columns = getenv("COLUMNS");
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
         return (struct top_size){size.ws_col, size.ws_row};
-    return (struct top_size){columns && atoi(columns) > 0 ? (size_t)atoi(columns) : COLUMNS_USUAL, 0};
+    return (struct top_size){columns && atoi(columns) > 0 ? (size_t)atoi(columns) : COLUMNS_USUAL,
+                             0};
 }
 
 static void draw(struct session *s, bool styled)
@@ -78,7 +79,8 @@ static const char *why_not(const struct session *s)
 static void set_no_answer(struct session *s)
 {
     const char *why = why_not(s);
-    snprintf(s->trouble, sizeof s->trouble, "no answer from the broker%s%.120s", *why ? ": " : "", why);
+    snprintf(s->trouble, sizeof s->trouble, "no answer from the broker%s%.120s", *why ? ": " : "",
+             why);
 }
 
 static void set_trouble(struct session *s, int err, const struct ssecast_reply *reply)
@@ -231,8 +233,9 @@ static int show_once(struct session *s)
     s->status = tree_parse(text);
     ssecast_reply_free(&reply);
     draw(s, false);
-    return ferror(stdout) ? complain(s->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno))
-                          : STATUS_OK;
+    return ferror(stdout)
+               ? complain(s->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno))
+               : STATUS_OK;
 }
 
 /* Why a frame cannot replace the one before. NULL: it can. */
@@ -245,7 +248,8 @@ static const char *no_terminal(void)
         return "the input is not a terminal";
     if (!term || !*term)
         return "TERM is not set";
-    return strcmp(term, "dumb") == 0 ? "TERM is dumb, a terminal that cannot move the cursor" : NULL;
+    return strcmp(term, "dumb") == 0 ? "TERM is dumb, a terminal that cannot move the cursor"
+                                     : NULL;
 }
 
 static int run_top(const struct verb_call *call)

@@ -90,7 +90,8 @@ struct watching {
 
 static const char *what(const struct ssecast_presence_event *e)
 {
-    static const char *const names[] = {"connected", "disconnected", "session_online", "session_offline"};
+    static const char *const names[] = {"connected", "disconnected", "session_online",
+                                        "session_offline"};
     return names[e->type];
 }
 
@@ -147,7 +148,8 @@ static void post(struct watching *w, struct slice object)
         return;
     }
     w->full = err == -ENOSPC;
-    watch_stop(w, w->full ? STATUS_OK : complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)));
+    watch_stop(w, w->full ? STATUS_OK
+                          : complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)));
 }
 
 static void watch_on_event(void *context, const struct ssecast_presence_event *e)
@@ -165,16 +167,19 @@ static void watch_on_event(void *context, const struct ssecast_presence_event *e
         print_text(e);
     putchar('\n');
     if (fflush(stdout))
-        watch_stop(w, complain(w->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno)));
+        watch_stop(
+            w, complain(w->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno)));
     else
         count_line(w);
 }
 
-static void on_state(void *context, enum ssecast_presence_state state, uint64_t missed, const char *message)
+static void on_state(void *context, enum ssecast_presence_state state, uint64_t missed,
+                     const char *message)
 {
     struct watching *w = context;
     (void)missed;
-    bool made_up = !w->flags->no_snapshot && (state == SSECAST_PRESENCE_MISSED || state == SSECAST_PRESENCE_RESTARTED);
+    bool made_up = !w->flags->no_snapshot &&
+                   (state == SSECAST_PRESENCE_MISSED || state == SSECAST_PRESENCE_RESTARTED);
     if (state != SSECAST_PRESENCE_COMPLETE)
         complain(w->call, STATUS_OK, "%s%s", message, made_up ? "; the differences follow" : "");
 }
@@ -183,8 +188,10 @@ static void on_state(void *context, enum ssecast_presence_state state, uint64_t 
 static int watch(struct watching *w)
 {
     const struct verb_call *call = w->call;
-    struct ssecast_presence_options options = {
-        .no_snapshot = w->flags->no_snapshot, .event = watch_on_event, .state = on_state, .context = w};
+    struct ssecast_presence_options options = {.no_snapshot = w->flags->no_snapshot,
+                                               .event = watch_on_event,
+                                               .state = on_state,
+                                               .context = w};
     int status = open_presence(call, &options, &w->presence);
     if (status != STATUS_OK)
         return status;
@@ -209,10 +216,13 @@ static void on_note(void *context, const char *message)
 static int put_reset(struct watching *w)
 {
     char text[64];
-    int len = snprintf(text, sizeof text, "{\"type\":\"reset\",\"at\":%lld}", (long long)time(NULL) * 1000);
+    int len = snprintf(text, sizeof text, "{\"type\":\"reset\",\"at\":%lld}",
+                       (long long)time(NULL) * 1000);
     int err = webhook_add(w->webhook, (struct slice){text, (size_t)len});
     if (err == -ENOSPC)
-        err = webhook_clear(w->webhook) ? -EIO : webhook_add(w->webhook, (struct slice){text, (size_t)len});
+        err = webhook_clear(w->webhook)
+                  ? -EIO
+                  : webhook_add(w->webhook, (struct slice){text, (size_t)len});
     return err ? complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)) : STATUS_OK;
 }
 
@@ -221,7 +231,8 @@ static int watch_for_webhook(struct watching *w)
     int status;
     do {
         if (w->full)
-            complain(w->call, STATUS_OK, "--webhook: too much waits; it is dropped, and the watch begins again");
+            complain(w->call, STATUS_OK,
+                     "--webhook: too much waits; it is dropped, and the watch begins again");
         w->full = false;
         status = put_reset(w);
         if (status == STATUS_OK)
@@ -238,7 +249,8 @@ static int run_webhook(struct watching *w)
     struct webhook_config config = {.url = w->flags->webhook,
                                     .secret_file = w->flags->secret_file,
                                     .folder = w->flags->state,
-                                    .timeout_ms = milliseconds(&w->flags->webhook_timeout, TIMEOUT_S),
+                                    .timeout_ms =
+                                        milliseconds(&w->flags->webhook_timeout, TIMEOUT_S),
                                     .retry_ms = milliseconds(&w->flags->webhook_retry, RETRY_S),
                                     .note = on_note,
                                     .context = w};

@@ -47,7 +47,8 @@ static int64_t ms_left(const json_t *row, json_int_t seconds, int64_t now_ms)
 {
     int64_t ms, end;
     json_int_t at = json_integer_value(json_object_get(row, "at"));
-    bool fits = !__builtin_mul_overflow(seconds, 1000, &ms) && !__builtin_add_overflow(at, ms, &end);
+    bool fits =
+        !__builtin_mul_overflow(seconds, 1000, &ms) && !__builtin_add_overflow(at, ms, &end);
     return fits ? ms_between(now_ms, end) : 0;
 }
 
@@ -93,8 +94,8 @@ static int add_value(struct grid *g, const json_t *value)
 
 /* ---- tables ---- */
 
-static int add_number(struct grid *g, const struct column *column, const json_t *row, const json_t *value,
-                      int64_t now_ms)
+static int add_number(struct grid *g, const struct column *column, const json_t *row,
+                      const json_t *value, int64_t now_ms)
 {
     switch (column->form) {
     case FORM_VALUE:

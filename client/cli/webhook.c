@@ -78,8 +78,9 @@ static bool is_taken(const struct webhook *w, const struct buf *body, char why[H
     char signature[80];
     struct http_answer answer;
     sign(w, (struct slice){body->data, body->len}, signature);
-    int err = http_post_with(w->config.url, "X-Ssecast-Signature", signature, (struct slice){body->data, body->len},
-                             w->config.timeout_ms, &answer, why);
+    int err =
+        http_post_with(w->config.url, "X-Ssecast-Signature", signature,
+                       (struct slice){body->data, body->len}, w->config.timeout_ms, &answer, why);
     bool taken = !err && answer.status >= 200 && answer.status <= 299;
     if (!err && !taken)
         snprintf(why, HTTP_WHY, "the answer is %ld", answer.status);

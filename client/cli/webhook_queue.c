@@ -130,7 +130,8 @@ static int write_taken(const struct webhook_queue *q, uint64_t number)
     int fd = create_file(q, "taken.new");
     if (fd < 0)
         return fd;
-    int err = write_all(fd, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64 "\n", number));
+    int err =
+        write_all(fd, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64 "\n", number));
     err = err ? err : put_in_place(q, fd, "taken.new", "taken");
     close(fd);
     return err ? err : sync_folder(q);
@@ -309,9 +310,11 @@ static int load_lines(struct webhook_queue *q, FILE *file)
     size_t size = 0, whole = 0;
     int err = 0;
 
-    for (ssize_t len; !err && (len = getline(&line, &size, file)) > 0 && line[len - 1] == '\n'; whole += (size_t)len) {
+    for (ssize_t len; !err && (len = getline(&line, &size, file)) > 0 && line[len - 1] == '\n';
+         whole += (size_t)len) {
         size_t head = strlen(NUMBER_FIELD);
-        uint64_t number = strncmp(line, NUMBER_FIELD, head) == 0 ? strtoull(line + head, NULL, 10) : 0;
+        uint64_t number =
+            strncmp(line, NUMBER_FIELD, head) == 0 ? strtoull(line + head, NULL, 10) : 0;
         if (number > q->last)
             err = put_message(q, number, (struct slice){line, (size_t)len});
     }

@@ -91,8 +91,8 @@ static int decoder_begin(struct ssecast_decoder *d)
     return sse_decoder_set_id(d->sse, (struct slice){d->last_id, d->last_id_len});
 }
 
-int ssecast_decoder_new(struct ssecast_decoder **decoder, const struct ssecast_decoder_handler *handler,
-                        size_t max_event_bytes)
+int ssecast_decoder_new(struct ssecast_decoder **decoder,
+                        const struct ssecast_decoder_handler *handler, size_t max_event_bytes)
 {
     struct ssecast_decoder *d = *decoder = calloc(1, sizeof *d);
     if (!d)

@@ -38,7 +38,8 @@ static bool is_stream(const struct transfer *t)
     const char *type = NULL;
     t->lib->easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
     size_t len = strlen(STREAM_TYPE);
-    return type && !strncasecmp(type, STREAM_TYPE, len) && (type[len] == 0 || strchr("; \t", type[len]));
+    return type && !strncasecmp(type, STREAM_TYPE, len) &&
+           (type[len] == 0 || strchr("; \t", type[len]));
 }
 
 static void note_asked(struct transfer *t)
@@ -85,7 +86,8 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
     struct transfer *t = context;
     t->since = clock_ms();
     if (!t->opened) {
-        snprintf(t->refusal, sizeof t->refusal, "%.*s", (int)(size * count < INT_MAX ? size * count : INT_MAX), data);
+        snprintf(t->refusal, sizeof t->refusal, "%.*s",
+                 (int)(size * count < INT_MAX ? size * count : INT_MAX), data);
         return 0; /* ends the transfer; why is judged afterwards */
     }
     t->enough = t->request->bytes(t->request->context, (struct slice){data, size * count}) != 0;
@@ -93,7 +95,8 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
 }
 
 /* The list so far, or NULL when there is no memory for one more. */
-static struct curl_slist *add_header(const struct libcurl *lib, struct curl_slist *list, const char *line)
+static struct curl_slist *add_header(const struct libcurl *lib, struct curl_slist *list,
+                                     const char *line)
 {
     struct curl_slist *longer = lib->slist_append(list, line);
     if (!longer)
@@ -102,7 +105,8 @@ static struct curl_slist *add_header(const struct libcurl *lib, struct curl_slis
 }
 
 /* Ids of other servers may be of any length. */
-static struct curl_slist *add_last_event_id(const struct libcurl *lib, struct curl_slist *list, const char *id)
+static struct curl_slist *add_last_event_id(const struct libcurl *lib, struct curl_slist *list,
+                                            const char *id)
 {
     char *line = NULL;
     if (!list || !*id)
@@ -154,7 +158,8 @@ static void prepare(struct transfer *t, struct curl_slist *headers, char *error)
 
 /* ---- how it ended ---- */
 
-static void http_stream_set(struct http_stream_outcome *o, enum ssecast_end end, const char *message)
+static void http_stream_set(struct http_stream_outcome *o, enum ssecast_end end,
+                            const char *message)
 {
     o->end = end;
     snprintf(o->message, sizeof o->message, "%s", message);
@@ -177,10 +182,11 @@ static void refused(struct http_stream_outcome *o, const struct transfer *t)
     o->end = SSECAST_REFUSED;
     t->lib->easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
     if (o->status != 200)
-        snprintf(o->message, sizeof o->message, "the server answered with status %d%s%.*s", o->status,
-                 shown ? ": " : "", shown, t->refusal);
+        snprintf(o->message, sizeof o->message, "the server answered with status %d%s%.*s",
+                 o->status, shown ? ": " : "", shown, t->refusal);
     else
-        snprintf(o->message, sizeof o->message, "this is no event stream but %s", type ? type : "without a type");
+        snprintf(o->message, sizeof o->message, "this is no event stream but %s",
+                 type ? type : "without a type");
 }
 
 /* A redirection to a server that cannot be reached, or does not answer, leaves its own status
@@ -196,7 +202,8 @@ static bool lacks_final_status(const struct transfer *t, int status, CURLcode re
     return result != CURLE_TOO_MANY_REDIRECTS && result != CURLE_WRITE_ERROR;
 }
 
-static void judge(const struct transfer *t, CURLcode result, const char *error, struct http_stream_outcome *o)
+static void judge(const struct transfer *t, CURLcode result, const char *error,
+                  struct http_stream_outcome *o)
 {
     const char *why = *error ? error : t->lib->easy_strerror(result);
     if (t->silent)
@@ -246,7 +253,8 @@ static CURLcode result_of(const struct transfer *t, CURLM *multi)
 static CURLcode drive(struct transfer *t, CURLM *multi)
 {
     int running = 0;
-    while (t->lib->multi_perform(multi, &running) == CURLM_OK && running && !t->silent && !t->enough) {
+    while (t->lib->multi_perform(multi, &running) == CURLM_OK && running && !t->silent &&
+           !t->enough) {
         struct curl_waitfd stop = {.fd = t->request->stop_fd, .events = CURL_WAIT_POLLIN};
         int left = patience(t);
         if (left == 0)
@@ -276,7 +284,8 @@ static void perform(struct transfer *t, CURLM *multi, struct http_stream_outcome
     t->lib->slist_free_all(headers);
 }
 
-void http_stream_open(const struct http_stream_request *request, struct http_stream_outcome *outcome)
+void http_stream_open(const struct http_stream_request *request,
+                      struct http_stream_outcome *outcome)
 {
     const char *problem;
     const struct libcurl *lib = libcurl_load(&problem);

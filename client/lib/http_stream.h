@@ -33,6 +33,7 @@ struct http_stream_outcome {
 };
 
 /* Returns when the stream has ended. */
-void http_stream_open(const struct http_stream_request *request, struct http_stream_outcome *outcome);
+void http_stream_open(const struct http_stream_request *request,
+                      struct http_stream_outcome *outcome);
 
 #endif

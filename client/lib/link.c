@@ -352,7 +352,8 @@ struct subscriber {
     zmq_msg_t message; /* received last */
 };
 
-static int open_subscriber(struct subscriber *e, const char *endpoint, const struct ssecast_curve *curve)
+static int open_subscriber(struct subscriber *e, const char *endpoint,
+                           const struct ssecast_curve *curve)
 {
     const struct zsock_options options = options_of(ZMQ_SUB, QUEUED_MAX);
     e->context = zmq_ctx_new();
@@ -391,7 +392,8 @@ void subscriber_free(struct subscriber **e)
 /* Wait until one of both is readable. */
 static void wait_for_either(void *socket, int fd, int64_t ms)
 {
-    zmq_pollitem_t items[] = {{.socket = socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
+    zmq_pollitem_t items[] = {{.socket = socket, .events = ZMQ_POLLIN},
+                              {.fd = fd, .events = ZMQ_POLLIN}};
     zmq_poll(items, 2, (long)ms);
 }
 

@@ -64,7 +64,8 @@ bool link_can_proceed(const struct link *l, bool to_send);
 struct subscriber;
 
 /* 0; -EINVAL for an invalid key or endpoint; another -errno. */
-int subscriber_new(struct subscriber **out, const char *endpoint, const struct ssecast_curve *curve);
+int subscriber_new(struct subscriber **out, const char *endpoint,
+                   const struct ssecast_curve *curve);
 void subscriber_free(struct subscriber **e);
 
 /* Wait for the first connection, or until fd is readable, for at most ms. True: it was made, and

@@ -53,8 +53,8 @@ static bool closing(const struct ssecast_presence *p)
     return atomic_load(&p->closing);
 }
 
-static void tell_state(struct ssecast_presence *p, enum ssecast_presence_state state, uint64_t missed,
-                       const char *message)
+static void tell_state(struct ssecast_presence *p, enum ssecast_presence_state state,
+                       uint64_t missed, const char *message)
 {
     if (p->options.state && !closing(p))
         p->options.state(p->options.context, state, missed, message);
@@ -62,7 +62,8 @@ static void tell_state(struct ssecast_presence *p, enum ssecast_presence_state s
 
 static const char *type_name(enum ssecast_presence_type type)
 {
-    static const char *const names[] = {"connected", "disconnected", "session_online", "session_offline"};
+    static const char *const names[] = {"connected", "disconnected", "session_online",
+                                        "session_offline"};
     return names[type];
 }
 
@@ -425,11 +426,13 @@ static int prepare(struct ssecast_presence *p, const struct ssecast_presence_opt
     p->tracker = tracker_new(on_change, p);
     if (p->stop_fd < 0 || !p->tracker)
         return p->stop_fd < 0 ? -EMFILE : -ENOMEM;
-    int err = subscriber_new(&p->subscriber, o->endpoint ? o->endpoint : ENDPOINT, &o->commands.curve);
+    int err =
+        subscriber_new(&p->subscriber, o->endpoint ? o->endpoint : ENDPOINT, &o->commands.curve);
     return err || o->no_snapshot ? err : ssecast_publisher_new(&p->publisher, &o->commands);
 }
 
-int ssecast_presence_new(struct ssecast_presence **presence, const struct ssecast_presence_options *options)
+int ssecast_presence_new(struct ssecast_presence **presence,
+                         const struct ssecast_presence_options *options)
 {
     *presence = NULL;
     if (!options->event)

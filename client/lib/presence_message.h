@@ -31,12 +31,14 @@ struct presence_page {
 };
 
 /* Parse a message and pass it to see. 0; -EBADMSG when it is not a presence message; -ENOMEM. */
-int presence_message_read(struct slice text, void (*see)(void *context, const struct presence_message *message),
+int presence_message_read(struct slice text,
+                          void (*see)(void *context, const struct presence_message *message),
                           void *context);
 
 /* Parse a reply to `presence` and pass each row to see. *page is valid as long as the reply. 0;
  * -EBADMSG when it is not such a reply; -ENOMEM. */
 int presence_page_read(const struct ssecast_reply *reply, struct presence_page *page,
-                       void (*see)(void *context, const struct presence_message *message), void *context);
+                       void (*see)(void *context, const struct presence_message *message),
+                       void *context);
 
 #endif

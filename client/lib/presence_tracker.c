@@ -38,7 +38,8 @@ struct presence_tracker {
 
 /* ---- life ---- */
 
-struct presence_tracker *tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context)
+struct presence_tracker *
+tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context)
 {
     struct presence_tracker *r = calloc(1, sizeof *r);
     if (!r)
@@ -106,7 +107,8 @@ static char *copy_texts(const struct presence_message *n)
     return texts;
 }
 
-static int tracker_add(struct presence_tracker *r, const struct presence_message *n, enum tracker_source source)
+static int tracker_add(struct presence_tracker *r, const struct presence_message *n,
+                       enum tracker_source source)
 {
     bool named = *n->session;
     size_t *session = named ? table_insert(r->sessions, slice_of(n->session)) : NULL;
@@ -127,12 +129,14 @@ static int tracker_add(struct presence_tracker *r, const struct presence_message
     tracker_tell(r, SSECAST_CONNECTED, m, how);
     if (session && ++*session == 1)
         tracker_tell(r, SSECAST_SESSION_ONLINE, m,
-                     (struct tracker_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
+                     (struct tracker_change){
+                         .source = source, .connection = n->connection, .cause = "", .at = n->at});
     return 0;
 }
 
 /* The last texts of how belong to the caller and outlive m. */
-static void tracker_drop(struct presence_tracker *r, struct tracked_connection *m, struct tracker_change how)
+static void tracker_drop(struct presence_tracker *r, struct tracked_connection *m,
+                         struct tracker_change how)
 {
     size_t *session = *m->texts ? table_find(r->sessions, slice_of(m->texts)) : NULL;
     tracker_tell(r, SSECAST_DISCONNECTED, m, how);
@@ -212,7 +216,8 @@ void tracker_end(struct presence_tracker *r, int64_t now)
             struct slice name = table_name(m);
             snprintf(id, sizeof id, "%.*s", (int)name.len, name.data);
             tracker_drop(r, m,
-                         (struct tracker_change){.source = TRACKER_INFERRED, .connection = id, .cause = "", .at = now});
+                         (struct tracker_change){
+                             .source = TRACKER_INFERRED, .connection = id, .cause = "", .at = now});
         }
     }
     r->complete = true;
@@ -239,10 +244,14 @@ static bool is_old(const struct presence_tracker *r, const char *connection, uin
     return false;
 }
 
-static void end_member(struct presence_tracker *r, struct tracked_connection *m, const struct presence_message *n)
+static void end_member(struct presence_tracker *r, struct tracked_connection *m,
+                       const struct presence_message *n)
 {
-    const struct tracker_change how = {
-        .source = TRACKER_MESSAGE, .connection = n->connection, .cause = n->cause, .at = n->at, .whole = n->whole};
+    const struct tracker_change how = {.source = TRACKER_MESSAGE,
+                                       .connection = n->connection,
+                                       .cause = n->cause,
+                                       .at = n->at,
+                                       .whole = n->whole};
     tracker_drop(r, m, how);
 }
 
@@ -268,7 +277,8 @@ static void tracker_apply(struct presence_tracker *r, const struct presence_mess
 }
 
 /* A message is applied also when it shows that others before it are missing. */
-enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m, uint64_t *missed)
+enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m,
+                                     uint64_t *missed)
 {
     *missed = 0;
     if (strncmp(m->run, r->former_run, RUN_MAX - 1) == 0)
@@ -287,7 +297,8 @@ enum tracker_verdict tracker_message(struct presence_tracker *r, const struct pr
     return *missed ? TRACKER_MISSED : TRACKER_CURRENT;
 }
 
-enum tracker_verdict tracker_look(const struct presence_tracker *r, const struct presence_page *at, uint64_t *missed)
+enum tracker_verdict tracker_look(const struct presence_tracker *r, const struct presence_page *at,
+                                  uint64_t *missed)
 {
     *missed = 0;
     if (strncmp(at->run, r->run, RUN_MAX - 1) != 0)

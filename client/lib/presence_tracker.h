@@ -37,7 +37,8 @@ enum tracker_verdict {
 };
 
 /* tell is called for each change, which is valid during the call. NULL when out of memory. */
-struct presence_tracker *tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context);
+struct presence_tracker *
+tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context);
 void tracker_free(struct presence_tracker **r);
 
 /* A snapshot: begin; for each page its rows and then the page; then the messages received
@@ -56,9 +57,11 @@ bool tracker_incomplete(const struct presence_tracker *r);
 const char *tracker_after(const struct presence_tracker *r);
 
 /* Apply a message, only after the pages of a snapshot. *missed: the number of missing messages. */
-enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m, uint64_t *missed);
+enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m,
+                                     uint64_t *missed);
 
 /* Compare with the broker's position. *missed: the number of messages that have not arrived. */
-enum tracker_verdict tracker_look(const struct presence_tracker *r, const struct presence_page *at, uint64_t *missed);
+enum tracker_verdict tracker_look(const struct presence_tracker *r, const struct presence_page *at,
+                                  uint64_t *missed);
 
 #endif

@@ -53,7 +53,8 @@ static int prepare(struct ssecast_publisher *p, const struct ssecast_publisher_o
     return err ? err : link_new(&p->link, o);
 }
 
-int ssecast_publisher_new(struct ssecast_publisher **publisher, const struct ssecast_publisher_options *options)
+int ssecast_publisher_new(struct ssecast_publisher **publisher,
+                          const struct ssecast_publisher_options *options)
 {
     static const struct ssecast_publisher_options defaults = {0};
     *publisher = calloc(1, sizeof **publisher);
@@ -66,7 +67,8 @@ int ssecast_publisher_new(struct ssecast_publisher **publisher, const struct sse
 }
 
 /* Remove r and call its callback, once. */
-static void complete(struct ssecast_publisher *p, struct window_request *r, int err, struct ssecast_reply *reply)
+static void complete(struct ssecast_publisher *p, struct window_request *r, int err,
+                     struct ssecast_reply *reply)
 {
     struct submitted_request *pending = (struct submitted_request *)r;
     bool inside = p->calling_back;
@@ -100,7 +102,8 @@ void ssecast_publisher_free(struct ssecast_publisher **publisher)
 static void send_waiting(struct ssecast_publisher *p, int64_t now)
 {
     struct window_request *r;
-    while ((r = window_waiting(p->window)) && link_send(p->link, ((struct submitted_request *)r)->message) == 0)
+    while ((r = window_waiting(p->window)) &&
+           link_send(p->link, ((struct submitted_request *)r)->message) == 0)
         window_sent(p->window, r, now + p->retry_ms);
 }
 
@@ -135,8 +138,8 @@ static struct submitted_request *pending_new(const struct draft *d, const struct
 }
 
 /* Submit d with the payload (NULL: none), and release it. */
-static int submit(struct ssecast_publisher *p, struct draft *d, const struct slice *payload, ssecast_done *done,
-                  void *context)
+static int submit(struct ssecast_publisher *p, struct draft *d, const struct slice *payload,
+                  ssecast_done *done, void *context)
 {
     int64_t now = clock_ms();
     struct submitted_request *pending = d->err ? NULL : pending_new(d, payload);
@@ -152,8 +155,8 @@ static int submit(struct ssecast_publisher *p, struct draft *d, const struct sli
     return 0;
 }
 
-int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_event *event, ssecast_done *done,
-                          void *context)
+int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_event *event,
+                          ssecast_done *done, void *context)
 {
     const struct slice payload = {event->bytes, event->bytes_len};
     struct draft d = publisher_begin(p);
@@ -162,8 +165,8 @@ int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_even
     return submit(p, &d, event->bytes ? &payload : NULL, done, context);
 }
 
-int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
-                                ssecast_done *done, void *context)
+int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecast_event *events,
+                                size_t count, ssecast_done *done, void *context)
 {
     struct draft d = publisher_begin(p);
     if (!d.err)
@@ -171,8 +174,8 @@ int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecas
     return submit(p, &d, NULL, done, context);
 }
 
-int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, ssecast_done *done,
-                           void *context)
+int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown,
+                           ssecast_done *done, void *context)
 {
     struct draft d = publisher_begin(p);
     if (!d.err)
@@ -180,7 +183,8 @@ int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shu
     return submit(p, &d, NULL, done, context);
 }
 
-int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_done *done, void *context)
+int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_done *done,
+                        void *context)
 {
     struct draft d = publisher_begin(p);
     if (!d.err)
@@ -223,9 +227,10 @@ static int take_reply(struct ssecast_publisher *p, struct slice text)
     }
     if (err)
         return 0; /* out of memory: as if the reply was lost */
-    struct window_request *r = ref                       ? window_find(p->window, ref)
-                               : ssecast_reply_ok(reply) ? NULL
-                                                         : find_unnamed(p, ssecast_reply_code(reply));
+    struct window_request *r = ref ? window_find(p->window, ref)
+                               : ssecast_reply_ok(reply)
+                                   ? NULL
+                                   : find_unnamed(p, ssecast_reply_code(reply));
     if (r)
         complete(p, r, ssecast_reply_ok(reply) ? 0 : -EREMOTEIO, reply);
     ssecast_reply_free(&reply);
@@ -356,7 +361,8 @@ static int make_room(struct ssecast_publisher *p, struct ssecast_reply **reply)
 }
 
 /* Wait for the reply, unless the submission failed with err. */
-static int wait_answer(struct ssecast_publisher *p, int err, struct awaited_reply *w, struct ssecast_reply **reply)
+static int wait_answer(struct ssecast_publisher *p, int err, struct awaited_reply *w,
+                       struct ssecast_reply **reply)
 {
     if (err)
         return err;
@@ -369,22 +375,25 @@ static int wait_answer(struct ssecast_publisher *p, int err, struct awaited_repl
     return w->err;
 }
 
-int ssecast_publish(struct ssecast_publisher *p, const struct ssecast_event *event, struct ssecast_reply **reply)
+int ssecast_publish(struct ssecast_publisher *p, const struct ssecast_event *event,
+                    struct ssecast_reply **reply)
 {
     struct awaited_reply w = {0};
     int err = make_room(p, reply);
     return wait_answer(p, err ? err : ssecast_publish_async(p, event, answered, &w), &w, reply);
 }
 
-int ssecast_publish_batch(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
-                          struct ssecast_reply **reply)
+int ssecast_publish_batch(struct ssecast_publisher *p, const struct ssecast_event *events,
+                          size_t count, struct ssecast_reply **reply)
 {
     struct awaited_reply w = {0};
     int err = make_room(p, reply);
-    return wait_answer(p, err ? err : ssecast_publish_batch_async(p, events, count, answered, &w), &w, reply);
+    return wait_answer(p, err ? err : ssecast_publish_batch_async(p, events, count, answered, &w),
+                       &w, reply);
 }
 
-int ssecast_shutdown(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, struct ssecast_reply **reply)
+int ssecast_shutdown(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown,
+                     struct ssecast_reply **reply)
 {
     struct awaited_reply w = {0};
     int err = make_room(p, reply);

@@ -151,8 +151,9 @@ const char *ssecast_reply_json(const struct ssecast_reply *r, size_t *len)
 
 static bool is_question(const char *op)
 {
-    static const char *const questions[] = {"online",  "sessions", "connections", "history",  "workers", "stats",
-                                            "metrics", "status",   "ping",        "presence", "bans",    "state"};
+    static const char *const questions[] = {"online",  "sessions", "connections", "history",
+                                            "workers", "stats",    "metrics",     "status",
+                                            "ping",    "presence", "bans",        "state"};
     for (size_t i = 0; op && i < COUNT(questions); i++)
         if (!strcmp(op, questions[i]))
             return true;
@@ -165,7 +166,9 @@ static json_t *read_request(struct slice text)
     char *softened = surrogate_softened(text);
     if (softened)
         json_soften(softened, text.len);
-    json_t *tree = softened ? json_loadb(softened, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *tree =
+        softened ? json_loadb(softened, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL)
+                 : NULL;
     free(softened);
     return tree;
 }
@@ -175,8 +178,8 @@ bool reply_is_request(struct slice text, bool *empty, bool *repeatable)
     json_t *tree = read_request(text);
     bool is = json_is_object(tree) && !json_object_get(tree, "ref");
     *empty = json_object_size(tree) == 0;
-    *repeatable =
-        is_question(json_string_value(json_object_get(tree, "op"))) || json_is_string(json_object_get(tree, "id"));
+    *repeatable = is_question(json_string_value(json_object_get(tree, "op"))) ||
+                  json_is_string(json_object_get(tree, "id"));
     json_decref(tree);
     return is;
 }
@@ -241,7 +244,8 @@ static int read_message(const json_t *tree, struct presence_message *n)
     return err || !run || !n->n ? -EBADMSG : read_who(tree, "at", n);
 }
 
-int presence_message_read(struct slice text, void (*see)(void *context, const struct presence_message *message),
+int presence_message_read(struct slice text,
+                          void (*see)(void *context, const struct presence_message *message),
                           void *context)
 {
     json_error_t error;
@@ -256,7 +260,9 @@ int presence_message_read(struct slice text, void (*see)(void *context, const st
     return err;
 }
 
-static int see_row(const json_t *row, void (*see)(void *context, const struct presence_message *message), void *context)
+static int see_row(const json_t *row,
+                   void (*see)(void *context, const struct presence_message *message),
+                   void *context)
 {
     struct presence_message n = {.type = SSECAST_CONNECTED, .run = "", .cause = ""};
     char *text = json_dumps(row, JSON_COMPACT);
@@ -269,9 +275,11 @@ static int see_row(const json_t *row, void (*see)(void *context, const struct pr
 }
 
 int presence_page_read(const struct ssecast_reply *r, struct presence_page *page,
-                       void (*see)(void *context, const struct presence_message *message), void *context)
+                       void (*see)(void *context, const struct presence_message *message),
+                       void *context)
 {
-    const json_t *rows = json_object_get(r->tree, "connections"), *n = json_object_get(r->tree, "n");
+    const json_t *rows = json_object_get(r->tree, "connections"),
+                 *n = json_object_get(r->tree, "n");
     page->run = json_string_value(json_object_get(r->tree, "run"));
     page->n = seq_of(n);
     page->settled = json_is_true(json_object_get(r->tree, "settled"));

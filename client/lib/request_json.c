@@ -130,8 +130,8 @@ static int put_event(struct buf *out, const struct ssecast_event *e, struct requ
     return err;
 }
 
-int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
-                    bool *repeatable)
+int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids,
+                    uint64_t ref, bool *repeatable)
 {
     json_begin_object(out, NULL);
     json_put_text(out, "op", slice_of("publish"));
@@ -140,8 +140,8 @@ int request_publish(struct buf *out, const struct ssecast_event *event, struct r
     return err ? err : end_request(out, ref);
 }
 
-int request_batch(struct buf *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,
-                  uint64_t ref, bool *repeatable)
+int request_batch(struct buf *out, const struct ssecast_event *events, size_t count,
+                  struct request_ids *ids, uint64_t ref, bool *repeatable)
 {
     int err = count == 0 || count > REQUEST_EVENTS_MAX ? -EINVAL : 0;
     *repeatable = true;

@@ -24,10 +24,10 @@ int request_ids_begin(struct request_ids *ids);
 /* Append the request to out. *repeatable: sending it twice has the same effect as once. 0;
  * -EINVAL, -EILSEQ or -ENOMEM: out is then invalid. The caller sends a payload in bytes as the
  * next frame. */
-int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
-                    bool *repeatable);
-int request_batch(struct buf *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,
-                  uint64_t ref, bool *repeatable);
+int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids,
+                    uint64_t ref, bool *repeatable);
+int request_batch(struct buf *out, const struct ssecast_event *events, size_t count,
+                  struct request_ids *ids, uint64_t ref, bool *repeatable);
 int request_shutdown(struct buf *out, const struct ssecast_shutdown *shutdown, uint64_t ref);
 
 /* Use json, one object without "ref", as the request. */

@@ -157,7 +157,8 @@ static void on_retry(void *context, uint64_t ms)
 
 static int prepare(struct ssecast_source *s, const struct ssecast_source_options *o)
 {
-    const struct ssecast_decoder_handler handler = {.message = source_on_message, .retry = on_retry, .context = s};
+    const struct ssecast_decoder_handler handler = {
+        .message = source_on_message, .retry = on_retry, .context = s};
     s->options = *o;
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int err = copy_texts(s, o);
@@ -214,7 +215,8 @@ void ssecast_source_free(struct ssecast_source **source)
 }
 
 int ssecast_source_on(struct ssecast_source *s, const char *type,
-                      void (*message)(void *context, const struct ssecast_message *message), void *context)
+                      void (*message)(void *context, const struct ssecast_message *message),
+                      void *context)
 {
     struct listener *grown = realloc(s->listeners, (s->listener_count + 1) * sizeof *grown);
     if (!grown)
@@ -270,10 +272,11 @@ static int open_once(struct ssecast_source *s, struct http_stream_outcome *outco
     return ssecast_decoder_feed(s->decoder, NULL, 0);
 }
 
-static void source_tell(struct ssecast_source *s, enum ssecast_state state, const struct http_stream_outcome *outcome,
-                        uint64_t wait_ms)
+static void source_tell(struct ssecast_source *s, enum ssecast_state state,
+                        const struct http_stream_outcome *outcome, uint64_t wait_ms)
 {
-    const struct ssecast_source_error error = {state, outcome->end, outcome->status, outcome->message, wait_ms};
+    const struct ssecast_source_error error = {state, outcome->end, outcome->status,
+                                               outcome->message, wait_ms};
     atomic_store(&s->state, state);
     if (s->options.error)
         s->options.error(s->options.context, &error);

@@ -133,12 +133,14 @@ SSECAST_API uint64_t ssecast_reply_seq(const struct ssecast_reply *reply);
 SSECAST_API bool ssecast_reply_duplicate(const struct ssecast_reply *reply);
 
 /* Of a batch: write up to max seqs. Returns the number of seqs in the reply. */
-SSECAST_API size_t ssecast_reply_seqs(const struct ssecast_reply *reply, uint64_t *seqs, size_t max);
+SSECAST_API size_t ssecast_reply_seqs(const struct ssecast_reply *reply, uint64_t *seqs,
+                                      size_t max);
 
 /* A top-level number of the reply, or a boolean as 0 or 1: "online", "closed", "connections",
  * "head", a counter of "stats". 0, or -ENOENT when there is none of this name; *value is then
  * unchanged. */
-SSECAST_API int ssecast_reply_number(const struct ssecast_reply *reply, const char *name, int64_t *value);
+SSECAST_API int ssecast_reply_number(const struct ssecast_reply *reply, const char *name,
+                                     int64_t *value);
 
 /* The complete reply as JSON, NUL-terminated. len (bytes) may be NULL. */
 SSECAST_API const char *ssecast_reply_json(const struct ssecast_reply *reply, size_t *len);
@@ -198,33 +200,39 @@ SSECAST_API void ssecast_publisher_free(struct ssecast_publisher **publisher);
  * payloads, bytes in a batch, invalid JSON, no events or too many), -EILSEQ (not UTF-8),
  * -EDEADLK, -ENOMEM. reply may be NULL. With 0 or -EREMOTEIO the caller owns *reply; otherwise
  * it is NULL. */
-SSECAST_API int ssecast_publish(struct ssecast_publisher *publisher, const struct ssecast_event *event,
-                                struct ssecast_reply **reply);
+SSECAST_API int ssecast_publish(struct ssecast_publisher *publisher,
+                                const struct ssecast_event *event, struct ssecast_reply **reply);
 
 /* Publish 1 to 10,000 consecutive events, all or none. */
-SSECAST_API int ssecast_publish_batch(struct ssecast_publisher *publisher, const struct ssecast_event *events,
-                                      size_t count, struct ssecast_reply **reply);
+SSECAST_API int ssecast_publish_batch(struct ssecast_publisher *publisher,
+                                      const struct ssecast_event *events, size_t count,
+                                      struct ssecast_reply **reply);
 
 /* End the streams of the targets. */
-SSECAST_API int ssecast_shutdown(struct ssecast_publisher *publisher, const struct ssecast_shutdown *shutdown,
+SSECAST_API int ssecast_shutdown(struct ssecast_publisher *publisher,
+                                 const struct ssecast_shutdown *shutdown,
                                  struct ssecast_reply **reply);
 
 /* Send any request of docs/protocol.md, given as its JSON object without "ref":
  * {"op":"online","session":"a"}. -EINVAL when json is not such an object. */
-SSECAST_API int ssecast_query(struct ssecast_publisher *publisher, const char *json, struct ssecast_reply **reply);
+SSECAST_API int ssecast_query(struct ssecast_publisher *publisher, const char *json,
+                              struct ssecast_reply **reply);
 
 /* The same without waiting for the reply. done (may be NULL) is called later, from
  * ssecast_publisher_process() or a call that waits. The order of replies is unspecified, except
  * that replies to publishes of one connection come in the order of sending. 0; an error of the
  * request as above, or -EAGAIN when the window is full: done is then not called. */
-SSECAST_API int ssecast_publish_async(struct ssecast_publisher *publisher, const struct ssecast_event *event,
-                                      ssecast_done *done, void *context);
-SSECAST_API int ssecast_publish_batch_async(struct ssecast_publisher *publisher, const struct ssecast_event *events,
-                                            size_t count, ssecast_done *done, void *context);
-SSECAST_API int ssecast_shutdown_async(struct ssecast_publisher *publisher, const struct ssecast_shutdown *shutdown,
-                                       ssecast_done *done, void *context);
-SSECAST_API int ssecast_query_async(struct ssecast_publisher *publisher, const char *json, ssecast_done *done,
-                                    void *context);
+SSECAST_API int ssecast_publish_async(struct ssecast_publisher *publisher,
+                                      const struct ssecast_event *event, ssecast_done *done,
+                                      void *context);
+SSECAST_API int ssecast_publish_batch_async(struct ssecast_publisher *publisher,
+                                            const struct ssecast_event *events, size_t count,
+                                            ssecast_done *done, void *context);
+SSECAST_API int ssecast_shutdown_async(struct ssecast_publisher *publisher,
+                                       const struct ssecast_shutdown *shutdown, ssecast_done *done,
+                                       void *context);
+SSECAST_API int ssecast_query_async(struct ssecast_publisher *publisher, const char *json,
+                                    ssecast_done *done, void *context);
 
 /* For an event loop: a descriptor that is readable (level-triggered) when
  * ssecast_publisher_process() has work, and the timeout in ms after which it has work without
@@ -246,7 +254,8 @@ SSECAST_API size_t ssecast_publisher_pending(const struct ssecast_publisher *pub
 
 /* Wait until at most `pending` requests are pending; 0 waits for all. 0; -ETIMEDOUT after
  * timeout_ms (negative: no limit; requests have timeouts of their own); -EDEADLK. */
-SSECAST_API int ssecast_publisher_wait(struct ssecast_publisher *publisher, size_t pending, int timeout_ms);
+SSECAST_API int ssecast_publisher_wait(struct ssecast_publisher *publisher, size_t pending,
+                                       int timeout_ms);
 
 /* Create a CURVE key pair: 40 characters and a NUL each. 0, or -ENOTSUP when libzmq lacks CURVE. */
 SSECAST_API int ssecast_curve_keypair(char public_key[41], char secret_key[41]);
@@ -301,7 +310,8 @@ struct ssecast_presence_options {
     void (*event)(void *context, const struct ssecast_presence_event *event);
     /* missed: the number of missed changes, as far as known. message: a line for people. May be
      * NULL. */
-    void (*state)(void *context, enum ssecast_presence_state state, uint64_t missed, const char *message);
+    void (*state)(void *context, enum ssecast_presence_state state, uint64_t missed,
+                  const char *message);
     void *context;
     uint64_t reserved[8];
 };
@@ -356,7 +366,8 @@ struct ssecast_decoder;
 
 /* handler is copied. max_event_bytes limits the memory of one event: its lines, name, id and
  * data together; 0: 16 MiB. 0 or -ENOMEM. */
-SSECAST_API int ssecast_decoder_new(struct ssecast_decoder **decoder, const struct ssecast_decoder_handler *handler,
+SSECAST_API int ssecast_decoder_new(struct ssecast_decoder **decoder,
+                                    const struct ssecast_decoder_handler *handler,
                                     size_t max_event_bytes);
 
 /* Sets *decoder to NULL; NULL is allowed. Not from within a callback. */
@@ -364,7 +375,8 @@ SSECAST_API void ssecast_decoder_free(struct ssecast_decoder **decoder);
 
 /* Decode len bytes. 0; -EMSGSIZE when an event is too large; -ENOMEM. After an error every
  * further call returns the same, until ssecast_decoder_reset(). */
-SSECAST_API int ssecast_decoder_feed(struct ssecast_decoder *decoder, const void *bytes, size_t len);
+SSECAST_API int ssecast_decoder_feed(struct ssecast_decoder *decoder, const void *bytes,
+                                     size_t len);
 
 /* Start a new stream: discard the incomplete block and expect a byte order mark. The last event
  * id remains, as in a browser that reconnects. */
@@ -435,7 +447,8 @@ struct ssecast_source_options {
  * id: "from=earliest", "last=N" (the newest N events, 1 to 1000) or "since=T" (unix time in ms, or
  * RFC 3339). 0; -EINVAL: no url, a header without a colon or with a line break, an id with a line
  * break, another start; -ENOMEM, -EMFILE. */
-SSECAST_API int ssecast_source_new(struct ssecast_source **source, const struct ssecast_source_options *options);
+SSECAST_API int ssecast_source_new(struct ssecast_source **source,
+                                   const struct ssecast_source_options *options);
 
 /* Sets *source to NULL; NULL is allowed. Not while ssecast_source_run() runs: close the source
  * and join that thread first. */
@@ -445,7 +458,9 @@ SSECAST_API void ssecast_source_free(struct ssecast_source **source);
  * Several listeners of one type are called in the order they were added. Call it before
  * ssecast_source_run() or from a callback. 0 or -ENOMEM. */
 SSECAST_API int ssecast_source_on(struct ssecast_source *source, const char *type,
-                                  void (*message)(void *context, const struct ssecast_message *message), void *context);
+                                  void (*message)(void *context,
+                                                  const struct ssecast_message *message),
+                                  void *context);
 
 /* Open the stream, report messages, and reconnect until it is closed or fails for good. All
  * callbacks are called from here. 0 when it was closed or the server asked not to reconnect

@@ -32,5 +32,6 @@ char *base64_encode(enum base64_alphabet alphabet, struct slice bytes, char *out
 {
     int form = alphabet == BASE64_URL ? URL_FORM : sodium_base64_VARIANT_ORIGINAL;
     size_t room = sodium_base64_encoded_len(bytes.len, form);
-    return sodium_bin2base64(out, room, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, form);
+    return sodium_bin2base64(out, room, (const unsigned char *)(bytes.len ? bytes.data : ""),
+                             bytes.len, form);
 }

@@ -39,7 +39,8 @@ static void sink(struct expiry *e, struct expiry_item *item)
 
 int expiry_add(struct expiry *e, struct expiry_item *item, int64_t at)
 {
-    struct expiry_item **items = array_reserve(e->items, &e->size, e->count + 1, sizeof(struct expiry_item *));
+    struct expiry_item **items =
+        array_reserve(e->items, &e->size, e->count + 1, sizeof(struct expiry_item *));
     if (!items)
         return -ENOMEM;
 

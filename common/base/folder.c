@@ -51,10 +51,12 @@ const char *folder_problem(const char *path, int err, char out[FOLDER_WHY_MAX])
     bool named = folder_of(path, folder);
 
     if (named && err == ENOENT && access(folder, F_OK) != 0)
-        snprintf(out, FOLDER_WHY_MAX, "its directory %s does not exist; make it, as root: install -d -m 0750 -o %s %s",
+        snprintf(out, FOLDER_WHY_MAX,
+                 "its directory %s does not exist; make it, as root: install -d -m 0750 -o %s %s",
                  folder, user_name(user), folder);
     else if (named && err == EACCES && access(folder, W_OK) != 0)
-        snprintf(out, FOLDER_WHY_MAX, "its directory %s is not writable for the user %s", folder, user_name(user));
+        snprintf(out, FOLDER_WHY_MAX, "its directory %s is not writable for the user %s", folder,
+                 user_name(user));
     else
         snprintf(out, FOLDER_WHY_MAX, "%s", strerror(err));
     return out;

@@ -21,7 +21,8 @@ uint64_t hash_keyed(struct slice bytes)
     _Static_assert(sizeof hash == crypto_shorthash_BYTES, "the hash fills 64 bits");
 
     pthread_once(&key_drawn, draw_key);
-    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, key);
+    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)(bytes.len ? bytes.data : ""),
+                     bytes.len, key);
     return hash;
 }
 
@@ -30,7 +31,8 @@ uint64_t hash_fixed(struct slice bytes)
     static const unsigned char fixed[crypto_shorthash_KEYBYTES] = "ssecast own ids";
     char hash[crypto_shorthash_BYTES];
 
-    crypto_shorthash((unsigned char *)hash, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, fixed);
+    crypto_shorthash((unsigned char *)hash, (const unsigned char *)(bytes.len ? bytes.data : ""),
+                     bytes.len, fixed);
     return get_u64(hash);
 }
 
@@ -39,7 +41,8 @@ uint64_t hash_fixed(struct slice bytes)
 static crypto_hash_sha256_state *state_of(struct hash_parts *h)
 {
     _Static_assert(sizeof h->state >= sizeof(crypto_hash_sha256_state), "libsodium's state fits");
-    _Static_assert(_Alignof(struct hash_parts) >= _Alignof(crypto_hash_sha256_state), "and may stand there");
+    _Static_assert(_Alignof(struct hash_parts) >= _Alignof(crypto_hash_sha256_state),
+                   "and may stand there");
     _Static_assert(HASH_PARTS_HEX == 2 * crypto_hash_sha256_BYTES + 1, "two digits for each byte");
     return (crypto_hash_sha256_state *)(void *)h->state;
 }
@@ -55,7 +58,8 @@ void hash_parts_add(struct hash_parts *h, struct slice part)
 
     put_u64(len, part.len);
     crypto_hash_sha256_update(state_of(h), (const unsigned char *)len, sizeof len);
-    crypto_hash_sha256_update(state_of(h), (const unsigned char *)(part.len ? part.data : ""), part.len);
+    crypto_hash_sha256_update(state_of(h), (const unsigned char *)(part.len ? part.data : ""),
+                              part.len);
 }
 
 void hash_parts_end(struct hash_parts *h, char hex[HASH_PARTS_HEX])

@@ -28,8 +28,10 @@ struct loop *loop_new(bool (*turn_end)(void *context), void *context)
     struct loop *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
-    *l = (struct loop){
-        .epoll = epoll_create1(EPOLL_CLOEXEC), .turn_end = turn_end, .context = context, .now = clock_ms()};
+    *l = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC),
+                       .turn_end = turn_end,
+                       .context = context,
+                       .now = clock_ms()};
     if (l->epoll < 0) {
         free(l);
         return NULL;

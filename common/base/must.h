@@ -10,7 +10,8 @@
 #ifndef SSECAST_MUST_H
 #define SSECAST_MUST_H
 
-#define MUST(condition) ((condition) ? (void)0 : must_fail(#condition, __FILE__, __LINE__, __func__))
+#define MUST(condition)                                                                            \
+    ((condition) ? (void)0 : must_fail(#condition, __FILE__, __LINE__, __func__))
 
 /* Write one line to stderr and abort. */
 _Noreturn void must_fail(const char *condition, const char *file, int line, const char *function);

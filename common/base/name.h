@@ -14,14 +14,15 @@ bool name_valid(struct slice name);
 
 /* A client sends its cursor back in an HTTP header. Web servers refuse control characters in
  * headers and strip blanks at both ends. */
-#define CURSOR_RULE                                                                                                    \
-    "1 to 255 bytes of UTF-8 without control characters (a tab inside is fine) "                                       \
+#define CURSOR_RULE                                                                                \
+    "1 to 255 bytes of UTF-8 without control characters (a tab inside is fine) "                   \
     "and without a space or tab at either end"
 
 /* True when a client can send this text back unchanged as its cursor. */
 bool cursor_valid(struct slice text);
 
-#define OWN_ID_RULE CURSOR_RULE ", not a number (digits, or a sign before a digit) nor a list of numbers"
+#define OWN_ID_RULE                                                                                \
+    CURSOR_RULE ", not a number (digits, or a sign before a digit) nor a list of numbers"
 
 /* True when a publisher may use this id. A number is refused: it could be mistaken for a seq. */
 bool own_id_valid(struct slice id);

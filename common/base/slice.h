@@ -28,7 +28,8 @@ static inline bool slice_equal(struct slice a, struct slice b)
 
 static inline bool slice_begins(struct slice text, struct slice beginning)
 {
-    return text.len >= beginning.len && (!beginning.len || memcmp(text.data, beginning.data, beginning.len) == 0);
+    return text.len >= beginning.len &&
+           (!beginning.len || memcmp(text.data, beginning.data, beginning.len) == 0);
 }
 
 #endif

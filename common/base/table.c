@@ -27,7 +27,8 @@ struct entry {
 #define WORD sizeof(int64_t)
 #define VALUE_MAX ((((size_t)1 << WORDS_BITS) - 1) * WORD)
 
-_Static_assert(TABLE_NAME_MAX < (uint64_t)1 << (32 - WORDS_BITS), "an entry says how long its name is");
+_Static_assert(TABLE_NAME_MAX < (uint64_t)1 << (32 - WORDS_BITS),
+               "an entry says how long its name is");
 _Static_assert(sizeof(struct entry) <= 16, "there is one for each stream's session");
 
 struct table {
@@ -121,7 +122,8 @@ static struct entry **table_place(const struct table *t, struct slice name, uint
     struct entry **at = &t->buckets[bucket_of(t, hash)];
     while (*at && (*at)->hash < hash)
         at = &(*at)->next;
-    while (*at && (*at)->hash == hash && !slice_equal((struct slice){name_of(*at), (*at)->name_len}, name))
+    while (*at && (*at)->hash == hash &&
+           !slice_equal((struct slice){name_of(*at), (*at)->name_len}, name))
         at = &(*at)->next;
     return at;
 }
@@ -145,7 +147,8 @@ void *table_find(const struct table *t, struct slice name)
 
 static struct entry *new_entry(const struct table *t, struct slice name, uint32_t hash)
 {
-    struct entry *e = name.len > TABLE_NAME_MAX ? NULL : calloc(1, sizeof *e + t->value_words * WORD + name.len);
+    struct entry *e =
+        name.len > TABLE_NAME_MAX ? NULL : calloc(1, sizeof *e + t->value_words * WORD + name.len);
     if (!e)
         return NULL;
 

@@ -45,6 +45,7 @@ bool event_names_channel(const struct event *e, const struct audience *who)
 
 bool event_excludes(const struct event *e, const struct audience *who)
 {
-    bool none = !e->counts[EXCEPT_SESSIONS] && !e->counts[EXCEPT_CHANNELS] && !e->counts[EXCEPT_CONNECTIONS];
+    bool none = !e->counts[EXCEPT_SESSIONS] && !e->counts[EXCEPT_CHANNELS] &&
+                !e->counts[EXCEPT_CONNECTIONS];
     return !none && lists_hold(e, EXCEPT_SESSIONS, who);
 }

@@ -58,7 +58,8 @@ bool event_shows_id(const struct event *e)
     return e->id.len && !e->seq_as_id;
 }
 
-bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name)
+bool event_next_name(const struct event *e, enum event_list list, size_t *cursor,
+                     struct slice *name)
 {
     /* The cursor is 0 before the first name, then the offset of the next one. */
     size_t at = *cursor ? *cursor : e->offsets[list];
@@ -89,7 +90,8 @@ struct event *event_with_id(const struct event *e, struct slice id)
 {
     static const char field[] = "id: ", end[] = "\n";
     struct event *bare = event_without_id(e);
-    struct event *out = bare ? event_text_room(sizeof field + sizeof end - 2 + id.len + bare->text.len) : NULL;
+    struct event *out =
+        bare ? event_text_room(sizeof field + sizeof end - 2 + id.len + bare->text.len) : NULL;
     if (out) {
         char *p = put_slice(out->bytes, slice_of(field));
         p = put_slice(p, id);

@@ -150,6 +150,7 @@ struct event *event_without_id(const struct event *e);
 struct event *event_with_id(const struct event *e, struct slice id);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */
-bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
+bool event_next_name(const struct event *e, enum event_list list, size_t *cursor,
+                     struct slice *name);
 
 #endif

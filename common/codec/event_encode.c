@@ -34,8 +34,8 @@ static bool spec_fits(const struct event_spec *spec, size_t size)
         if (spec->lists[list].count > EVENT_LIST_MAX)
             return false;
 
-    return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX &&
-           spec->key.len <= EVENT_KEY_MAX;
+    return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX &&
+           spec->publisher.len <= EVENT_PUBLISHER_MAX && spec->key.len <= EVENT_KEY_MAX;
 }
 
 static char *put_names(char *p, struct event *e, const struct names *lists)
@@ -56,8 +56,8 @@ static void put_head(char *p, const struct event *e)
     memset(p, 0, EVENT_ENTRY_MIN);
     put_u32(p, (uint32_t)e->entry.len);
     p[4] = (char)e->kind;
-    p[5] = (char)(ENTRY_HAS_TO * e->has_to | ENTRY_SEQ_AS_ID * e->seq_as_id | ENTRY_REMOVE * e->remove |
-                  ENTRY_PRIVATE * e->is_private);
+    p[5] = (char)(ENTRY_HAS_TO * e->has_to | ENTRY_SEQ_AS_ID * e->seq_as_id |
+                  ENTRY_REMOVE * e->remove | ENTRY_PRIVATE * e->is_private);
     put_u16(p + 6, (uint16_t)e->id.len);
     put_u64(p + 8, e->seq);
     put_u64(p + 16, (uint64_t)e->time_ms);
@@ -116,8 +116,8 @@ struct event *event_new(const struct event_spec *spec)
     };
     struct slice publisher = spec->id.len ? spec->publisher : (struct slice){0};
     size_t text_len = sse_encoded_size(&block);
-    size_t size =
-        EVENT_ENTRY_MIN + spec->id.len + publisher.len + spec->key.len + encoded_names_size(spec->lists) + text_len;
+    size_t size = EVENT_ENTRY_MIN + spec->id.len + publisher.len + spec->key.len +
+                  encoded_names_size(spec->lists) + text_len;
     if (!spec_fits(spec, size))
         return NULL;
 

@@ -32,7 +32,8 @@ static uint32_t *index_slot(const struct event *e, enum event_list list, struct 
     uint32_t mask = e->index_slots - 1;
     uint32_t at = (uint32_t)hash_keyed(name) & mask;
 
-    while (e->index[at] && !(in_list(e, list, e->index[at]) && slice_equal(event_name_at(e, e->index[at]), name)))
+    while (e->index[at] &&
+           !(in_list(e, list, e->index[at]) && slice_equal(event_name_at(e, e->index[at]), name)))
         at = (at + 1) & mask;
     return &e->index[at];
 }

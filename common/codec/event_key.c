@@ -6,7 +6,8 @@
 
 size_t event_excepted_names(const struct names lists[EVENT_LISTS])
 {
-    return lists[EXCEPT_SESSIONS].count + lists[EXCEPT_CHANNELS].count + lists[EXCEPT_CONNECTIONS].count;
+    return lists[EXCEPT_SESSIONS].count + lists[EXCEPT_CHANNELS].count +
+           lists[EXCEPT_CONNECTIONS].count;
 }
 
 static bool one_target(bool has_to, size_t sessions, size_t channels, size_t others)
@@ -58,7 +59,8 @@ bool event_key_fits(const struct event *e)
 
     if (!e->key.len)
         return !e->remove;
-    return e->kind == EVENT_MESSAGE && one_target(e->has_to, e->counts[TO_SESSIONS], e->counts[TO_CHANNELS], others);
+    return e->kind == EVENT_MESSAGE &&
+           one_target(e->has_to, e->counts[TO_SESSIONS], e->counts[TO_CHANNELS], others);
 }
 
 enum event_target event_key_target(const struct event *e, struct slice *name)
@@ -78,6 +80,7 @@ struct event_place event_place_of(const struct event *e)
     struct event_place place;
 
     place.kind = event_key_target(e, &place.name);
-    place.is_private = e->is_private && place.kind != TARGET_EVERYONE && !event_is_member_key(e->key, &member);
+    place.is_private =
+        e->is_private && place.kind != TARGET_EVERYONE && !event_is_member_key(e->key, &member);
     return place;
 }

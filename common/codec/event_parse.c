@@ -34,7 +34,8 @@ static const char *scan_names(struct event *e, const char *p, const char *end)
 static const char *scan_id(struct event *e)
 {
     const char *head = e->bytes;
-    size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44), key_len = get_u16(head + 46);
+    size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44),
+           key_len = get_u16(head + 46);
 
     if (id_len > NAME_BYTES_MAX || publisher_len > EVENT_PUBLISHER_MAX || key_len > EVENT_KEY_MAX)
         return NULL;
@@ -74,8 +75,8 @@ static bool scan_entry(struct event *e)
     e->remove = (head[5] & ENTRY_REMOVE) != 0;
     e->is_private = (head[5] & ENTRY_PRIVATE) != 0;
     bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN;
-    if ((!known && !event_is_record(e)) || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS ||
-        !scan_seconds(e))
+    if ((!known && !event_is_record(e)) || e->seq == 0 || e->time_ms < 0 ||
+        e->time_ms > TIME_MAX_MS || !scan_seconds(e))
         return false;
     const char *names = scan_id(e);
     const char *text = names ? scan_names(e, names, end) : NULL;

@@ -39,7 +39,8 @@ bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session
         return false;
 
     MUST(*cursor <= e->text.len);
-    size_t size = ban_at((struct slice){e->text.data + *cursor, e->text.len - *cursor}, session, until_ms);
+    size_t size =
+        ban_at((struct slice){e->text.data + *cursor, e->text.len - *cursor}, session, until_ms);
     *cursor += size;
     return size > 0;
 }

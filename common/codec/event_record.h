@@ -17,7 +17,8 @@ void event_put_ban(char *out, struct slice session, int64_t until_ms);
 
 /* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. Other events have
  * none. */
-bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms);
+bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session,
+                    int64_t *until_ms);
 
 /* Walk the events of an EVENT_STATE: set *cursor to 0, then call until NULL. Each is a reference of
  * the caller. They have a key, are earlier than e and do not remove their key. NULL with *cursor

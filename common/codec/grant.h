@@ -46,8 +46,8 @@ bool grant_is_empty(const struct grant *grant);
  * keep others from it. Above 0 when the bound is. */
 uint64_t grant_limited_part(uint64_t bound);
 
-#define PATTERN_RULE                                                                                                   \
-    "a name (1 to 255 bytes of UTF-8 without control characters); "                                                    \
+#define PATTERN_RULE                                                                               \
+    "a name (1 to 255 bytes of UTF-8 without control characters); "                                \
     "a `*` at its end stands for any rest"
 
 bool pattern_valid(struct slice pattern);

@@ -50,7 +50,8 @@ static void *allocate(struct json *j, size_t size)
         return allocate_block(j, size);
 
     void *p = j->room + j->taken;
-    size_t whole = (size + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+    size_t whole =
+        (size + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
     j->taken += whole; /* the room is a whole number of them */
     return p;
 }
@@ -81,8 +82,9 @@ struct path {
 static void path_add(struct path *p, const char *name, long index)
 {
     size_t room = sizeof p->text - p->len;
-    int n = index < 0 ? snprintf(p->text + p->len, room, "%s%s", p->len ? "." : "", name)
-                      : snprintf(p->text + p->len, room, "%s%s[%ld]", p->len ? "." : "", name, index);
+    int n = index < 0
+                ? snprintf(p->text + p->len, room, "%s%s", p->len ? "." : "", name)
+                : snprintf(p->text + p->len, room, "%s%s[%ld]", p->len ? "." : "", name, index);
     p->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
@@ -102,8 +104,8 @@ static int fault_at_path(struct json_fault *fault, const struct path *path, cons
     return -EINVAL;
 }
 
-static int fault_in_list(struct json_fault *fault, const struct json_object *o, const char *name, long index,
-                         const char *what)
+static int fault_in_list(struct json_fault *fault, const struct json_object *o, const char *name,
+                         long index, const char *what)
 {
     struct path path = {0};
     path_of(&path, o);
@@ -111,7 +113,8 @@ static int fault_in_list(struct json_fault *fault, const struct json_object *o, 
     return fault_at_path(fault, &path, what);
 }
 
-int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name, const char *format, ...)
+int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name,
+                  const char *format, ...)
 {
     char what[sizeof fault->message];
     va_list args;
@@ -130,7 +133,8 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     path_of(&path, o);
-    return path.len ? fault_at_path(fault, &path, what) : json_fault(fault, "bad_request", "it %s", what);
+    return path.len ? fault_at_path(fault, &path, what)
+                    : json_fault(fault, "bad_request", "it %s", what);
 }
 
 /* ---- parsing ---- */
@@ -139,7 +143,8 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
 static size_t shown_length(struct slice text)
 {
     size_t n = 0, len;
-    while (n < text.len && text.data[n] && (len = utf8_sequence((struct slice){text.data + n, text.len - n})) &&
+    while (n < text.len && text.data[n] &&
+           (len = utf8_sequence((struct slice){text.data + n, text.len - n})) &&
            n + len <= SHOWN_MAX)
         n += len;
     return n;
@@ -165,8 +170,8 @@ static int not_json(struct json_fault *fault, const struct json_tree *tree)
         line += breaks;
         column = breaks ? 0 : column + 1;
     }
-    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s%s", tree->at, line,
-                      column, tree->what, field);
+    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s%s",
+                      tree->at, line, column, tree->what, field);
 }
 
 static int read_tree(struct slice text, const struct json_limits *limits, struct json_tree *out,
@@ -179,8 +184,10 @@ static int read_tree(struct slice text, const struct json_limits *limits, struct
     case JSON_BAD:
         return not_json(fault, out);
     case JSON_TOO_DEEP:
-        return json_fault(fault, "bad_json", "nested too deeply; accepted: a depth of at most %zu levels%s",
-                          limits->depth ? limits->depth : JSON_LEVELS_MAX, limits->depth ? " (--max-json-depth)" : "");
+        return json_fault(fault, "bad_json",
+                          "nested too deeply; accepted: a depth of at most %zu levels%s",
+                          limits->depth ? limits->depth : JSON_LEVELS_MAX,
+                          limits->depth ? " (--max-json-depth)" : "");
     case JSON_TOO_MANY:
         return json_fault(fault, "too_large",
                           "the request has too many values; accepted: at most %zu, "
@@ -217,17 +224,21 @@ static const char *kind_of(char first)
     }
 }
 
-static int parse_request(struct json *j, struct slice text, const struct json_limits *limits, struct json_fault *fault)
+static int parse_request(struct json *j, struct slice text, const struct json_limits *limits,
+                         struct json_fault *fault)
 {
     if (read_tree(text, limits, &j->tree, fault) != 0)
         return -EINVAL;
 
     j->root = (struct json_object){.json = j, .value = j->tree.nodes, .index = -1};
     char first = first_byte(j, j->root.value);
-    return first == '{' ? 0 : json_fault(fault, "bad_request", "a request is one JSON object, not %s", kind_of(first));
+    return first == '{' ? 0
+                        : json_fault(fault, "bad_request", "a request is one JSON object, not %s",
+                                     kind_of(first));
 }
 
-struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault)
+struct json *json_parse_within(struct slice text, const struct json_limits *limits,
+                               struct json_fault *fault)
 {
     struct json *j = malloc(sizeof *j);
     if (!j) {
@@ -304,8 +315,8 @@ struct slice json_raw(const struct json_object *o, const char *name)
 
 /* ---- what was wrong ---- */
 
-static int not_what(struct json_fault *fault, const struct json_object *o, const char *name, long index,
-                    const struct json_node *value, const char *wanted)
+static int not_what(struct json_fault *fault, const struct json_object *o, const char *name,
+                    long index, const struct json_node *value, const char *wanted)
 {
     char what[sizeof fault->message], first = first_byte(o->json, value);
     struct slice source = source_of(o->json, value);
@@ -326,7 +337,8 @@ static int not_field(struct json_fault *fault, const struct json_object *o, cons
 
 /* ---- fields ---- */
 
-static bool among(const char *const *accepted, const struct json_tree *tree, const struct json_node *field)
+static bool among(const char *const *accepted, const struct json_tree *tree,
+                  const struct json_node *field)
 {
     for (; *accepted; accepted++)
         if (json_tree_key_is(tree, field, *accepted))
@@ -353,7 +365,8 @@ static int unknown_field(struct json_fault *fault, const struct json_object *o, 
     return json_fault_at(fault, o, cut, "is not a field here; accepted: %s", known);
 }
 
-int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault)
+int json_check_fields(const struct json_object *o, const char *const *accepted,
+                      struct json_fault *fault)
 {
     const struct json_tree *tree = &o->json->tree;
     const struct json_node *field = json_tree_first(o->value);
@@ -381,7 +394,8 @@ static bool text_of(struct json *j, const struct json_node *value, struct slice 
     return decoded != NULL;
 }
 
-int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault)
+int json_get_text(const struct json_object *o, const char *name, struct slice *out,
+                  struct json_fault *fault)
 {
     const struct json_node *value = find(o, name);
     if (!value)
@@ -411,12 +425,13 @@ static int name_of(struct json *j, const struct json_node *value, struct slice *
 
 static const char *name_wanted(const struct json *j, char out[NAME_WANTED])
 {
-    snprintf(out, NAME_WANTED, "a string of 1 to %zu bytes of UTF-8 without control characters", j->name_bytes);
+    snprintf(out, NAME_WANTED, "a string of 1 to %zu bytes of UTF-8 without control characters",
+             j->name_bytes);
     return out;
 }
 
-static int get_name(const struct json_object *o, const char *name, long index, const struct json_node *value,
-                    struct slice *out, struct json_fault *fault)
+static int get_name(const struct json_object *o, const char *name, long index,
+                    const struct json_node *value, struct slice *out, struct json_fault *fault)
 {
     char wanted[NAME_WANTED];
     int err = name_of(o->json, value, out);
@@ -425,14 +440,15 @@ static int get_name(const struct json_object *o, const char *name, long index, c
     return err ? not_what(fault, o, name, index, value, name_wanted(o->json, wanted)) : 0;
 }
 
-int json_get_name(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault)
+int json_get_name(const struct json_object *o, const char *name, struct slice *out,
+                  struct json_fault *fault)
 {
     const struct json_node *value = find(o, name);
     return value ? get_name(o, name, -1, value, out, fault) : 0;
 }
 
-static int fill_names(const struct json_object *o, const char *name, const struct json_node *list, struct slice *items,
-                      struct json_fault *fault)
+static int fill_names(const struct json_object *o, const char *name, const struct json_node *list,
+                      struct slice *items, struct json_fault *fault)
 {
     const struct json_node *value = json_tree_first(list);
     for (uint32_t i = 0; i < list->count; i++, value = json_tree_next(&o->json->tree, value))
@@ -442,8 +458,8 @@ static int fill_names(const struct json_object *o, const char *name, const struc
 }
 
 /* A field that must be a list of at most max items. */
-static int check_list(const struct json_object *o, const char *name, const struct json_node *value, const char *of,
-                      size_t max, struct json_fault *fault)
+static int check_list(const struct json_object *o, const char *name, const struct json_node *value,
+                      const char *of, size_t max, struct json_fault *fault)
 {
     char wanted[48];
     if (first_byte(o->json, value) != '[') {
@@ -451,11 +467,13 @@ static int check_list(const struct json_object *o, const char *name, const struc
         return not_field(fault, o, name, value, wanted);
     }
     if (value->count > max)
-        return json_fault_at(fault, o, name, "must be a list of at most %zu %s, not %u", max, of, value->count);
+        return json_fault_at(fault, o, name, "must be a list of at most %zu %s, not %u", max, of,
+                             value->count);
     return 0;
 }
 
-int json_get_names(const struct json_object *o, const char *name, struct names *out, struct json_fault *fault)
+int json_get_names(const struct json_object *o, const char *name, struct names *out,
+                   struct json_fault *fault)
 {
     const struct json_node *list = find(o, name);
     if (!list)
@@ -486,15 +504,16 @@ static bool whole_number(struct slice source, uint64_t *out)
     return !negative || number == 0;
 }
 
-int json_get_count(const struct json_object *o, const char *name, uint64_t min, uint64_t max, uint64_t *out,
-                   struct json_fault *fault)
+int json_get_count(const struct json_object *o, const char *name, uint64_t min, uint64_t max,
+                   uint64_t *out, struct json_fault *fault)
 {
     char wanted[80];
     uint64_t number;
     const struct json_node *value = find(o, name);
     if (!value)
         return 0;
-    if (value->raw || !whole_number(source_of(o->json, value), &number) || number < min || number > max) {
+    if (value->raw || !whole_number(source_of(o->json, value), &number) || number < min ||
+        number > max) {
         snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
                  (unsigned long long)max);
         return not_field(fault, o, name, value, wanted);
@@ -503,7 +522,8 @@ int json_get_count(const struct json_object *o, const char *name, uint64_t min, 
     return 0;
 }
 
-int json_get_flag(const struct json_object *o, const char *name, bool *out, struct json_fault *fault)
+int json_get_flag(const struct json_object *o, const char *name, bool *out,
+                  struct json_fault *fault)
 {
     const struct json_node *value = find(o, name);
     if (!value)
@@ -515,10 +535,12 @@ int json_get_flag(const struct json_object *o, const char *name, bool *out, stru
     return 0;
 }
 
-int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault)
+int json_get_object(const struct json_object *o, const char *name, struct json_object *out,
+                    struct json_fault *fault)
 {
     const struct json_node *value = find(o, name);
-    *out = (struct json_object){.json = o->json, .value = value, .parent = o, .name = name, .index = -1};
+    *out = (struct json_object){
+        .json = o->json, .value = value, .parent = o, .name = name, .index = -1};
     if (!value || first_byte(o->json, value) == '{')
         return 0;
     return not_field(fault, o, name, value, "an object");
@@ -529,7 +551,8 @@ static int fill_objects(const struct json_object *o, const char *name, const str
 {
     const struct json_node *value = json_tree_first(list);
     for (uint32_t i = 0; i < list->count; i++, value = json_tree_next(&o->json->tree, value)) {
-        items[i] = (struct json_object){.json = o->json, .value = value, .parent = o, .name = name, .index = (long)i};
+        items[i] = (struct json_object){
+            .json = o->json, .value = value, .parent = o, .name = name, .index = (long)i};
         if (first_byte(o->json, value) != '{')
             return not_what(fault, o, name, (long)i, value, "an object");
     }
@@ -542,8 +565,8 @@ size_t json_list_length(const struct json_object *o, const char *name)
     return list && first_byte(o->json, list) == '[' ? list->count : 0;
 }
 
-int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
-                     size_t *count, struct json_fault *fault)
+int json_get_objects(const struct json_object *o, const char *name, size_t max,
+                     const struct json_object **out, size_t *count, struct json_fault *fault)
 {
     const struct json_node *list = find(o, name);
     if (!list)

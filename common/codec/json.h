@@ -50,7 +50,8 @@ struct json_limits {
 };
 
 /* The same within limits. Nesting too deep is bad_json; too many values are too_large. */
-struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault);
+struct json *json_parse_within(struct slice text, const struct json_limits *limits,
+                               struct json_fault *fault);
 
 /* The `ref` of a request as it was sent; empty when there is none, or when the request is not
  * JSON. */
@@ -68,8 +69,8 @@ int json_fault(struct json_fault *fault, const char *code, const char *format, .
 
 /* The same as bad_request about a field of o: the message begins with the field's path in
  * backquotes, as in "`events[3].to` ". */
-int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name,
+                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The same about o as a whole: "`events[3]` ", or "it " when o is the request itself. */
 int json_fault_of(struct json_fault *fault, const struct json_object *o, const char *format, ...)
@@ -83,7 +84,8 @@ struct slice json_raw(const struct json_object *o, const char *name);
 
 /* Check that each field is in accepted (ended by NULL). 0, or -EINVAL: the fault names the field
  * and those accepted. */
-int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault);
+int json_check_fields(const struct json_object *o, const char *const *accepted,
+                      struct json_fault *fault);
 
 /* The getters. 0, or -EINVAL with *fault set. A missing field is no fault and leaves *out
  * unchanged: set the default before, and use json_has() for required fields. null is not missing,
@@ -91,29 +93,34 @@ int json_check_fields(const struct json_object *o, const char *const *accepted, 
  * json_raw() reads. */
 
 /* Any text, NUL included. */
-int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault);
+int json_get_text(const struct json_object *o, const char *name, struct slice *out,
+                  struct json_fault *fault);
 
 /* A session, channel or connection: what name_valid() accepts. */
-int json_get_name(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault);
+int json_get_name(const struct json_object *o, const char *name, struct slice *out,
+                  struct json_fault *fault);
 
 /* A list of names, at most EVENT_LIST_MAX; may be empty. */
-int json_get_names(const struct json_object *o, const char *name, struct names *out, struct json_fault *fault);
-
-/* A whole number; min and max are inclusive, at most INT64_MAX. */
-int json_get_count(const struct json_object *o, const char *name, uint64_t min, uint64_t max, uint64_t *out,
+int json_get_names(const struct json_object *o, const char *name, struct names *out,
                    struct json_fault *fault);
 
-int json_get_flag(const struct json_object *o, const char *name, bool *out, struct json_fault *fault);
+/* A whole number; min and max are inclusive, at most INT64_MAX. */
+int json_get_count(const struct json_object *o, const char *name, uint64_t min, uint64_t max,
+                   uint64_t *out, struct json_fault *fault);
+
+int json_get_flag(const struct json_object *o, const char *name, bool *out,
+                  struct json_fault *fault);
 
 /* An object, such as `to`. out->value is NULL when it is missing. */
-int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault);
+int json_get_object(const struct json_object *o, const char *name, struct json_object *out,
+                    struct json_fault *fault);
 
 /* The number of values of the list under name; 0 when it is missing or no list. */
 size_t json_list_length(const struct json_object *o, const char *name);
 
 /* A list of objects, such as `events`: at most max. */
-int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
-                     size_t *count, struct json_fault *fault);
+int json_get_objects(const struct json_object *o, const char *name, size_t max,
+                     const struct json_object **out, size_t *count, struct json_fault *fault);
 
 /* Write {"ok":true. The caller adds the reply's fields. json_reply_end() adds "ref" (unless
  * empty) and the closing brace. */

@@ -10,8 +10,8 @@ static json_t *ours(const struct json_in *value)
 
 struct json_in *json_in_parse(struct slice text)
 {
-    return (struct json_in *)json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
-                                        NULL);
+    return (struct json_in *)json_loadb(text.data ? text.data : "", text.len,
+                                        JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 }
 
 char *json_in_print(const struct json_in *value)

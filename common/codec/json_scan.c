@@ -91,7 +91,8 @@ static bool json_scan_take(struct slice *rest, char separator, struct slice *val
 
 bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)
 {
-    return rest->len > 0 && json_scan_take(rest, ':', key) && rest->len > 0 && json_scan_take(rest, ',', value);
+    return rest->len > 0 && json_scan_take(rest, ':', key) && rest->len > 0 &&
+           json_scan_take(rest, ',', value);
 }
 
 /* True for what JSON's grammar calls a number, from the first to the last byte. */
@@ -111,7 +112,8 @@ static bool is_held(const char *number, size_t len)
     if (len <= LONG_NUMBER)
         return true;
     return len - negative == LONG_NUMBER + 1 && !memchr(number, '.', len) &&
-           memcmp(number + negative, negative ? "9223372036854775808" : "9223372036854775807", LONG_NUMBER + 1) <= 0;
+           memcmp(number + negative, negative ? "9223372036854775808" : "9223372036854775807",
+                  LONG_NUMBER + 1) <= 0;
 }
 
 /* Write a zero over a number that jansson cannot hold: "0.000". */

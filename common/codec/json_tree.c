@@ -156,7 +156,8 @@ static struct slice key_text(const struct reading *s, const struct json_key *k)
 
 static bool add_key(struct reading *s, struct slice inside, bool escaped)
 {
-    struct json_key *keys = reserve(s->keys, s->first_keys, &s->key_cap, s->key_count + 1, sizeof *keys);
+    struct json_key *keys =
+        reserve(s->keys, s->first_keys, &s->key_cap, s->key_count + 1, sizeof *keys);
     if (!keys)
         return false;
     s->keys = keys;
@@ -171,8 +172,8 @@ static bool add_key(struct reading *s, struct slice inside, bool escaped)
 }
 
 /* JSON_BAD: *twice is the key that comes for the second time. */
-static enum json_verdict compare_few(const struct reading *s, const struct json_key *keys, size_t count,
-                                     const struct json_key **twice)
+static enum json_verdict compare_few(const struct reading *s, const struct json_key *keys,
+                                     size_t count, const struct json_key **twice)
 {
     for (size_t i = 1; i < count; i++)
         for (size_t j = 0; j < i; j++)
@@ -184,7 +185,8 @@ static enum json_verdict compare_few(const struct reading *s, const struct json_
 }
 
 /* places: a hash table with open addressing, of 1 + index. */
-static bool put_in_table(const struct reading *s, const struct json_key *keys, size_t i, uint32_t *places, size_t mask)
+static bool put_in_table(const struct reading *s, const struct json_key *keys, size_t i,
+                         uint32_t *places, size_t mask)
 {
     struct slice text = key_text(s, &keys[i]);
     size_t at = (size_t)hash_keyed(text) & mask;
@@ -195,8 +197,8 @@ static bool put_in_table(const struct reading *s, const struct json_key *keys, s
     return true;
 }
 
-static enum json_verdict compare_many(const struct reading *s, const struct json_key *keys, size_t count,
-                                      const struct json_key **twice)
+static enum json_verdict compare_many(const struct reading *s, const struct json_key *keys,
+                                      size_t count, const struct json_key **twice)
 {
     size_t size = 2 * FEW_KEYS;
     while (size < 2 * count)
@@ -223,8 +225,8 @@ static enum json_verdict close_keys(struct reading *s)
         return JSON_GOOD;
 
     const struct json_key *keys = s->keys + first, *twice = NULL;
-    enum json_verdict verdict =
-        count <= FEW_KEYS ? compare_few(s, keys, count, &twice) : compare_many(s, keys, count, &twice);
+    enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count, &twice)
+                                                  : compare_many(s, keys, count, &twice);
     if (verdict != JSON_BAD)
         return verdict;
 
@@ -301,8 +303,8 @@ static enum json_verdict open_level(struct reading *s, bool object)
     if (s->depth == s->bounds.levels)
         return JSON_TOO_DEEP;
     MUST(s->depth < JSON_LEVELS_MAX);
-    s->levels[++s->depth] =
-        (struct level){.first_key = (uint32_t)s->key_count & INT32_MAX, .object = object, .node = s->node};
+    s->levels[++s->depth] = (struct level){
+        .first_key = (uint32_t)s->key_count & INT32_MAX, .object = object, .node = s->node};
     s->lex.p++;
     return JSON_GOOD;
 }
@@ -401,7 +403,8 @@ static enum json_verdict read_all(struct reading *s)
     return s->lex.p == s->lex.end ? JSON_GOOD : bad(s, "the end is expected");
 }
 
-enum json_verdict json_tree_read(struct slice text, const struct json_bounds *bounds, struct json_tree *out)
+enum json_verdict json_tree_read(struct slice text, const struct json_bounds *bounds,
+                                 struct json_tree *out)
 {
     struct level levels[JSON_LEVELS_MAX + 1];
     struct json_key first_keys[FIRST_KEYS];
@@ -446,7 +449,8 @@ void json_tree_release(struct json_tree *tree)
 
 /* --- walking --- */
 
-const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object, const char *name)
+const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object,
+                                       const char *name)
 {
     const struct json_node *node = json_tree_first(object);
     if (tree->text.data[object->at] != '{')

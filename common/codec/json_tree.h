@@ -66,12 +66,14 @@ struct json_tree {
 };
 
 /* Read one text. The caller releases the tree; unless JSON_GOOD it has no nodes. */
-enum json_verdict json_tree_read(struct slice text, const struct json_bounds *bounds, struct json_tree *out);
+enum json_verdict json_tree_read(struct slice text, const struct json_bounds *bounds,
+                                 struct json_tree *out);
 
 void json_tree_release(struct json_tree *tree);
 
 /* The value as it was sent, without the white space around it. */
-static inline struct slice json_tree_source(const struct json_tree *tree, const struct json_node *node)
+static inline struct slice json_tree_source(const struct json_tree *tree,
+                                            const struct json_node *node)
 {
     return (struct slice){tree->text.data + node->at, node->len};
 }
@@ -83,25 +85,29 @@ static inline const struct json_node *json_tree_first(const struct json_node *no
     return node + 1;
 }
 
-static inline const struct json_node *json_tree_next(const struct json_tree *tree, const struct json_node *node)
+static inline const struct json_node *json_tree_next(const struct json_tree *tree,
+                                                     const struct json_node *node)
 {
     return tree->nodes + node->next;
 }
 
 static inline struct slice json_tree_key(const struct json_tree *tree, const struct json_key *key)
 {
-    return (struct slice){(key->decoded ? tree->decoded.data : tree->text.data) + key->at, key->len};
+    return (struct slice){(key->decoded ? tree->decoded.data : tree->text.data) + key->at,
+                          key->len};
 }
 
 /* Whether a field has this name. Most comparisons end at the first byte. */
-static inline bool json_tree_key_is(const struct json_tree *tree, const struct json_node *field, const char *name)
+static inline bool json_tree_key_is(const struct json_tree *tree, const struct json_node *field,
+                                    const char *name)
 {
     struct slice key = json_tree_key(tree, &field->key);
     return *name == (key.len ? *key.data : 0) && slice_equal(key, slice_of(name));
 }
 
 /* The field of an object; NULL: none. Every other value has no fields. */
-const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object, const char *name);
+const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object,
+                                       const char *name);
 
 /* Decode the valid inside of a string to out, which has room for as many bytes. Returns how many
  * were written. */

@@ -108,9 +108,9 @@ size_t sse_encode(const struct sse_block *b, char *out)
 
 static bool one_line(struct slice value)
 {
-    return value.len <= 255 &&
-           (value.len == 0 || (!memchr(value.data, '\0', value.len) && !memchr(value.data, '\n', value.len) &&
-                               !memchr(value.data, '\r', value.len)));
+    return value.len <= 255 && (value.len == 0 || (!memchr(value.data, '\0', value.len) &&
+                                                   !memchr(value.data, '\n', value.len) &&
+                                                   !memchr(value.data, '\r', value.len)));
 }
 
 bool sse_valid_id(struct slice value)

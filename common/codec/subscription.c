@@ -9,14 +9,16 @@
 #define ACTIVE "\"active\":true"
 #define OLD_BEGIN "{\"@context\":"
 
-static const char *const types[] = {
-    [SUBSCRIPTION_0_X] = "", [SUBSCRIPTION_EXACT] = "exact", [SUBSCRIPTION_URL_PATTERN] = "urlpattern"};
+static const char *const types[] = {[SUBSCRIPTION_0_X] = "",
+                                    [SUBSCRIPTION_EXACT] = "exact",
+                                    [SUBSCRIPTION_URL_PATTERN] = "urlpattern"};
 
 /* --- topics --- */
 
 static bool is_unreserved(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("-._~", c));
 }
 
 char *subscription_encode(char *at, const char *limit, struct slice text)
@@ -61,12 +63,14 @@ struct slice subscription_topic(const struct subscription *s, char out[NAME_BYTE
 bool subscription_is_topic(struct slice topic)
 {
     size_t len = strlen(HUB_RESERVED);
-    return slice_begins(topic, slice_of(HUB_RESERVED)) && (topic.len == len || topic.data[len] == '/');
+    return slice_begins(topic, slice_of(HUB_RESERVED)) &&
+           (topic.len == len || topic.data[len] == '/');
 }
 
 struct slice subscription_relative(struct slice text)
 {
-    const char *found = text.len ? memmem(text.data, text.len, HUB_RESERVED, strlen(HUB_RESERVED)) : NULL;
+    const char *found =
+        text.len ? memmem(text.data, text.len, HUB_RESERVED, strlen(HUB_RESERVED)) : NULL;
     size_t before = found ? (size_t)(found - text.data) : 0;
     if (!before || memchr(text.data, '{', before) || memchr(text.data, '?', before))
         return text;
@@ -87,7 +91,8 @@ static struct slice last_payload(struct slice packed)
 bool subscription_pack(struct buf *out, const struct subscription *s)
 {
     char head[HEAD], topic[NAME_BYTES_MAX];
-    struct slice payload = s->payload.len <= SUBSCRIPTION_PAYLOAD_MAX ? s->payload : (struct slice){0};
+    struct slice payload =
+        s->payload.len <= SUBSCRIPTION_PAYLOAD_MAX ? s->payload : (struct slice){0};
     if (out->failed || !subscription_topic(s, topic).len)
         return false;
 
@@ -124,8 +129,8 @@ static bool subscription_take(struct slice *from, size_t len, struct slice *out)
 bool subscription_next(struct slice *packed, struct subscription *s)
 {
     struct slice head;
-    if (!s->subscriber.len &&
-        (!subscription_take(packed, 2, &head) || !subscription_take(packed, get_u16(head.data), &s->subscriber)))
+    if (!s->subscriber.len && (!subscription_take(packed, 2, &head) ||
+                               !subscription_take(packed, get_u16(head.data), &s->subscriber)))
         return false;
     if (!s->subscriber.len || !subscription_take(packed, HEAD, &head) ||
         (unsigned char)head.data[0] >= SUBSCRIPTION_FORMS)
@@ -151,7 +156,8 @@ bool subscriptions_valid(struct slice packed)
     if (packed.len > SUBSCRIPTIONS_BYTES_MAX)
         return false;
     while (packed.len)
-        if (!subscription_next(&packed, &s) || !name_valid(s.subscriber) || !name_valid(s.match) || !is_line(s.payload))
+        if (!subscription_next(&packed, &s) || !name_valid(s.subscriber) || !name_valid(s.match) ||
+            !is_line(s.payload))
             return false;
     return true;
 }
@@ -180,7 +186,8 @@ void subscription_put(struct buf *out, const struct subscription *s)
 /* A quote inside of a text is escaped, and the payload stands behind: so the first one is meant. */
 void subscription_put_ended(struct buf *out, struct slice document)
 {
-    const char *at = document.len ? memmem(document.data, document.len, ACTIVE, strlen(ACTIVE)) : NULL;
+    const char *at =
+        document.len ? memmem(document.data, document.len, ACTIVE, strlen(ACTIVE)) : NULL;
     if (!at) {
         buf_put_slice(out, document);
         return;

@@ -17,7 +17,12 @@
 #define SUBSCRIPTIONS_BYTES_MAX 32768u /* of all of a stream, packed */
 
 /* The dialect, and in 1.0 the type of the matcher. */
-enum subscription_form { SUBSCRIPTION_0_X, SUBSCRIPTION_EXACT, SUBSCRIPTION_URL_PATTERN, SUBSCRIPTION_FORMS };
+enum subscription_form {
+    SUBSCRIPTION_0_X,
+    SUBSCRIPTION_EXACT,
+    SUBSCRIPTION_URL_PATTERN,
+    SUBSCRIPTION_FORMS
+};
 
 struct subscription {
     enum subscription_form form;

@@ -44,7 +44,8 @@ char *surrogate_softened(struct slice json)
     if (json.len)
         memcpy(copy, json.data, json.len);
 
-    for (char *end = copy + json.len; (at = memchr(at, '\\', (size_t)(end - at))) && end - at >= 2;) {
+    for (char *end = copy + json.len;
+         (at = memchr(at, '\\', (size_t)(end - at))) && end - at >= 2;) {
         size_t len = 0;
         bool unicode = at[1] == 'u';
         at += 2;

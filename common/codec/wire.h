@@ -46,7 +46,8 @@
 #define WIRE_COMMAND_JSON_MAX (16u << 20)
 #define WIRE_MESSAGE_MAX (WIRE_COMMAND_JSON_MAX + (2u << 20))
 
-_Static_assert(WIRE_MESSAGE_MAX >= 2 * WIRE_PIECE_BYTES, "a piece and its last item fit into a message");
+_Static_assert(WIRE_MESSAGE_MAX >= 2 * WIRE_PIECE_BYTES,
+               "a piece and its last item fit into a message");
 
 enum wire_type {
     WIRE_BATCH = 1,

@@ -116,7 +116,8 @@ static struct ban *find_or_add(struct bans *b, struct slice session, bool *fresh
 
 static int reserve_change(struct bans *b)
 {
-    struct ban_change *changes = array_reserve(b->changes, &b->change_cap, b->change_count + 1, sizeof *changes);
+    struct ban_change *changes =
+        array_reserve(b->changes, &b->change_cap, b->change_count + 1, sizeof *changes);
     if (!changes)
         return -ENOMEM;
 
@@ -317,7 +318,8 @@ bool bans_due(const struct bans *b)
 static size_t bans_write(const struct bans *b, size_t max, char *out)
 {
     size_t len = 0;
-    for (const struct ban *ban = next_ban(b, NULL); ban && due_age(&b->due, &ban->due) > 0; ban = next_ban(b, ban)) {
+    for (const struct ban *ban = next_ban(b, NULL); ban && due_age(&b->due, &ban->due) > 0;
+         ban = next_ban(b, ban)) {
         struct slice session = table_name(ban);
         size_t size = event_ban_size(session);
         if (!is_kept(ban))
@@ -368,7 +370,8 @@ uint64_t bans_bytes(const struct bans *b)
     return b->bytes;
 }
 
-const void *bans_next(const struct bans *b, const void *cursor, struct slice *session, int64_t *until_ms)
+const void *bans_next(const struct bans *b, const void *cursor, struct slice *session,
+                      int64_t *until_ms)
 {
     const struct ban *ban = cursor;
     do

@@ -42,7 +42,8 @@ void bans_expire(struct bans *b, int64_t now_ms);
 
 /* Walk: NULL first; NULL at the end. The pointer is a cursor. Bans must not change during
  * the walk. The order is that of the records. */
-const void *bans_next(const struct bans *b, const void *cursor, struct slice *session, int64_t *until_ms);
+const void *bans_next(const struct bans *b, const void *cursor, struct slice *session,
+                      int64_t *until_ms);
 
 /* --- provisional changes --- */
 

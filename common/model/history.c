@@ -76,7 +76,8 @@ static struct segment *last_segment(const struct history *h)
 
 static int begin_segment(struct history *h, uint64_t start)
 {
-    struct segment *segments = array_reserve(h->segments, &h->segment_cap, h->segment_count + 1, sizeof *segments);
+    struct segment *segments =
+        array_reserve(h->segments, &h->segment_cap, h->segment_count + 1, sizeof *segments);
     if (!segments)
         return -ENOMEM;
 
@@ -130,7 +131,8 @@ static bool take_out(struct deque *events, const struct event *e)
     return events->count < before;
 }
 
-static void index_drop(struct history *h, enum event_list list, struct slice name, const struct event *e)
+static void index_drop(struct history *h, enum event_list list, struct slice name,
+                       const struct event *e)
 {
     struct deque *index = table_find(h->targets[list], name);
     if (!index)
@@ -219,7 +221,8 @@ void history_evict(struct history *h)
 void history_expire(struct history *h, int64_t now_ms)
 {
     struct event *e;
-    while ((e = deque_at(&h->all, 0)) && e->time_ms < now_ms && (uint64_t)(now_ms - e->time_ms) > h->limits.age_ms)
+    while ((e = deque_at(&h->all, 0)) && e->time_ms < now_ms &&
+           (uint64_t)(now_ms - e->time_ms) > h->limits.age_ms)
         evict_oldest(h);
     drop_segments(h);
 }
@@ -412,7 +415,8 @@ enum id_cursor history_find_cursor(const struct history *h, struct slice id, uin
 
 /* --- reading --- */
 
-static void add_sources(const struct history *h, const struct history_filter *filter, uint64_t after, struct merge *m)
+static void add_sources(const struct history *h, const struct history_filter *filter,
+                        uint64_t after, struct merge *m)
 {
     const struct audience *who = filter ? filter->who : NULL;
 
@@ -434,7 +438,8 @@ bool history_concerns(const struct history_filter *filter, const struct event *e
 {
     if (!filter->who || !filter->who->every_channel)
         return true;
-    return event_concerns(e, filter->who) && (!filter->selects || filter->selects(filter->context, e));
+    return event_concerns(e, filter->who) &&
+           (!filter->selects || filter->selects(filter->context, e));
 }
 
 /* Does e, which is in an index that the reader has, pass the filter? */
@@ -466,8 +471,8 @@ static size_t looks_at(const struct event *e, const struct history_filter *filte
     return filter && filter->selects ? 1 + (size_t)e->counts[TO_CHANNELS] : 1;
 }
 
-size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,
-                    size_t max, size_t max_bytes, uint64_t *upto)
+size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after,
+                    struct event **out, size_t max, size_t max_bytes, uint64_t *upto)
 {
     struct merge merge;
     add_sources(h, filter, after, &merge);
@@ -500,7 +505,8 @@ uint64_t history_begin(const struct history *h)
     return h->complete > oldest ? h->complete : oldest;
 }
 
-uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact)
+uint64_t history_before_last(const struct history *h, const struct history_filter *filter,
+                             size_t count, bool *exact)
 {
     struct merge merge;
     uint64_t begin = history_begin(h), position = history_head(h);
@@ -520,8 +526,8 @@ uint64_t history_before_last(const struct history *h, const struct history_filte
     return position;
 }
 
-uint64_t history_before_shutdown(const struct history *h, const struct history_filter *filter, uint64_t after,
-                                 uint64_t upto)
+uint64_t history_before_shutdown(const struct history *h, const struct history_filter *filter,
+                                 uint64_t after, uint64_t upto)
 {
     struct merge merge;
     const struct event *e;

@@ -151,18 +151,19 @@ bool history_concerns(const struct history_filter *filter, const struct event *e
  * history_begin() are counted. It looks at the newest events of the reader's indexes, at most as
  * many as one call of history_read() does. If there are fewer messages, the position is before the
  * oldest one, or the head. *exact: older events would change nothing. */
-uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact);
+uint64_t history_before_last(const struct history *h, const struct history_filter *filter,
+                             size_t count, bool *exact);
 
 /* upto, or the position before the first shutdown that passes the filter after position `after`, if
  * that is earlier. The cost is proportional to the events for the reader in between. */
-uint64_t history_before_shutdown(const struct history *h, const struct history_filter *filter, uint64_t after,
-                                 uint64_t upto);
+uint64_t history_before_shutdown(const struct history *h, const struct history_filter *filter,
+                                 uint64_t after, uint64_t upto);
 
 /* Collect up to max events after position `after`, oldest first, until their entries pass
  * max_bytes (at least one is given); all of them, or those that pass the filter. *upto is the
  * position up to which the answer is complete. max is at least 1. Returns the number of events in
  * out. */
-size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,
-                    size_t max, size_t max_bytes, uint64_t *upto);
+size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after,
+                    struct event **out, size_t max, size_t max_bytes, uint64_t *upto);
 
 #endif

@@ -26,7 +26,8 @@ static void look(const struct merge *m, struct merge_source *source)
 
     source->rank = UINT64_MAX;
     if (source->next)
-        source->rank = m->state == MERGE_FORWARD ? source->next->seq : UINT64_MAX - source->next->seq;
+        source->rank =
+            m->state == MERGE_FORWARD ? source->next->seq : UINT64_MAX - source->next->seq;
 }
 
 /* An event that is in several deques is at the root several times in a row, also when another event

@@ -29,7 +29,8 @@ uint64_t own_ids_cost(const struct event *e)
 
 int own_ids_init(struct own_ids *ids)
 {
-    *ids = (struct own_ids){table_new(sizeof(struct named)), table_new(sizeof(struct named)), past_ids_new(0), 0};
+    *ids = (struct own_ids){table_new(sizeof(struct named)), table_new(sizeof(struct named)),
+                            past_ids_new(0), 0};
     if (ids->published && ids->shown && ids->past)
         return 0;
 
@@ -49,7 +50,8 @@ void own_ids_release(struct own_ids *ids)
 #define PUBLISHED_KEY_MAX (1 + NAME_BYTES_MAX + EVENT_PUBLISHER_MAX)
 
 /* The name in `published`. The length in front keeps id and publisher apart. */
-static struct slice published_key(struct slice publisher, struct slice id, char out[PUBLISHED_KEY_MAX])
+static struct slice published_key(struct slice publisher, struct slice id,
+                                  char out[PUBLISHED_KEY_MAX])
 {
     MUST(id.len <= NAME_BYTES_MAX && publisher.len <= EVENT_PUBLISHER_MAX);
     out[0] = (char)id.len;

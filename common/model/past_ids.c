@@ -132,7 +132,8 @@ static int grow(struct past_ids *p)
 
 static bool has(const struct past_ids *p, uint64_t hash, uint64_t seq)
 {
-    for (size_t slot = p->cap ? home_of(p, hash) : 0; p->cap && p->slots[slot]; slot = next_slot(p, slot)) {
+    for (size_t slot = p->cap ? home_of(p, hash) : 0; p->cap && p->slots[slot];
+         slot = next_slot(p, slot)) {
         const struct past_id *id = &p->ring[p->slots[slot] - 1];
         if (id->hash == hash && id->seq == seq)
             return true;
@@ -162,7 +163,8 @@ uint64_t past_ids_find(const struct past_ids *p, uint64_t hash)
 {
     uint64_t seq = 0;
 
-    for (size_t slot = p->cap ? home_of(p, hash) : 0; p->cap && p->slots[slot]; slot = next_slot(p, slot)) {
+    for (size_t slot = p->cap ? home_of(p, hash) : 0; p->cap && p->slots[slot];
+         slot = next_slot(p, slot)) {
         const struct past_id *id = &p->ring[p->slots[slot] - 1];
         if (id->hash != hash)
             continue;

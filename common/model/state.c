@@ -39,7 +39,8 @@ static int reserve_change(struct state *s)
     if (!s->held)
         return 0;
 
-    struct held_change *changes = array_reserve(s->changes, &s->change_cap, s->change_count + 1, sizeof *changes);
+    struct held_change *changes =
+        array_reserve(s->changes, &s->change_cap, s->change_count + 1, sizeof *changes);
     if (!changes)
         return -ENOMEM;
     s->changes = changes;
@@ -54,8 +55,8 @@ static void note_change(struct state *s, struct event *before, struct event *aft
         event_ref(before);
 }
 
-static void finish_change(struct state *s, struct state_slot *slot, struct event *before, struct event *after,
-                          uint64_t seq)
+static void finish_change(struct state *s, struct state_slot *slot, struct event *before,
+                          struct event *after, uint64_t seq)
 {
     if (s->held) {
         note_change(s, before, after, seq);
@@ -70,7 +71,8 @@ static void finish_change(struct state *s, struct state_slot *slot, struct event
 }
 
 /* Make e, or no event, the one of the slot. */
-static void change_slot(struct state *s, struct state_slot *slot, struct event *e, struct event *after)
+static void change_slot(struct state *s, struct state_slot *slot, struct event *e,
+                        struct event *after)
 {
     struct event *before = slot->event;
     uint64_t seq = slot->seq;
@@ -360,8 +362,8 @@ void state_each(const struct state *s, const struct history_filter *filter,
             visit(context, e);
 }
 
-void state_each_subscription(const struct state *s, int64_t now_ms, void (*visit)(void *context, struct event *e),
-                             void *context)
+void state_each_subscription(const struct state *s, int64_t now_ms,
+                             void (*visit)(void *context, struct event *e), void *context)
 {
     const struct deque *all = &s->indexes.subscriptions.deque;
     struct event *e;
@@ -371,8 +373,8 @@ void state_each_subscription(const struct state *s, int64_t now_ms, void (*visit
             visit(context, e);
 }
 
-size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
-                  struct event **out, size_t max, size_t max_bytes)
+size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after,
+                  uint64_t upto, struct event **out, size_t max, size_t max_bytes)
 {
     struct merge merge;
     size_t found = 0, bytes = 0;
@@ -445,7 +447,8 @@ void state_clear(struct state *s)
         drop_last_change(s);
 
     const struct table *slots = s->keys.slots;
-    for (struct state_slot *slot = slots ? table_next(slots, NULL) : NULL, *next; slot; slot = next) {
+    for (struct state_slot *slot = slots ? table_next(slots, NULL) : NULL, *next; slot;
+         slot = next) {
         next = table_next(slots, slot);
         fill_slot(s, slot, NULL, 0);
         state_slots_remove(&s->keys, slot);

@@ -32,7 +32,8 @@ struct state *state_new(void);
 void state_free(struct state **s);
 
 /* True when the state would be within the limits after e, or e makes it no larger. */
-bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits);
+bool state_has_room(const struct state *s, const struct event *e,
+                    const struct state_limits *limits);
 
 /* Apply an event of the sequence. One without a key changes nothing, but an EVENT_STATE gives its
  * events. An event that is older than the one that the state has of its key is marked as
@@ -71,8 +72,8 @@ uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it *
  * to position `upto`. The filter's `compact` makes no difference. out has room for max events, at
  * least 1. It ends when their entries exceed max_bytes, but at least one is given. Returns the
  * number of events in out. When neither bound was reached, there are no more. */
-size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
-                  struct event **out, size_t max, size_t max_bytes);
+size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after,
+                  uint64_t upto, struct event **out, size_t max, size_t max_bytes);
 
 /* The event of event_member_key() in this channel; NULL: there is none. Members count against
  * member_bytes alone. */
@@ -88,8 +89,8 @@ void state_each(const struct state *s, const struct history_filter *filter,
 
 /* Visit the events that say that a subscription of a hub's stream is active, oldest first, unless
  * they have expired at now_ms. It costs what they are, whatever else the state has. */
-void state_each_subscription(const struct state *s, int64_t now_ms, void (*visit)(void *context, struct event *e),
-                             void *context);
+void state_each_subscription(const struct state *s, int64_t now_ms,
+                             void (*visit)(void *context, struct event *e), void *context);
 
 /* The text of an event of the state without its id: line, made once and kept with it. A borrowed
  * EVENT_TEXT; NULL when out of memory or when e is not the newest event of its key. */

@@ -29,7 +29,8 @@ static struct table *table_of(const struct state_indexes *set, enum event_target
 }
 
 /* All but p->own. */
-static void find_target(const struct state_indexes *set, const struct event *e, struct index_places *p)
+static void find_target(const struct state_indexes *set, const struct event *e,
+                        struct index_places *p)
 {
     p->kind = event_key_target(e, &p->target);
     p->subscriptions = NULL;
@@ -37,7 +38,8 @@ static void find_target(const struct state_indexes *set, const struct event *e, 
         p->subscriptions = (struct state_index *)&set->subscriptions;
 }
 
-static void find_places(const struct state_indexes *set, const struct event *e, struct index_places *p)
+static void find_places(const struct state_indexes *set, const struct event *e,
+                        struct index_places *p)
 {
     find_target(set, e, p);
     if (p->kind == TARGET_EVERYONE)
@@ -47,7 +49,8 @@ static void find_places(const struct state_indexes *set, const struct event *e, 
 }
 
 /* Those of an event that is in them. */
-static void find_its_places(const struct state_indexes *set, const struct event *e, struct index_places *p)
+static void find_its_places(const struct state_indexes *set, const struct event *e,
+                            struct index_places *p)
 {
     find_places(set, e, p);
     MUST(p->own);
@@ -285,7 +288,8 @@ static void merge_index(const struct table *t, struct slice name, uint64_t after
         merge_add(m, &index->deque, after);
 }
 
-void state_indexes_merge(const struct state_indexes *set, const struct audience *who, uint64_t after, struct merge *m)
+void state_indexes_merge(const struct state_indexes *set, const struct audience *who,
+                         uint64_t after, struct merge *m)
 {
     merge_init(m);
     if (!who || who->every_channel) {

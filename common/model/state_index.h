@@ -67,6 +67,7 @@ uint64_t state_indexes_members(const struct state_indexes *set, struct slice cha
 struct event *state_indexes_at(const struct state_indexes *set, uint64_t seq);
 
 /* Make m the merge of the events for this reader (NULL: all) after a position. */
-void state_indexes_merge(const struct state_indexes *set, const struct audience *who, uint64_t after, struct merge *m);
+void state_indexes_merge(const struct state_indexes *set, const struct audience *who,
+                         uint64_t after, struct merge *m);
 
 #endif

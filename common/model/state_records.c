@@ -44,7 +44,8 @@ static size_t collect_slots(const struct state *s, int64_t now_ms, size_t max, s
     const struct state_slot *slot = state_slots_next(&s->keys, *cursor);
     size_t len = 0;
 
-    for (; slot && due_age(&s->keys.due, &slot->due) > 0 && len < max; slot = state_slots_next(&s->keys, slot)) {
+    for (; slot && due_age(&s->keys.due, &slot->due) > 0 && len < max;
+         slot = state_slots_next(&s->keys, slot)) {
         const struct event *e = slot->event;
         bool wanted = is_kept(slot) && now_ms < event_expires_ms(e) && e->entry.len <= longest;
         if (wanted && len && len + e->entry.len > max)
@@ -57,7 +58,8 @@ static size_t collect_slots(const struct state *s, int64_t now_ms, size_t max, s
     return len;
 }
 
-size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const void **cursor, char **out)
+size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest,
+                     const void **cursor, char **out)
 {
     const struct state_slot *at = *cursor, *again = *cursor;
     size_t len = collect_slots(s, now_ms, max, longest, &at, NULL);

@@ -27,8 +27,8 @@ int64_t state_record_age(const struct state *s);
  * `longest`. Those that have expired at now_ms are left out. Set *cursor to NULL first; the next
  * call goes on there, while nothing changes. Returns the length of the text in bytes; 0 when there
  * are no more, or when out of memory. The caller frees *out. */
-size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const void **cursor,
-                     char **out);
+size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest,
+                     const void **cursor, char **out);
 
 /* The log may lack the records after position (0: any record): their keys are due. */
 void state_doubt(struct state *s, uint64_t position);

@@ -58,14 +58,15 @@ struct state_limits state_limits_of_limited(const struct state_limits *limits)
 
 /* Members leave room for the numbers of members of channels, which are published when there is no
  * room for more members. */
-static bool member_fits(const struct state_room *room, const struct event *e, bool named, uint64_t limit)
+static bool member_fits(const struct state_room *room, const struct event *e, bool named,
+                        uint64_t limit)
 {
     uint64_t most = named ? limit : limit + limit / 4;
     return !limit || room->member_bytes + cost(e) <= most;
 }
 
-static bool key_fits(const struct state_room *room, const struct event *e, const struct event *before,
-                     const struct state_limits *limits)
+static bool key_fits(const struct state_room *room, const struct event *e,
+                     const struct event *before, const struct state_limits *limits)
 {
     uint64_t replaced = before ? cost(before) : 0;
     uint64_t entries = room->bytes - room->count * STATE_KEY_COST;
@@ -78,8 +79,8 @@ static bool key_fits(const struct state_room *room, const struct event *e, const
     return cost(e) <= replaced || room->bytes - replaced + cost(e) <= limits->bytes;
 }
 
-bool state_room_fits(const struct state_room *room, const struct event *e, const struct event *before,
-                     const struct state_limits *limits)
+bool state_room_fits(const struct state_room *room, const struct event *e,
+                     const struct event *before, const struct state_limits *limits)
 {
     bool named;
     if (is_member(e, &named))

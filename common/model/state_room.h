@@ -38,7 +38,7 @@ bool state_room_remove(struct state_room *room, const struct event *e);
 
 /* True when the state would be within the limits after e, which sets its key in the place of
  * `before` (NULL: a new key), or when e makes it no larger. */
-bool state_room_fits(const struct state_room *room, const struct event *e, const struct event *before,
-                     const struct state_limits *limits);
+bool state_room_fits(const struct state_room *room, const struct event *e,
+                     const struct event *before, const struct state_limits *limits);
 
 #endif

@@ -30,7 +30,8 @@ struct state_slot *state_slots_find(const struct state_slots *set, const struct 
     return table_find(set->slots, slot_name(e, name));
 }
 
-struct state_slot *state_slots_find_member(const struct state_slots *set, struct slice channel, struct slice session)
+struct state_slot *state_slots_find_member(const struct state_slots *set, struct slice channel,
+                                           struct slice session)
 {
     char name[SLOT_NAME_MAX], room[EVENT_KEY_MAX];
     struct slice key = event_member_key(session, room);
@@ -51,7 +52,8 @@ void state_slots_remove(struct state_slots *set, struct state_slot *slot)
     table_remove(set->slots, slot);
 }
 
-void state_slots_fill(struct state_slots *set, struct state_slot *slot, struct event *e, uint64_t seq)
+void state_slots_fill(struct state_slots *set, struct state_slot *slot, struct event *e,
+                      uint64_t seq)
 {
     expiry_remove(&set->ends, &slot->expiry);
     event_unref(&slot->text);

@@ -40,7 +40,8 @@ void state_slots_release(struct state_slots *set);
 struct state_slot *state_slots_find(const struct state_slots *set, const struct event *e);
 
 /* The slot of event_member_key() in this channel; NULL: no event had the key. */
-struct state_slot *state_slots_find_member(const struct state_slots *set, struct slice channel, struct slice session);
+struct state_slot *state_slots_find_member(const struct state_slots *set, struct slice channel,
+                                           struct slice session);
 
 /* The slot of e's key; where there is none, a new one that is zeroed. NULL: out of memory. */
 struct state_slot *state_slots_insert(struct state_slots *set, const struct event *e);
@@ -50,7 +51,8 @@ void state_slots_remove(struct state_slots *set, struct state_slot *slot);
 
 /* Make e the event of the slot; NULL: none. seq is that of the key's last event. Without
  * state_slots_reserve_end() before, e has no end, or the slot has an event with one. */
-void state_slots_fill(struct state_slots *set, struct state_slot *slot, struct event *e, uint64_t seq);
+void state_slots_fill(struct state_slots *set, struct state_slot *slot, struct event *e,
+                      uint64_t seq);
 
 /* Make sure that another slot may have an end. 0 or -ENOMEM. */
 int state_slots_reserve_end(struct state_slots *set);

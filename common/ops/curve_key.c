@@ -12,7 +12,8 @@
 
 #define FILE_MAX 4096u /* bytes of a file with one key */
 
-static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+static const char digits[] =
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
 /* ---- Z85: five characters for four bytes, the most significant first ---- */
 
@@ -42,7 +43,8 @@ void curve_key_encode(const unsigned char raw[CURVE_KEY_BYTES], struct curve_key
 {
     for (size_t group = 0; group < CURVE_KEY_BYTES / 4; group++) {
         const unsigned char *bytes = raw + 4 * group;
-        uint32_t value = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+        uint32_t value = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 |
+                         (uint32_t)bytes[2] << 8 | bytes[3];
         for (size_t i = 5; i-- > 0; value /= 85)
             out->text[5 * group + i] = digits[value % 85];
     }
@@ -111,7 +113,8 @@ int curve_key_find(struct slice text, enum curve_key_half half, struct curve_key
     return -ENOENT;
 }
 
-int curve_key_load(const char *path, enum curve_key_half half, struct curve_key *out, char why[CURVE_KEY_WHY])
+int curve_key_load(const char *path, enum curve_key_half half, struct curve_key *out,
+                   char why[CURVE_KEY_WHY])
 {
     char *text = NULL;
     size_t len = 0;
@@ -120,11 +123,13 @@ int curve_key_load(const char *path, enum curve_key_half half, struct curve_key 
     if (err)
         snprintf(why, CURVE_KEY_WHY, "'%s': %s", path, read_problem(-err));
     else if (half == CURVE_SECRET && (err = file.st_mode & S_IRWXO ? -EPERM : 0) != 0)
-        snprintf(why, CURVE_KEY_WHY,
-                 "'%s': everybody may use this file (mode %04o), which holds a secret key: chmod 600", path,
-                 (unsigned)file.st_mode & 07777);
+        snprintf(
+            why, CURVE_KEY_WHY,
+            "'%s': everybody may use this file (mode %04o), which holds a secret key: chmod 600",
+            path, (unsigned)file.st_mode & 07777);
     else if ((err = curve_key_find((struct slice){text, len}, half, out)) != 0)
-        snprintf(why, CURVE_KEY_WHY, "'%s': there is no %s key in it (" CURVE_KEY_RULE "; `ssecast keygen` makes one)",
+        snprintf(why, CURVE_KEY_WHY,
+                 "'%s': there is no %s key in it (" CURVE_KEY_RULE "; `ssecast keygen` makes one)",
                  path, half == CURVE_SECRET ? "secret" : "public");
     if (text)
         explicit_bzero(text, len);
@@ -142,7 +147,8 @@ int curve_key_public(const char *value, struct curve_key *out, char why[CURVE_KE
 
 /* ---- a client's ---- */
 
-static int load_brokers(struct curve_client *c, char *const *values, size_t count, char why[CURVE_KEY_WHY])
+static int load_brokers(struct curve_client *c, char *const *values, size_t count,
+                        char why[CURVE_KEY_WHY])
 {
     char detail[CURVE_KEY_WHY - 16];
     c->brokers = calloc(count, sizeof *c->brokers);
@@ -156,22 +162,24 @@ static int load_brokers(struct curve_client *c, char *const *values, size_t coun
     return 0;
 }
 
-int curve_client_load(struct curve_client *c, const char *key_file, char *const *broker_keys, size_t key_count,
-                      size_t brokers, char why[CURVE_KEY_WHY])
+int curve_client_load(struct curve_client *c, const char *key_file, char *const *broker_keys,
+                      size_t key_count, size_t brokers, char why[CURVE_KEY_WHY])
 {
     char detail[CURVE_KEY_WHY - 20];
     *c = (struct curve_client){0};
     if (!key_file && !key_count)
         return 0;
     if (!key_file || !key_count) {
-        snprintf(why, CURVE_KEY_WHY, "--curve-key-file and --broker-key need each other; --%s is missing",
+        snprintf(why, CURVE_KEY_WHY,
+                 "--curve-key-file and --broker-key need each other; --%s is missing",
                  key_file ? "broker-key" : "curve-key-file");
         return -EINVAL;
     }
     if (key_count != 1 && key_count != brokers) {
-        snprintf(why, CURVE_KEY_WHY,
-                 "--broker-key has %zu keys for %zu brokers; accepted: one for all, or one for each", key_count,
-                 brokers);
+        snprintf(
+            why, CURVE_KEY_WHY,
+            "--broker-key has %zu keys for %zu brokers; accepted: one for all, or one for each",
+            key_count, brokers);
         return -EINVAL;
     }
     if (curve_key_load(key_file, CURVE_SECRET, &c->secret, why) != 0) {

@@ -37,7 +37,8 @@ int curve_key_find(struct slice text, enum curve_key_half half, struct curve_key
 
 /* Read a key from a file. A file with a secret key must not be world-readable. 0, or -EINVAL with a
  * line in why that names the file. */
-int curve_key_load(const char *path, enum curve_key_half half, struct curve_key *out, char why[CURVE_KEY_WHY]);
+int curve_key_load(const char *path, enum curve_key_half half, struct curve_key *out,
+                   char why[CURVE_KEY_WHY]);
 
 /* Read a public key from an option's value: the key itself, or a file's name. Returns as
  * curve_key_load(). */
@@ -54,8 +55,8 @@ struct curve_client {
 /* Read the secret key from key_file (NULL: none) and the public keys as curve_key_public() does.
  * brokers is the number of brokers. Without a file and keys, c stays zeroed. 0, or -EINVAL with
  * a line in why that names the option. */
-int curve_client_load(struct curve_client *c, const char *key_file, char *const *broker_keys, size_t key_count,
-                      size_t brokers, char why[CURVE_KEY_WHY]);
+int curve_client_load(struct curve_client *c, const char *key_file, char *const *broker_keys,
+                      size_t key_count, size_t brokers, char why[CURVE_KEY_WHY]);
 void curve_client_release(struct curve_client *c);
 
 /* Overwrite a key in memory. */

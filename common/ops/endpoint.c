@@ -14,7 +14,8 @@
 #define TCP_RULE "tcp://HOST:PORT with a port of 1 to 65535 (an IPv6 address in brackets)"
 #define PATH_MAX_BYTES 107u
 
-_Static_assert(PATH_MAX_BYTES == sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "the rule has the kernel's limit");
+_Static_assert(PATH_MAX_BYTES == sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+               "the rule has the kernel's limit");
 
 /* --- hosts and ports --- */
 

@@ -50,7 +50,8 @@ void handshakes_note(struct handshakes *h, enum handshake what)
 
 const char *handshakes_problem(const struct handshakes *h, bool curve)
 {
-    bool unsure = h->last == HANDSHAKE_NONE || (h->last == HANDSHAKE_CUT && h->cuts < HANDSHAKE_CUTS);
+    bool unsure =
+        h->last == HANDSHAKE_NONE || (h->last == HANDSHAKE_CUT && h->cuts < HANDSHAKE_CUTS);
     if (!unsure)
         return handshake_problem(h->last, curve);
     return h->reached && !h->greeted ? handshake_problem(HANDSHAKE_SILENT, curve) : NULL;

@@ -31,7 +31,8 @@ _Static_assert(sizeof(struct libcurl) == ROW_COUNT * sizeof(void *), "a row for 
 static void note_problem(struct libcurl_loading *l)
 {
     const char *why = dlerror();
-    snprintf(l->problem, sizeof l->problem, "libcurl cannot be loaded: %s", why ? why : "unknown error");
+    snprintf(l->problem, sizeof l->problem, "libcurl cannot be loaded: %s",
+             why ? why : "unknown error");
 }
 
 static void find_functions(struct libcurl_loading *l, void *library)

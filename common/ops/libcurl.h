@@ -12,27 +12,27 @@
 
 #include <curl/curl.h>
 
-#define LIBCURL_FUNCTIONS(X)                                                                                           \
-    X(free)                                                                                                            \
-    X(global_init)                                                                                                     \
-    X(easy_init)                                                                                                       \
-    X(easy_setopt)                                                                                                     \
-    X(easy_perform)                                                                                                    \
-    X(easy_getinfo)                                                                                                    \
-    X(easy_strerror)                                                                                                   \
-    X(easy_cleanup)                                                                                                    \
-    X(multi_init)                                                                                                      \
-    X(multi_add_handle)                                                                                                \
-    X(multi_perform)                                                                                                   \
-    X(multi_poll)                                                                                                      \
-    X(multi_info_read)                                                                                                 \
-    X(multi_remove_handle)                                                                                             \
-    X(multi_cleanup)                                                                                                   \
-    X(slist_append)                                                                                                    \
-    X(slist_free_all)                                                                                                  \
-    X(url)                                                                                                             \
-    X(url_set)                                                                                                         \
-    X(url_get)                                                                                                         \
+#define LIBCURL_FUNCTIONS(X)                                                                       \
+    X(free)                                                                                        \
+    X(global_init)                                                                                 \
+    X(easy_init)                                                                                   \
+    X(easy_setopt)                                                                                 \
+    X(easy_perform)                                                                                \
+    X(easy_getinfo)                                                                                \
+    X(easy_strerror)                                                                               \
+    X(easy_cleanup)                                                                                \
+    X(multi_init)                                                                                  \
+    X(multi_add_handle)                                                                            \
+    X(multi_perform)                                                                               \
+    X(multi_poll)                                                                                  \
+    X(multi_info_read)                                                                             \
+    X(multi_remove_handle)                                                                         \
+    X(multi_cleanup)                                                                               \
+    X(slist_append)                                                                                \
+    X(slist_free_all)                                                                              \
+    X(url)                                                                                         \
+    X(url_set)                                                                                     \
+    X(url_get)                                                                                     \
     X(url_cleanup)
 
 /* The option functions are variadic: an integer must be a long or a curl_off_t, as libcurl's

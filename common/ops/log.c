@@ -134,7 +134,8 @@ static void write_record(struct log_record *r)
 /* Written at every level, so that the operator sees the effect. */
 static void tell_level(const char *by)
 {
-    const struct log_field fields[] = {log_name("level", log_level_names[state.limit]), log_name("by", by)};
+    const struct log_field fields[] = {log_name("level", log_level_names[state.limit]),
+                                       log_name("by", by)};
     struct log_record r = {.level = LOG_INFO,
                            .subsystem = slice_of("log"),
                            .message = "the log's level was changed",
@@ -184,8 +185,10 @@ static uint64_t hash_record(const struct log_record *r)
 /* The site's minute is over: report the lines held back, and begin the next minute. */
 static void begin_minute(struct log_site *site)
 {
-    struct log_record r = {
-        .level = site->level, .subsystem = subsystem_of(site), .message = site->last, .repeated = site->held_back};
+    struct log_record r = {.level = site->level,
+                           .subsystem = subsystem_of(site),
+                           .message = site->last,
+                           .repeated = site->held_back};
     if (site->held_back)
         write_record(&r);
     site->held_back = 0;
@@ -225,12 +228,15 @@ static bool is_news(struct log_site *site, const struct log_record *r)
     return true;
 }
 
-void log_put(struct log_site *site, enum log_level level, const char *message, const struct log_field *fields,
-             size_t count)
+void log_put(struct log_site *site, enum log_level level, const char *message,
+             const struct log_field *fields, size_t count)
 {
     int saved = errno;
-    struct log_record r = {
-        .level = level, .subsystem = subsystem_of(site), .message = message, .fields = fields, .field_count = count};
+    struct log_record r = {.level = level,
+                           .subsystem = subsystem_of(site),
+                           .message = message,
+                           .fields = fields,
+                           .field_count = count};
     if (level > state.limit)
         return;
     if (level == LOG_DEBUG || is_news(site, &r))

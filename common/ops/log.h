@@ -58,10 +58,10 @@ enum log_level log_level_of(const char *name);
 /* --- writing --- */
 
 /* Write a line at a level. Takes printf() formats; no newline. */
-#define log_write(level, ...)                                                                                          \
-    do {                                                                                                               \
-        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM};                                               \
-        log_print(&log_site_, (level), __VA_ARGS__);                                                                   \
+#define log_write(level, ...)                                                                      \
+    do {                                                                                           \
+        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM};                           \
+        log_print(&log_site_, (level), __VA_ARGS__);                                               \
     } while (0)
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
@@ -70,25 +70,27 @@ enum log_level log_level_of(const char *name);
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
 
 /* Write a constant message with at least one field: log_text(), log_name() or log_count(). */
-#define log_event(level, message, ...)                                                                                 \
-    do {                                                                                                               \
-        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM};                                               \
-        const struct log_field log_fields_[] = {__VA_ARGS__};                                                          \
-        log_put(&log_site_, (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);              \
+#define log_event(level, message, ...)                                                             \
+    do {                                                                                           \
+        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM};                           \
+        const struct log_field log_fields_[] = {__VA_ARGS__};                                      \
+        log_put(&log_site_, (level), (message), log_fields_,                                       \
+                sizeof log_fields_ / sizeof log_fields_[0]);                                       \
     } while (0)
 
 /* The same for a line that is written although it equals one of the last minute: the answer to an
  * operator, or a change of state. At most LOG_DISTINCT lines a minute are written from one call. */
-#define log_each(level, ...)                                                                                           \
-    do {                                                                                                               \
-        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};                                 \
-        log_print(&log_site_, (level), __VA_ARGS__);                                                                   \
+#define log_each(level, ...)                                                                       \
+    do {                                                                                           \
+        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};             \
+        log_print(&log_site_, (level), __VA_ARGS__);                                               \
     } while (0)
-#define log_each_event(level, message, ...)                                                                            \
-    do {                                                                                                               \
-        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};                                 \
-        const struct log_field log_fields_[] = {__VA_ARGS__};                                                          \
-        log_put(&log_site_, (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);              \
+#define log_each_event(level, message, ...)                                                        \
+    do {                                                                                           \
+        static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM, .each = true};             \
+        const struct log_field log_fields_[] = {__VA_ARGS__};                                      \
+        log_put(&log_site_, (level), (message), log_fields_,                                       \
+                sizeof log_fields_ / sizeof log_fields_[0]);                                       \
     } while (0)
 
 /* --- behind the macros --- */
@@ -115,7 +117,7 @@ struct log_site {
 
 void log_print(struct log_site *site, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void log_put(struct log_site *site, enum log_level level, const char *message, const struct log_field *fields,
-             size_t count);
+void log_put(struct log_site *site, enum log_level level, const char *message,
+             const struct log_field *fields, size_t count);
 
 #endif

@@ -54,7 +54,9 @@ static size_t put_character(struct line_text *l, struct slice text, bool quoted)
     }
     for (size_t i = 0; i < used; i++) {
         char escape[8] = "";
-        log_line_put(l, escape, (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned char)text.data[i]));
+        log_line_put(
+            l, escape,
+            (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned char)text.data[i]));
     }
     return used;
 }
@@ -142,7 +144,8 @@ static struct slice shortened(struct slice text, size_t max)
     return (struct slice){text.data, text.len < max ? text.len : max};
 }
 
-static void write_object(struct buf *out, const struct log_record *r, size_t fields, size_t text_max)
+static void write_object(struct buf *out, const struct log_record *r, size_t fields,
+                         size_t text_max)
 {
     char text[40];
     out->len = 0;

@@ -29,7 +29,8 @@ struct log_field {
 /* Initialisers of a field. text: a struct slice; string: a C string. */
 #define log_text(name_, text_) ((struct log_field){.name = (name_), .text = (text_)})
 #define log_name(name_, string_) ((struct log_field){.name = (name_), .text = slice_of(string_)})
-#define log_count(name_, count_) ((struct log_field){.name = (name_), .is_count = true, .count = (count_)})
+#define log_count(name_, count_)                                                                   \
+    ((struct log_field){.name = (name_), .is_count = true, .count = (count_)})
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JOURNAL, LOG_FORMAT_JSON, LOG_FORMAT_JOURNAL_JSON };
 

@@ -53,7 +53,8 @@ static void put_number(struct metrics *m, uint64_t value, uint8_t decimals)
     fputc('\n', m->file);
 }
 
-static void put_sample(struct metrics *m, const char *family, const char *labels, uint64_t value, uint8_t decimals)
+static void put_sample(struct metrics *m, const char *family, const char *labels, uint64_t value,
+                       uint8_t decimals)
 {
     fputs(family, m->file);
     if (labels)
@@ -93,7 +94,8 @@ static const char *family_of(const struct stat_row *row, const char *part, char 
     size_t len = strlen(part);
     if (strncmp(rest, part, len) == 0)
         part = ""; /* the name has it already */
-    snprintf(out, NAME_MAX_LEN, "%s%s%s%s", ours, part, rest, row->family || row->gauge ? "" : "_total");
+    snprintf(out, NAME_MAX_LEN, "%s%s%s%s", ours, part, rest,
+             row->family || row->gauge ? "" : "_total");
     return out;
 }
 
@@ -115,7 +117,8 @@ static bool seen_before(const struct stat_row *rows, size_t i)
     return false;
 }
 
-void metrics_rows(struct metrics *m, const struct stat_row *rows, size_t count, const uint64_t *numbers)
+void metrics_rows(struct metrics *m, const struct stat_row *rows, size_t count,
+                  const uint64_t *numbers)
 {
     char family[NAME_MAX_LEN];
     for (size_t i = 0; i < count; i++) {
@@ -132,7 +135,8 @@ void metrics_latency(struct metrics *m, const uint64_t counters[WORKER_COUNTERS]
 {
     static const char family[] = "ssecast_publish_to_write_seconds";
     uint64_t sum = 0;
-    put_head(m, family, "histogram", "how long live deliveries took, from the publish to the write to the web server");
+    put_head(m, family, "histogram",
+             "how long live deliveries took, from the publish to the write to the web server");
     for (int i = 0; i < LATENCY_BUCKETS - 1; i++) {
         sum += counters[LATENCY_FIRST + i];
         fprintf(m->file, "%s_bucket{le=\"%g\"}", family, latency_bounds_ms[i] / 1000.0);
@@ -184,7 +188,8 @@ static uint64_t heard_number(const struct metrics_worker *w, int number)
     return ms > 0 ? (uint64_t)ms : 0;
 }
 
-static void put_heard(struct metrics *m, int number, const struct metrics_worker *workers, size_t count)
+static void put_heard(struct metrics *m, int number, const struct metrics_worker *workers,
+                      size_t count)
 {
     const struct stat_row *row = &heard_rows[number];
     put_head(m, row->family, type_of(row), row->help);

@@ -49,7 +49,8 @@ void metrics_up(struct metrics *m, bool up);
 void metrics_build(struct metrics *m);
 
 /* Every row that has a family, grouped by family. numbers are in the order of the rows. */
-void metrics_rows(struct metrics *m, const struct stat_row *rows, size_t count, const uint64_t *numbers);
+void metrics_rows(struct metrics *m, const struct stat_row *rows, size_t count,
+                  const uint64_t *numbers);
 
 /* The latency histogram, from the workers' counters. */
 void metrics_latency(struct metrics *m, const uint64_t counters[WORKER_COUNTERS]);

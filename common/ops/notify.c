@@ -30,7 +30,8 @@ static int send_to(const struct sockaddr_un *address, socklen_t address_len, con
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    ssize_t sent = sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)address, address_len);
+    ssize_t sent = sendto(fd, message, strlen(message), MSG_NOSIGNAL,
+                          (const struct sockaddr *)address, address_len);
     int err = sent < 0 ? -errno : 0;
     close(fd);
     return err;

@@ -42,9 +42,14 @@ struct loader {
 
 /* What every program has beside its rows. */
 static const struct option_row built_in[] = {
-    {.name = "config", .arg = "FILE", .help = "read options from FILE, NAME = VALUE lines", .type = OPTION_TEXT},
+    {.name = "config",
+     .arg = "FILE",
+     .help = "read options from FILE, NAME = VALUE lines",
+     .type = OPTION_TEXT},
     {.name = "check-config", .help = "check the configuration and exit", .type = OPTION_FLAG},
-    {.name = "print-config", .help = "print the configuration as a file and exit", .type = OPTION_FLAG},
+    {.name = "print-config",
+     .help = "print the configuration as a file and exit",
+     .type = OPTION_FLAG},
     {.name = "help", .help = "show this help and exit", .type = OPTION_FLAG},
     {.name = "version", .help = "show the version and exit", .type = OPTION_FLAG},
 };
@@ -83,7 +88,8 @@ static void variable_name(const char *name, char out[64])
 }
 
 /* "environment SSECAST_FEED", "settings.conf, line 3". */
-static void describe_source(const struct loader *l, enum option_source source, const char *name, char *out, size_t size)
+static void describe_source(const struct loader *l, enum option_source source, const char *name,
+                            char *out, size_t size)
 {
     char variable[64];
     variable_name(name, variable);
@@ -116,8 +122,8 @@ static void without_passwords(const char *value, char out[SHOWN_MAX + 1])
     out[len] = '\0';
 }
 
-static void fail_value(struct loader *l, const struct option_row *row, enum option_source source, const char *value,
-                       const char *accepted)
+static void fail_value(struct loader *l, const struct option_row *row, enum option_source source,
+                       const char *value, const char *accepted)
 {
     char where[320], shown[SHOWN_MAX + 1];
     describe_source(l, source, row->name, where, sizeof where);
@@ -167,7 +173,8 @@ static bool parse_flag(const char *text, bool *out)
 }
 
 /* One value or one item of a list: does the row take it? */
-static bool accept_value(struct loader *l, const struct option_row *row, enum option_source source, const char *value)
+static bool accept_value(struct loader *l, const struct option_row *row, enum option_source source,
+                         const char *value)
 {
     char accepted[256];
     uint64_t ignored;
@@ -228,14 +235,16 @@ static bool has_fallback(const struct option_row *row)
  * lists grow and single values are replaced. An empty value means none, where a list may be
  * empty or a text has no default. White space around a text does not count, as in a file: so every
  * text can be written into one. */
-static void option_give(struct loader *l, size_t index, enum option_source source, const char *value)
+static void option_give(struct loader *l, size_t index, enum option_source source,
+                        const char *value)
 {
     const struct option_row *row = &l->program->rows[index];
     struct given *g = &l->given[index];
     if (g->source != source || !is_list(row->type))
         given_clear(g);
     g->source = source;
-    bool may_be_empty = row->type == OPTION_LINES || (row->type == OPTION_TEXT && !has_fallback(row));
+    bool may_be_empty =
+        row->type == OPTION_LINES || (row->type == OPTION_TEXT && !has_fallback(row));
     if (row->type == OPTION_LIST)
         add_pieces(l, index, source, value);
     else if (may_be_empty)
@@ -276,13 +285,14 @@ static const char *suggest_argument(const struct option_program *program, struct
 static void fail_unknown_in_file(struct loader *l, const char *name)
 {
     const char *near = option_suggest(l->program->rows, l->program->count, slice_of(name));
-    fail(l, "%s, line %zu: unknown option '%s'%s%s%s", l->config_file, l->line, name, near ? ", did you mean '" : "",
-         near ? near : "", near ? "'?" : "");
+    fail(l, "%s, line %zu: unknown option '%s'%s%s%s", l->config_file, l->line, name,
+         near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static void take_pair(struct loader *l, const struct option_file *f)
 {
-    const struct option_row *row = option_find(l->program->rows, l->program->count, slice_of(f->name));
+    const struct option_row *row =
+        option_find(l->program->rows, l->program->count, slice_of(f->name));
     if (row)
         option_give(l, (size_t)(row - l->program->rows), FROM_FILE, f->value);
     else
@@ -335,7 +345,9 @@ static void print_config(const struct loader *l)
         const struct given *g = &l->given[i];
         const char *name = l->program->rows[i].name;
         if (g->count == 0)
-            printf(g->source > FROM_DEFAULT && has_fallback(&l->program->rows[i]) ? "%s =\n" : "# %s =\n", name);
+            printf(g->source > FROM_DEFAULT && has_fallback(&l->program->rows[i]) ? "%s =\n"
+                                                                                  : "# %s =\n",
+                   name);
         for (size_t j = 0; j < g->count; j++)
             printf("%s = %s\n", name, g->items[j]);
     }
@@ -379,7 +391,8 @@ static void fail_unknown_argument(struct loader *l, const char *argument)
 
 /* Take argv[*i], and the one after it when that is its value. *own: it is one of the program's
  * rows. */
-static bool read_argument(struct loader *l, int argc, char **argv, int *i, struct option_arg *a, bool *own)
+static bool read_argument(struct loader *l, int argc, char **argv, int *i, struct option_arg *a,
+                          bool *own)
 {
     const char *text = argv[*i];
     *own = option_match(l->program->rows, l->program->count, text, a);
@@ -393,7 +406,8 @@ static bool read_argument(struct loader *l, int argc, char **argv, int *i, struc
     if (flag && !*own && a->value)
         fail(l, "--%s '%.*s' (command line): takes no value", row->name, SHOWN_MAX, a->value);
     else if (!option_take_value(a, argc, argv, i))
-        fail(l, "--%s (command line): a value is missing: %s", row->name, row->arg ? row->arg : "VALUE");
+        fail(l, "--%s (command line): a value is missing: %s", row->name,
+             row->arg ? row->arg : "VALUE");
     if (flag && !a->value)
         a->value = "yes";
     return !l->failed;
@@ -428,7 +442,8 @@ static bool walk_arguments(struct loader *l, int argc, char **argv, bool apply, 
 int option_words(const struct option_program *program, const char *arg)
 {
     struct option_arg a;
-    bool known = option_match(program->rows, program->count, arg, &a) || option_match(built_in, BUILT_INS, arg, &a);
+    bool known = option_match(program->rows, program->count, arg, &a) ||
+                 option_match(built_in, BUILT_INS, arg, &a);
     if (!known || a.row->type == OPTION_FLAG)
         return 0;
     return a.value ? 1 : 2;
@@ -503,7 +518,8 @@ static enum option_result option_settle(struct loader *l, void *config)
     return l->failed ? OPTION_BAD : OPTION_EXIT;
 }
 
-enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest)
+enum option_result option_load(const struct option_program *program, int argc, char **argv,
+                               void *config, int *rest)
 {
     struct loader l = {.program = program, .given = calloc(program->count + 1, sizeof *l.given)};
     enum option_result result = OPTION_BAD;

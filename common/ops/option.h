@@ -74,7 +74,8 @@ enum option_result {
 /* Fill config (zeroed by the caller) from argv, environment, file and defaults. *rest is set to
  * the index of the first argument that is not an option ("--" ends options); when rest is NULL,
  * such an argument is an error. */
-enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest);
+enum option_result option_load(const struct option_program *program, int argc, char **argv,
+                               void *config, int *rest);
 
 /* The number of arguments of the option that arg begins, if it takes a value: 1 (--name=VALUE) or
  * 2. 0: arg is something else. */

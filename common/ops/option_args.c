@@ -8,7 +8,8 @@ const struct option_row *option_find(const struct option_row *rows, size_t count
     return NULL;
 }
 
-bool option_match(const struct option_row *rows, size_t count, const char *arg, struct option_arg *out)
+bool option_match(const struct option_row *rows, size_t count, const char *arg,
+                  struct option_arg *out)
 {
     *out = (struct option_arg){0};
     if (strncmp(arg, "--", 2) != 0)

@@ -19,10 +19,12 @@ struct option_arg {
 };
 
 /* The row of this name; NULL: there is none. */
-const struct option_row *option_find(const struct option_row *rows, size_t count, struct slice name);
+const struct option_row *option_find(const struct option_row *rows, size_t count,
+                                     struct slice name);
 
 /* Find the row that arg names; *out has the value that is attached. False: there is none. */
-bool option_match(const struct option_row *rows, size_t count, const char *arg, struct option_arg *out);
+bool option_match(const struct option_row *rows, size_t count, const char *arg,
+                  struct option_arg *out);
 
 /* Take argv[*i + 1] as the value of a, if its row wants one that is not attached. False: there is
  * no further argument. */

@@ -73,7 +73,8 @@ enum option_line option_file_next(struct option_file *f)
         bool is_long = len > (long)OPTION_LINE_MAX;
         struct slice line = {f->text, is_long ? OPTION_LINE_MAX : (size_t)len};
         if (f->line == 1 && slice_begins(line, slice_of(BYTE_ORDER_MARK)))
-            line = (struct slice){line.data + strlen(BYTE_ORDER_MARK), line.len - strlen(BYTE_ORDER_MARK)};
+            line = (struct slice){line.data + strlen(BYTE_ORDER_MARK),
+                                  line.len - strlen(BYTE_ORDER_MARK)};
         line = option_trim(line);
         if (is_skipped(line)) {
             if (is_long)

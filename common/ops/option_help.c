@@ -37,12 +37,14 @@ static int widest(const struct option_row *rows, size_t count, int column)
     return column;
 }
 
-void option_help_line(FILE *out, int column, const struct option_row *row, char letter, const char *text)
+void option_help_line(FILE *out, int column, const struct option_row *row, char letter,
+                      const char *text)
 {
     char short_name[8] = "";
     if (letter)
         snprintf(short_name, sizeof short_name, "-%c, ", letter);
-    int at = fprintf(out, "  %s--%s%s%s", short_name, row->name, row->arg ? " " : "", row->arg ? row->arg : "");
+    int at = fprintf(out, "  %s--%s%s%s", short_name, row->name, row->arg ? " " : "",
+                     row->arg ? row->arg : "");
     if (at + 2 > column) {
         fputc('\n', out);
         at = 0;
@@ -61,7 +63,8 @@ static void help_row(FILE *out, int column, const struct option_row *row)
     option_help_line(out, column, row, 0, text);
 }
 
-void option_help(FILE *out, const struct option_program *program, const struct option_row *built_in, size_t count)
+void option_help(FILE *out, const struct option_program *program, const struct option_row *built_in,
+                 size_t count)
 {
     int column = widest(built_in, count, widest(program->rows, program->count, 0)) + 2;
     fprintf(out, "Usage: %s %s\n", program->name, program->usage);
@@ -72,9 +75,10 @@ void option_help(FILE *out, const struct option_program *program, const struct o
     for (size_t i = 0; i < count; i++)
         option_help_line(out, column, &built_in[i], 0, built_in[i].help);
     fputc('\n', out);
-    option_help_text(
-        out, 0,
-        "Each option above --config can also be set as SSECAST_NAME in the environment (dashes become underscores) or "
-        "as NAME = VALUE in the --config file; VALUE is yes or no where none is shown. The command line wins over the "
-        "environment, the environment over the file.");
+    option_help_text(out, 0,
+                     "Each option above --config can also be set as SSECAST_NAME in the "
+                     "environment (dashes become underscores) or "
+                     "as NAME = VALUE in the --config file; VALUE is yes or no where none is "
+                     "shown. The command line wins over the "
+                     "environment, the environment over the file.");
 }

@@ -38,7 +38,8 @@ static const struct unit *units_of(enum option_type type)
 
 bool option_is_number(enum option_type type)
 {
-    return type != OPTION_TEXT && type != OPTION_LIST && type != OPTION_LINES && type != OPTION_FLAG;
+    return type != OPTION_TEXT && type != OPTION_LIST && type != OPTION_LINES &&
+           type != OPTION_FLAG;
 }
 
 static bool scale(uint64_t number, const struct unit *units, const char *suffix, uint64_t *out)

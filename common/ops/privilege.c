@@ -7,5 +7,6 @@
 void privilege_warn(void)
 {
     if (geteuid() == 0)
-        log_warn("running as root, which is not needed: use a dedicated user, as the systemd units do");
+        log_warn(
+            "running as root, which is not needed: use a dedicated user, as the systemd units do");
 }

@@ -41,7 +41,8 @@ static void secret_file_drop(char **text, size_t len)
     *text = NULL;
 }
 
-int secret_file_read(const char *path, size_t max, char **out, size_t *len, char why[SECRET_FILE_WHY])
+int secret_file_read(const char *path, size_t max, char **out, size_t *len,
+                     char why[SECRET_FILE_WHY])
 {
     size_t size = 0;
     MUST(max < FILE_MAX);

@@ -18,7 +18,8 @@ struct slice secret_file_first_line(struct slice text);
 
 /* Read the secret of 1 to max bytes. *out: malloc()ed, *len bytes and a NUL. 0; or -EINVAL with
  * what is wrong in why, without the file's name. */
-int secret_file_read(const char *path, size_t max, char **out, size_t *len, char why[SECRET_FILE_WHY]);
+int secret_file_read(const char *path, size_t max, char **out, size_t *len,
+                     char why[SECRET_FILE_WHY]);
 
 /* The same for a secret that is a C string: a NUL byte in it is refused. */
 int secret_file_read_text(const char *path, size_t max, char **out, char why[SECRET_FILE_WHY]);

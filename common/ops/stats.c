@@ -1,6 +1,7 @@
 #include "ops/stats.h"
 
-const uint32_t latency_bounds_ms[LATENCY_BUCKETS - 1] = {1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000};
+const uint32_t latency_bounds_ms[LATENCY_BUCKETS - 1] = {1,   2,   5,   10,   25,   50,
+                                                         100, 250, 500, 1000, 2500, 5000};
 
 #define TURNED_AWAY "ssecast_streams_turned_away_total"
 #define ENDS "ssecast_stream_ends_total"

@@ -214,7 +214,8 @@ static const char *nearest(const struct option_program *program, const char *nam
     return best;
 }
 
-static void describe(const struct option_program *program, const char *name, char why[VARIABLES_WHY_MAX])
+static void describe(const struct option_program *program, const char *name,
+                     char why[VARIABLES_WHY_MAX])
 {
     const char *meant = nearest(program, name);
     char variable[NAME_MAX_LEN + 1], meant_variable[NAME_MAX_LEN + 1] = "";
@@ -225,22 +226,26 @@ static void describe(const struct option_program *program, const char *name, cha
 
     if (meant)
         variable_of(meant, meant_variable);
-    snprintf(why, VARIABLES_WHY_MAX, "environment " PREFIX "%s: no option has this name%s%s%s", variable,
-             meant ? "; did you mean " PREFIX : "", meant_variable, meant ? "?" : "; --help lists the options");
+    snprintf(why, VARIABLES_WHY_MAX, "environment " PREFIX "%s: no option has this name%s%s%s",
+             variable, meant ? "; did you mean " PREFIX : "", meant_variable,
+             meant ? "?" : "; --help lists the options");
 }
 
 /* A variable that is set but empty counts as not set. */
-static bool is_unknown(const struct option_program *program, const char *variable, char name[NAME_MAX_LEN + 1])
+static bool is_unknown(const struct option_program *program, const char *variable,
+                       char name[NAME_MAX_LEN + 1])
 {
     const char *value = strchr(variable, '=');
-    if (strncmp(variable, PREFIX, strlen(PREFIX)) != 0 || !value || !value[1] || is_of_a_service(variable, value + 1))
+    if (strncmp(variable, PREFIX, strlen(PREFIX)) != 0 || !value || !value[1] ||
+        is_of_a_service(variable, value + 1))
         return false;
 
     option_of(variable, name);
     return !has_row(program, name) && !variables_known(name);
 }
 
-bool variables_next_unknown(const struct option_program *program, size_t *cursor, char why[VARIABLES_WHY_MAX])
+bool variables_next_unknown(const struct option_program *program, size_t *cursor,
+                            char why[VARIABLES_WHY_MAX])
 {
     char name[NAME_MAX_LEN + 1];
     while (environ && environ[*cursor])

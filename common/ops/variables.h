@@ -15,7 +15,8 @@
 
 /* Find the next such variable, from *cursor (0 at first) on. why receives a line with its name,
  * without its value, and the nearest known name if there is one. False at the end. */
-bool variables_next_unknown(const struct option_program *program, size_t *cursor, char why[VARIABLES_WHY_MAX]);
+bool variables_next_unknown(const struct option_program *program, size_t *cursor,
+                            char why[VARIABLES_WHY_MAX]);
 
 /* Log a warning for each such variable. */
 void variables_warn(const struct option_program *program);

@@ -48,7 +48,9 @@ static int set_options(struct zsock *z, const struct zsock_options *o)
     int err = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !err; i++)
         err = zsock_set(z, rows[i].option, rows[i].value);
-    return err ? err : result_of(zmq_setsockopt(z->socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max));
+    return err ? err
+               : result_of(
+                     zmq_setsockopt(z->socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max));
 }
 
 /* The queue of the monitor has no bound: a full one would block the thread of libzmq. */
@@ -66,7 +68,8 @@ static int open_monitor(struct zsock *z, void *context, int events)
 
 int zsock_open(struct zsock *z, void *context, const struct zsock_options *options)
 {
-    *z = (struct zsock){.socket = zmq_socket(context, options->type), .again_ms = options->again_ms};
+    *z =
+        (struct zsock){.socket = zmq_socket(context, options->type), .again_ms = options->again_ms};
     if (!z->socket)
         return -errno;
 
@@ -81,7 +84,8 @@ static int set_key(struct zsock *z, int option, const char *key)
     return result_of(zmq_setsockopt(z->socket, option, key, CURVE_KEY_LEN + 1));
 }
 
-int zsock_protect(struct zsock *z, const char *server_key, const char *public_key, const char *secret_key)
+int zsock_protect(struct zsock *z, const char *server_key, const char *public_key,
+                  const char *secret_key)
 {
     struct curve_key public;
     if (strlen(secret_key) != CURVE_KEY_LEN)

@@ -31,9 +31,10 @@ struct zsock_options {
 };
 
 /* What the monitor of a socket that connects is asked for. */
-#define ZSOCK_HANDSHAKES                                                                                               \
-    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |      \
-     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED)
+#define ZSOCK_HANDSHAKES                                                                           \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
+     ZMQ_EVENT_DISCONNECTED)
 
 struct zsock {
     void *socket;   /* NULL: not open */
@@ -57,7 +58,8 @@ int zsock_set(struct zsock *z, int option, int value);
 /* Keys of a client: that of its server and its own pair, each CURVE_KEY_LEN characters.
  * public_key NULL: that of the secret key. -EINVAL: one is no key. Call it before
  * zsock_connect(). */
-int zsock_protect(struct zsock *z, const char *server_key, const char *public_key, const char *secret_key);
+int zsock_protect(struct zsock *z, const char *server_key, const char *public_key,
+                  const char *secret_key);
 
 /* Connect, in the background. -EPROTONOSUPPORT, -EINVAL: endpoint is none. */
 int zsock_connect(struct zsock *z, const char *endpoint);

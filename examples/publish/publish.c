@@ -10,7 +10,8 @@
 int main(int argc, char **argv)
 {
     const char *endpoint = getenv("SSECAST_COMMANDS");
-    struct ssecast_publisher_options options = {.endpoints = &endpoint, .endpoint_count = endpoint ? 1 : 0};
+    struct ssecast_publisher_options options = {.endpoints = &endpoint,
+                                                .endpoint_count = endpoint ? 1 : 0};
     struct ssecast_event event = {.event = "greeting", .text = argc > 1 ? argv[1] : "hello"};
     struct ssecast_publisher *publisher = NULL;
     struct ssecast_reply *reply = NULL;

@@ -62,7 +62,8 @@ static bool audience_valid(const struct json_in *audience)
 
 static bool issuer_fits(const char *wanted, const struct json_in *issuer)
 {
-    return !wanted || (json_in_is_text(issuer) && slice_equal(slice_of(wanted), json_in_text(issuer)));
+    return !wanted ||
+           (json_in_is_text(issuer) && slice_equal(slice_of(wanted), json_in_text(issuer)));
 }
 
 /* A list of patterns; *at is where the next one is kept. False when it is none. */
@@ -88,14 +89,16 @@ static bool claim_publish(const struct json_in *publish, struct token *out, stru
     out->may_publish = limited || json_in_is_true(publish);
     if (out->may_publish)
         out->publish = (struct grant){.roles = ROLE_PUBLISHER, .limited = limited};
-    return !limited || (claim_patterns(json_in_member(publish, "sessions"), &out->publish.sessions, at) &&
-                        claim_patterns(json_in_member(publish, "channels"), &out->publish.channels, at));
+    return !limited ||
+           (claim_patterns(json_in_member(publish, "sessions"), &out->publish.sessions, at) &&
+            claim_patterns(json_in_member(publish, "channels"), &out->publish.channels, at));
 }
 
 /* What the token gives. False when a claim of ours is not what it must be. */
 static bool claim_rights(struct token *out)
 {
-    const struct json_in *sub = json_in_member(out->claims, "sub"), *channels = json_in_member(out->claims, "channels");
+    const struct json_in *sub = json_in_member(out->claims, "sub"),
+                         *channels = json_in_member(out->claims, "channels");
     const struct json_in *publish = json_in_member(out->claims, "publish");
     size_t count = json_in_count(channels) + json_in_count(json_in_member(publish, "sessions")) +
                    json_in_count(json_in_member(publish, "channels"));
@@ -110,9 +113,11 @@ static bool claim_rights(struct token *out)
 
 const char *claims_judge(const struct token_rules *rules, int64_t now_ms, struct token *out)
 {
-    const struct json_in *issuer = json_in_member(out->claims, "iss"), *audience = json_in_member(out->claims, "aud");
+    const struct json_in *issuer = json_in_member(out->claims, "iss"),
+                         *audience = json_in_member(out->claims, "aud");
     int64_t not_before = 0;
-    if (!claim_time(out->claims, "exp", &out->expires_ms) || !claim_time(out->claims, "nbf", &not_before))
+    if (!claim_time(out->claims, "exp", &out->expires_ms) ||
+        !claim_time(out->claims, "nbf", &not_before))
         return "exp or nbf is not a number";
     if (claim_is_late(out->claims, "exp") || claim_is_late(out->claims, "nbf"))
         return "exp or nbf is beyond the year 5138, so it is in milliseconds; accepted: seconds";

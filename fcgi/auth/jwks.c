@@ -29,7 +29,8 @@
 /* A new last key, all zero. NULL when the set is full or out of memory. */
 static struct jwk *jwks_add(struct jwks *set)
 {
-    struct jwk *keys = set->count < JWKS_KEYS_MAX ? reallocarray(set->keys, set->count + 1, sizeof *keys) : NULL;
+    struct jwk *keys =
+        set->count < JWKS_KEYS_MAX ? reallocarray(set->keys, set->count + 1, sizeof *keys) : NULL;
     if (!keys)
         return NULL;
     set->keys = keys;
@@ -88,7 +89,8 @@ static bool find_use(EVP_PKEY *key, enum jwk_use *use, const char **why)
     case EVP_PKEY_EC:
         *use = JWK_ES256;
         *why = "an EC key is not on the curve P-256";
-        return EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) == 1 && strcmp(curve, "prime256v1") == 0;
+        return EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) == 1 &&
+               strcmp(curve, "prime256v1") == 0;
     default:
         *why = "a public key is neither RSA nor EC P-256";
         return false;
@@ -126,7 +128,8 @@ static int next_public(BIO *bio, EVP_PKEY **key)
 
 static int read_pem(struct slice text, struct jwks *out, const char **why)
 {
-    static const char not_public[] = "its PEM text is not a public key (-----BEGIN PUBLIC KEY-----)";
+    static const char not_public[] =
+        "its PEM text is not a public key (-----BEGIN PUBLIC KEY-----)";
     if (memmem(text.data, text.len, "PRIVATE KEY-----", 16)) {
         *why = PRIVATE;
         return -EINVAL;
@@ -174,7 +177,8 @@ static EVP_PKEY *rsa_key(const struct json_in *jwk)
     size_t exponent_len = get_bytes(jwk, "e", exponent_bytes, sizeof exponent_bytes);
     if (!len || !exponent_len)
         return NULL;
-    BIGNUM *n = BN_bin2bn(bytes, (int)len, NULL), *e = BN_bin2bn(exponent_bytes, (int)exponent_len, NULL);
+    BIGNUM *n = BN_bin2bn(bytes, (int)len, NULL),
+           *e = BN_bin2bn(exponent_bytes, (int)exponent_len, NULL);
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     EVP_PKEY *key = NULL;
     if (build && n && e && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
@@ -194,7 +198,8 @@ static EVP_PKEY *ec_key(const struct json_in *jwk)
         return NULL;
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     EVP_PKEY *key = NULL;
-    if (build && OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) == 1 &&
+    if (build &&
+        OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) == 1 &&
         OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point) == 1)
         key = key_of("EC", build);
     OSSL_PARAM_BLD_free(build);
@@ -238,8 +243,8 @@ static bool may_verify(const struct json_in *jwk)
  * ours. */
 static bool meant_for(const struct json_in *jwk, const char *type, const char *algorithm)
 {
-    return is(jwk, "kty", type) && (!json_in_member(jwk, "use") || is(jwk, "use", "sig")) && may_verify(jwk) &&
-           (!json_in_member(jwk, "alg") || is(jwk, "alg", algorithm));
+    return is(jwk, "kty", type) && (!json_in_member(jwk, "use") || is(jwk, "use", "sig")) &&
+           may_verify(jwk) && (!json_in_member(jwk, "alg") || is(jwk, "alg", algorithm));
 }
 
 /* NULL, or why the whole file is refused because of this key. */
@@ -267,7 +272,8 @@ static int add_public_jwk(struct jwks *set, const struct json_in *jwk, const cha
     return 0;
 }
 
-static int add_jwk(enum jwks_kind kind, struct jwks *set, const struct json_in *jwk, const char **why)
+static int add_jwk(enum jwks_kind kind, struct jwks *set, const struct json_in *jwk,
+                   const char **why)
 {
     size_t before = set->count;
     int err = 0;
@@ -303,7 +309,8 @@ static int read_jwks(enum jwks_kind kind, struct slice text, struct jwks *out, c
     for (size_t i = 0; !err && i < json_in_count(list); i++)
         err = add_jwk(kind, out, json_in_item(list, i), why);
     if (!err && !out->count) {
-        *why = kind == JWKS_SECRETS ? "none of its keys is for HS256" : "none of its keys is for RS256 or ES256";
+        *why = kind == JWKS_SECRETS ? "none of its keys is for HS256"
+                                    : "none of its keys is for RS256 or ES256";
         err = -EINVAL;
     }
     json_in_free(&root);
@@ -485,7 +492,8 @@ int jwks_read(enum jwks_kind kind, struct slice text, struct jwks *out, const ch
         err = read_secret(text, out, why);
 
     for (size_t i = 0; !err && i < out->count; i++)
-        MUST((kind == JWKS_SECRETS) == (out->keys[i].use == JWK_HS256) && !out->keys[i].public == !!out->keys[i].data);
+        MUST((kind == JWKS_SECRETS) == (out->keys[i].use == JWK_HS256) &&
+             !out->keys[i].public == !!out->keys[i].data);
     if (err)
         jwks_release(out);
     return err;
@@ -503,20 +511,23 @@ void jwks_digest(struct slice text, unsigned char out[JWKS_DIGEST])
 #define ES256_BYTES (2 * P256_BYTES)             /* of its signature: r and s */
 #define ES256_DER_MAX (2 * (P256_BYTES + 3) + 3) /* the same as libcrypto wants it */
 
-static bool hmac_fits(const struct jwk *key, struct slice text, const unsigned char *signature, size_t len)
+static bool hmac_fits(const struct jwk *key, struct slice text, const unsigned char *signature,
+                      size_t len)
 {
     unsigned char should[EVP_MAX_MD_SIZE];
     unsigned should_len = 0;
-    return HMAC(EVP_sha256(), key->data, (int)key->len, (const unsigned char *)text.data, text.len, should,
-                &should_len) &&
+    return HMAC(EVP_sha256(), key->data, (int)key->len, (const unsigned char *)text.data, text.len,
+                should, &should_len) &&
            len == should_len && CRYPTO_memcmp(should, signature, len) == 0;
 }
 
-static bool public_fits(const struct jwk *key, struct slice text, const unsigned char *signature, size_t len)
+static bool public_fits(const struct jwk *key, struct slice text, const unsigned char *signature,
+                        size_t len)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool fits = context && EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key->public) == 1 &&
-                EVP_DigestVerify(context, signature, len, (const unsigned char *)text.data, text.len) == 1;
+    bool fits =
+        context && EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key->public) == 1 &&
+        EVP_DigestVerify(context, signature, len, (const unsigned char *)text.data, text.len) == 1;
     EVP_MD_CTX_free(context);
     ERR_clear_error();
     return fits;
@@ -540,7 +551,8 @@ static size_t to_der(const unsigned char *signature, size_t len, unsigned char d
     return der_len > 0 ? (size_t)der_len : 0;
 }
 
-static bool ec_fits(const struct jwk *key, struct slice text, const unsigned char *signature, size_t len)
+static bool ec_fits(const struct jwk *key, struct slice text, const unsigned char *signature,
+                    size_t len)
 {
     unsigned char der[ES256_DER_MAX];
     size_t der_len = to_der(signature, len, der);

@@ -75,10 +75,13 @@ static int key_file_read(const struct key_file *file, struct jwks *keys, struct 
     return err;
 }
 
-static void key_files_name(struct key_file files[FILES], const char *secret_file, const char *public_file)
+static void key_files_name(struct key_file files[FILES], const char *secret_file,
+                           const char *public_file)
 {
-    files[SECRETS] = (struct key_file){.option = "jwt-secret-file", .path = secret_file, .kind = JWKS_SECRETS};
-    files[PUBLIC_KEYS] = (struct key_file){.option = "jwt-key-file", .path = public_file, .kind = JWKS_PUBLIC};
+    files[SECRETS] =
+        (struct key_file){.option = "jwt-secret-file", .path = secret_file, .kind = JWKS_SECRETS};
+    files[PUBLIC_KEYS] =
+        (struct key_file){.option = "jwt-key-file", .path = public_file, .kind = JWKS_PUBLIC};
 }
 
 static int key_file_check(const struct key_file *file, char *why, size_t size)
@@ -109,7 +112,8 @@ int key_files_check(const char *secret_file, const char *public_file, char *why,
 static void warn_of_readers(const struct key_file *file, mode_t mode)
 {
     if (file->kind == JWKS_SECRETS && (mode & S_IROTH))
-        log_warn("%s %s: every user of this host can read this secret; accepted: a file without permissions for others "
+        log_warn("%s %s: every user of this host can read this secret; accepted: a file without "
+                 "permissions for others "
                  "(chmod o= FILE)",
                  file->option, file->path);
 }
@@ -134,9 +138,10 @@ static bool is_settled(const struct stat *is)
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mode == b->st_mode &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /* Keep the keys from before. Said in the log once, until the file is well again. */
@@ -161,7 +166,8 @@ static bool key_file_load(struct key_file *file, enum load_reason reason)
     bool first = !file->keys.count;
 
     int err = key_file_read(file, &keys, &is, digest, &why);
-    bool touched = !same_file(&is, &file->seen), changed = memcmp(digest, file->digest, JWKS_DIGEST) != 0;
+    bool touched = !same_file(&is, &file->seen),
+         changed = memcmp(digest, file->digest, JWKS_DIGEST) != 0;
     file->seen = is;
     file->settled = is_settled(&is);
     memcpy(file->digest, digest, JWKS_DIGEST);

@@ -21,7 +21,8 @@ struct rights_reader {
 };
 
 /* Keep a selector. False with the fault when it is not valid. */
-static bool keep_selector(struct rights_reader *r, struct selector s, const char why[PATTERN_WHY_MAX])
+static bool keep_selector(struct rights_reader *r, struct selector s,
+                          const char why[PATTERN_WHY_MAX])
 {
     if (s.kind == SELECTOR_INVALID) {
         snprintf(r->fault, r->size, "a selector is not valid: %s", *why ? why : "out of memory");
@@ -40,7 +41,8 @@ static bool read_topics(struct rights_reader *r, const struct json_in *list, str
     *out = (struct selectors){r->at, json_in_count(list)};
     for (size_t i = 0; i < out->count; i++) {
         const struct json_in *item = json_in_item(list, i);
-        if (!json_in_is_text(item) || !keep_selector(r, selector_of_topic(json_in_text(item), why), why))
+        if (!json_in_is_text(item) ||
+            !keep_selector(r, selector_of_topic(json_in_text(item), why), why))
             return false;
     }
     return !list || json_in_is_list(list);
@@ -55,7 +57,8 @@ static bool make_room(struct rights_reader *r, size_t count)
 }
 
 /* A member by its name in one draft of the protocol, or in another. */
-static const struct json_in *either_member(const struct json_in *object, const char *name, const char *other)
+static const struct json_in *either_member(const struct json_in *object, const char *name,
+                                           const char *other)
 {
     const struct json_in *member = json_in_member(object, name);
     return member ? member : json_in_member(object, other);
@@ -78,7 +81,8 @@ static const struct json_in *claim_of(const struct json_in *claims)
 static bool read_claim(struct rights_reader *r, const struct json_in *claims)
 {
     const struct json_in *claim = claim_of(claims);
-    const struct json_in *publish = member_set(claim, "publish"), *subscribe = member_set(claim, "subscribe");
+    const struct json_in *publish = member_set(claim, "publish"),
+                         *subscribe = member_set(claim, "subscribe");
     size_t count = json_in_count(publish) + json_in_count(subscribe);
 
     if ((claim && !json_in_is_object(claim)) || count > MERCURE_RIGHTS_MAX)
@@ -100,19 +104,23 @@ static bool actions_valid(const struct json_in *actions)
 {
     for (size_t i = 0; i < json_in_count(actions); i++) {
         struct slice action = json_in_text(json_in_item(actions, i));
-        if (!slice_equal(action, slice_of("publish")) && !slice_equal(action, slice_of("subscribe")))
+        if (!slice_equal(action, slice_of("publish")) &&
+            !slice_equal(action, slice_of("subscribe")))
             return false;
     }
     return json_in_is_list(actions) && json_in_count(actions);
 }
 
 /* One topic of a detail. False when it is not what it must be. *out may be invalid all the same. */
-static bool read_match(const struct json_in *topic, struct slice hub, struct selector *out, char why[PATTERN_WHY_MAX])
+static bool read_match(const struct json_in *topic, struct slice hub, struct selector *out,
+                       char why[PATTERN_WHY_MAX])
 {
     const struct json_in *type = either_member(topic, "match_type", "matchType");
     struct slice match = json_in_text(json_in_member(topic, "match")), name = json_in_text(type);
-    bool exact = !type || slice_equal(name, slice_of("exact")) || slice_equal(name, slice_of("Exact"));
-    bool pattern = slice_equal(name, slice_of("urlpattern")) || slice_equal(name, slice_of("URLPattern"));
+    bool exact =
+        !type || slice_equal(name, slice_of("exact")) || slice_equal(name, slice_of("Exact"));
+    bool pattern =
+        slice_equal(name, slice_of("urlpattern")) || slice_equal(name, slice_of("URLPattern"));
 
     if (!match.len || (!exact && !pattern))
         return false;
@@ -128,12 +136,14 @@ static bool is_ours(const struct json_in *detail)
 
 /* Add the topics of a detail, if it is for this action; count counts them.
  * False when they are not what they must be. */
-static bool read_detail_topics(struct rights_reader *r, const struct json_in *topics, bool wanted, size_t *count)
+static bool read_detail_topics(struct rights_reader *r, const struct json_in *topics, bool wanted,
+                               size_t *count)
 {
     char why[PATTERN_WHY_MAX];
     for (size_t i = 0; i < json_in_count(topics); i++) {
         struct selector found;
-        if (!read_match(json_in_item(topics, i), r->hub, &found, why) || !keep_selector(r, found, why))
+        if (!read_match(json_in_item(topics, i), r->hub, &found, why) ||
+            !keep_selector(r, found, why))
             return false;
         if (wanted)
             *count += 1;
@@ -149,7 +159,8 @@ static bool read_details(struct rights_reader *r, const struct json_in *details,
 {
     *out = (struct selectors){r->at, 0};
     for (size_t i = 0; i < json_in_count(details); i++) {
-        const struct json_in *detail = json_in_item(details, i), *topics = json_in_member(detail, "topics");
+        const struct json_in *detail = json_in_item(details, i),
+                             *topics = json_in_member(detail, "topics");
         const struct json_in *actions = json_in_member(detail, "actions");
         if (!json_in_is_object(detail) || !json_in_is_text(json_in_member(detail, "type")))
             return false;
@@ -183,8 +194,8 @@ static bool access_is_complete(const struct json_in *claims)
            (json_in_is_text(audience) || json_in_count(audience));
 }
 
-bool mercure_rights_read(const struct json_in *claims, bool access, struct slice hub, struct mercure_rights *out,
-                         char *fault, size_t size)
+bool mercure_rights_read(const struct json_in *claims, bool access, struct slice hub,
+                         struct mercure_rights *out, char *fault, size_t size)
 {
     struct rights_reader r = {.hub = hub, .out = out, .fault = fault, .size = size};
     const char *wrong = NULL;
@@ -219,7 +230,8 @@ static bool detail_matches(const struct json_in *detail, struct slice hub, struc
         struct selector selector;
         struct topic topic;
         topic_begin(&topic, matcher);
-        if (!read_match(json_in_item(topics, i), hub, &selector, why) || selector.kind == SELECTOR_INVALID)
+        if (!read_match(json_in_item(topics, i), hub, &selector, why) ||
+            selector.kind == SELECTOR_INVALID)
             continue;
         found = slice_equal(selector.text, matcher) || selector_matches(&selector, &topic);
         selector_release(&selector);
@@ -228,9 +240,11 @@ static bool detail_matches(const struct json_in *detail, struct slice hub, struc
 }
 
 /* The matcher counts as a topic. The first detail that matches says it. */
-char *mercure_rights_payload(const struct json_in *claims, bool access, struct slice hub, struct slice matcher)
+char *mercure_rights_payload(const struct json_in *claims, bool access, struct slice hub,
+                             struct slice matcher)
 {
-    const struct json_in *payload = NULL, *details = json_in_member(claims, "authorization_details");
+    const struct json_in *payload = NULL,
+                         *details = json_in_member(claims, "authorization_details");
     if (!access)
         payload = json_in_member(claim_of(claims), "payload");
 

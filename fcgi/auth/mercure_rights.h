@@ -24,14 +24,15 @@ struct mercure_rights {
 
 /* Read the claims into *out (zeroed by the caller). hub: the host of the hub, for relative
  * patterns. False with a sentence in fault when they are not what they must be. */
-bool mercure_rights_read(const struct json_in *claims, bool access, struct slice hub, struct mercure_rights *out,
-                         char *fault, size_t size);
+bool mercure_rights_read(const struct json_in *claims, bool access, struct slice hub,
+                         struct mercure_rights *out, char *fault, size_t size);
 
 /* Safe on zeroed rights; zeroes them. */
 void mercure_rights_release(struct mercure_rights *rights);
 
 /* What the claims say to others of a subscription with this matcher: a JSON text on one line, to be
  * freed with free(). NULL: nothing, or out of memory. */
-char *mercure_rights_payload(const struct json_in *claims, bool access, struct slice hub, struct slice matcher);
+char *mercure_rights_payload(const struct json_in *claims, bool access, struct slice hub,
+                             struct slice matcher);
 
 #endif

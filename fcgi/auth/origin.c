@@ -13,8 +13,8 @@
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 #define HOST_BYTES LOWER DIGITS "-._"
-#define ACCEPTED                                                                                                       \
-    "https://example.org, with :PORT where it is not the scheme's own, "                                               \
+#define ACCEPTED                                                                                   \
+    "https://example.org, with :PORT where it is not the scheme's own, "                           \
     "https://*.example.org for all subdomains, or *"
 
 static const struct {
@@ -49,8 +49,8 @@ static bool address_valid(int family, const char *text, size_t len)
         return false;
 
     memcpy(given, text, len);
-    return inet_pton(family, given, address) == 1 && inet_ntop(family, address, canonical, sizeof canonical) &&
-           strcmp(given, canonical) == 0;
+    return inet_pton(family, given, address) == 1 &&
+           inet_ntop(family, address, canonical, sizeof canonical) && strcmp(given, canonical) == 0;
 }
 
 /* Browsers read a host whose last label is a number as an IPv4 address. */
@@ -167,7 +167,8 @@ bool origin_matches(const char *pattern, const char *origin)
     if (!host || strncmp(host, "*.", 2) != 0)
         return strcasecmp(pattern, origin) == 0;
 
-    size_t scheme_len = (size_t)(host - pattern), suffix_len = strlen(host + 1), len = strlen(origin);
+    size_t scheme_len = (size_t)(host - pattern), suffix_len = strlen(host + 1),
+           len = strlen(origin);
     if (len <= scheme_len + suffix_len || strncasecmp(pattern, origin, scheme_len) != 0)
         return false;
 

@@ -23,8 +23,8 @@ struct pattern {
 
 /* --- life --- */
 
-static struct pattern *allocate(enum pattern_kind kind, const struct program *program, struct slice text,
-                                struct slice hub)
+static struct pattern *allocate(enum pattern_kind kind, const struct program *program,
+                                struct slice text, struct slice hub)
 {
     size_t steps = program->count * sizeof(struct step), identity = 1 + hub.len + 1 + text.len;
     struct pattern *p = malloc(sizeof *p + steps + program->text_len + identity);
@@ -63,7 +63,8 @@ static struct slice tidy_hub(struct slice hub, char out[PATTERN_HUB_MAX])
 }
 
 /* Does a URL pattern match the origin of the hub, so that paths are of that host? */
-static bool matches_origin(const struct program *program, const struct url_parts *parts, struct slice hub)
+static bool matches_origin(const struct program *program, const struct url_parts *parts,
+                           struct slice hub)
 {
     static const char *const schemes[] = {"http://", "https://"};
     struct text_view v;
@@ -73,7 +74,8 @@ static bool matches_origin(const struct program *program, const struct url_parts
 
     for (size_t i = 0; !found && hub.len && i < sizeof schemes / sizeof schemes[0]; i++) {
         char url[NAME_BYTES_MAX + 16], tidy[NAME_BYTES_MAX + 16];
-        size_t scheme, len = (size_t)snprintf(url, sizeof url, "%s%.*s", schemes[i], (int)hub.len, hub.data);
+        size_t scheme,
+            len = (size_t)snprintf(url, sizeof url, "%s%.*s", schemes[i], (int)hub.len, hub.data);
         len = url_tidy((struct slice){url, len}, tidy, sizeof tidy, &scheme);
         if (!len || len - 1 > NAME_BYTES_MAX)
             continue;
@@ -85,8 +87,8 @@ static bool matches_origin(const struct program *program, const struct url_parts
 
 static const char *const accepted[] = {URI_TEMPLATE_ACCEPTED, URL_PATTERN_ACCEPTED};
 
-static const char *read_program(enum pattern_kind kind, struct slice text, struct slice hub, struct program *program,
-                                struct url_parts *parts, size_t *at)
+static const char *read_program(enum pattern_kind kind, struct slice text, struct slice hub,
+                                struct program *program, struct url_parts *parts, size_t *at)
 {
     const char *fault;
     *at = 0;
@@ -97,10 +99,13 @@ static const char *read_program(enum pattern_kind kind, struct slice text, struc
     else
         fault = url_pattern_read(text, hub, program, parts, at);
 
-    return fault || !program->overflowed ? fault : "it has too many parts; at most 128 and 800 bytes of text";
+    return fault || !program->overflowed
+               ? fault
+               : "it has too many parts; at most 128 and 800 bytes of text";
 }
 
-struct pattern *pattern_new(enum pattern_kind kind, struct slice text, struct slice hub, char why[PATTERN_WHY_MAX])
+struct pattern *pattern_new(enum pattern_kind kind, struct slice text, struct slice hub,
+                            char why[PATTERN_WHY_MAX])
 {
     struct program program;
     struct url_parts parts = {0};
@@ -109,7 +114,8 @@ struct pattern *pattern_new(enum pattern_kind kind, struct slice text, struct sl
 
     why[0] = '\0';
     if (text.len > PATTERN_BYTES_MAX) {
-        snprintf(why, PATTERN_WHY_MAX, "it has %zu bytes; accepted: at most %u", text.len, PATTERN_BYTES_MAX);
+        snprintf(why, PATTERN_WHY_MAX, "it has %zu bytes; accepted: at most %u", text.len,
+                 PATTERN_BYTES_MAX);
         return NULL;
     }
 
@@ -121,8 +127,8 @@ struct pattern *pattern_new(enum pattern_kind kind, struct slice text, struct sl
         return NULL;
     }
 
-    bool relative =
-        kind == PATTERN_URL && (!parts.has_origin || parts.has_host) && matches_origin(&program, &parts, hub);
+    bool relative = kind == PATTERN_URL && (!parts.has_origin || parts.has_host) &&
+                    matches_origin(&program, &parts, hub);
     struct pattern *p = allocate(kind, &program, text, relative ? hub : (struct slice){0});
     if (!p)
         return NULL;
@@ -242,7 +248,8 @@ bool pattern_prefix(const struct pattern *p, enum topic_form form, struct slice 
 
 #define WEIGHT_STEPS 24u /* a pattern with fewer has the weight 1 */
 #define WEIGHT_BYTES 8u  /* of literal text that cost as much as a step */
-_Static_assert((PROGRAM_STEPS_MAX + PROGRAM_TEXT_MAX / WEIGHT_BYTES) / WEIGHT_STEPS + 1 == PATTERN_WEIGHT_MAX,
+_Static_assert((PROGRAM_STEPS_MAX + PROGRAM_TEXT_MAX / WEIGHT_BYTES) / WEIGHT_STEPS + 1 ==
+                   PATTERN_WEIGHT_MAX,
                "no pattern is heavier");
 
 unsigned pattern_weight(const struct pattern *p)
@@ -266,7 +273,8 @@ static bool matches(const struct pattern *p, struct topic *t, enum topic_form fo
         return false;
     while (from < p->count && p->steps[from].kind == STEP_TEXT)
         from++;
-    return text_view_matches_from(view_of(t, p->kind), literal.len, p->steps, from, p->count, p->literals);
+    return text_view_matches_from(view_of(t, p->kind), literal.len, p->steps, from, p->count,
+                                  p->literals);
 }
 
 bool pattern_matches_topic(const struct pattern *p, struct topic *t)

@@ -23,7 +23,8 @@ struct pattern;
 /* hub is the host of the hub's URL (with its port, if it names one), which a URL pattern may be
  * relative to; empty: unknown. NULL: why says what is wrong and what is accepted, and is empty when
  * out of memory. */
-struct pattern *pattern_new(enum pattern_kind kind, struct slice text, struct slice hub, char why[PATTERN_WHY_MAX]);
+struct pattern *pattern_new(enum pattern_kind kind, struct slice text, struct slice hub,
+                            char why[PATTERN_WHY_MAX]);
 
 struct pattern *pattern_ref(struct pattern *p);
 

@@ -5,7 +5,8 @@
 
 #define BIT(name) (1u << CLASS_##name)
 #define ALL_TEMPLATE (BIT(VALUE) | ALL_EXPLODED)
-#define ALL_EXPLODED (BIT(EXPLODED) | BIT(EXPLODED_SLASH) | BIT(EXPLODED_SEMI) | BIT(EXPLODED_AND) | BIT(RESERVED))
+#define ALL_EXPLODED                                                                               \
+    (BIT(EXPLODED) | BIT(EXPLODED_SLASH) | BIT(EXPLODED_SEMI) | BIT(EXPLODED_AND) | BIT(RESERVED))
 
 /* --- writing --- */
 
@@ -226,10 +227,11 @@ void text_view_make(struct text_view *v, struct slice text)
 
 /* --- running --- */
 
-static struct places program_run(const struct text_view *v, const struct step *steps, size_t from, size_t end,
-                                 const char *text, struct places s);
+static struct places program_run(const struct text_view *v, const struct step *steps, size_t from,
+                                 size_t end, const char *text, struct places s);
 
-static struct places run_text(const struct text_view *v, const struct step *step, const char *text, struct places s)
+static struct places run_text(const struct text_view *v, const struct step *step, const char *text,
+                              struct places s)
 {
     for (size_t i = 0; i < step->len && !is_none(&s); i++)
         s = pass(s, &v->bytes[(unsigned char)text[step->at + i]]);
@@ -249,8 +251,8 @@ static struct places run_class(const struct text_view *v, const struct step *ste
 }
 
 /* Each time but the last adds a place that was not reached before. */
-static struct places run_group(const struct text_view *v, const struct step *steps, size_t at, const char *text,
-                               struct places s)
+static struct places run_group(const struct text_view *v, const struct step *steps, size_t at,
+                               const char *text, struct places s)
 {
     size_t end = at + 1 + steps[at].len;
     struct places once = program_run(v, steps, at + 1, end, text, s), all = once;
@@ -267,8 +269,8 @@ static struct places run_group(const struct text_view *v, const struct step *ste
     return optional ? either(all, s) : all;
 }
 
-static struct places run_list(const struct text_view *v, const struct step *steps, size_t at, const char *text,
-                              struct places s)
+static struct places run_list(const struct text_view *v, const struct step *steps, size_t at,
+                              const char *text, struct places s)
 {
     const struct step *list = &steps[at];
     struct places some = {{0}};
@@ -283,8 +285,8 @@ static struct places run_list(const struct text_view *v, const struct step *step
 }
 
 /* Steps nest to a depth of three at most: a list, a variable, an optional value. */
-static struct places program_run(const struct text_view *v, const struct step *steps, size_t from, size_t end,
-                                 const char *text, struct places s)
+static struct places program_run(const struct text_view *v, const struct step *steps, size_t from,
+                                 size_t end, const char *text, struct places s)
 {
     size_t i = from;
     while (i < end && !is_none(&s)) {
@@ -314,8 +316,8 @@ static struct places program_run(const struct text_view *v, const struct step *s
     return s;
 }
 
-bool text_view_matches_from(const struct text_view *v, size_t place, const struct step *steps, size_t from, size_t end,
-                            const char *text)
+bool text_view_matches_from(const struct text_view *v, size_t place, const struct step *steps,
+                            size_t from, size_t end, const char *text)
 {
     struct places s = {{0}};
     MUST(place <= v->len);
@@ -324,7 +326,8 @@ bool text_view_matches_from(const struct text_view *v, size_t place, const struc
     return has_place(&s, v->len);
 }
 
-bool text_view_matches(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text)
+bool text_view_matches(const struct text_view *v, const struct step *steps, size_t from, size_t end,
+                       const char *text)
 {
     return text_view_matches_from(v, 0, steps, from, end, text);
 }

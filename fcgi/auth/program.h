@@ -98,7 +98,8 @@ struct places {
     uint64_t words[PLACES_WORDS];
 };
 
-_Static_assert(NAME_BYTES_MAX < 64 * PLACES_WORDS, "a place for each byte of a topic, and one more");
+_Static_assert(NAME_BYTES_MAX < 64 * PLACES_WORDS,
+               "a place for each byte of a topic, and one more");
 
 /* A text, prepared for any number of programs: where each byte and each class is. */
 struct text_view {
@@ -111,10 +112,11 @@ struct text_view {
 void text_view_make(struct text_view *v, struct slice text);
 
 /* Do these steps match the whole text? */
-bool text_view_matches(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text);
+bool text_view_matches(const struct text_view *v, const struct step *steps, size_t from, size_t end,
+                       const char *text);
 
 /* The same for the text from this place on. */
-bool text_view_matches_from(const struct text_view *v, size_t place, const struct step *steps, size_t from, size_t end,
-                            const char *text);
+bool text_view_matches_from(const struct text_view *v, size_t place, const struct step *steps,
+                            size_t from, size_t end, const char *text);
 
 #endif

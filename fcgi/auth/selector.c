@@ -23,7 +23,8 @@ static struct selector of_pattern(enum pattern_kind kind, struct slice text, str
 struct selector selector_of_topic(struct slice text, char why[PATTERN_WHY_MAX])
 {
     text = subscription_relative(text);
-    bool template = text.len && (memchr(text.data, '{', text.len) || memchr(text.data, '}', text.len));
+    bool template =
+        text.len && (memchr(text.data, '{', text.len) || memchr(text.data, '}', text.len));
     why[0] = '\0';
     if (template)
         return of_pattern(PATTERN_TEMPLATE, text, (struct slice){0}, why);
@@ -36,7 +37,8 @@ struct selector selector_of_match(struct slice text)
     return (struct selector){is_all(text) ? SELECTOR_ALL : SELECTOR_EXACT, text, NULL};
 }
 
-struct selector selector_of_url_pattern(struct slice text, struct slice hub, char why[PATTERN_WHY_MAX])
+struct selector selector_of_url_pattern(struct slice text, struct slice hub,
+                                        char why[PATTERN_WHY_MAX])
 {
     why[0] = '\0';
     text = subscription_relative(text);
@@ -83,12 +85,14 @@ bool selectors_match(const struct selectors *list, struct slice text)
 
 /* The topics of an event have an index, so exact ones and `*` are decided without a look at each
  * topic. *patterns: there are selectors that need that look. */
-static bool selectors_match_exactly(const struct selectors *list, const struct event *e, bool *patterns)
+static bool selectors_match_exactly(const struct selectors *list, const struct event *e,
+                                    bool *patterns)
 {
     *patterns = false;
     for (size_t i = 0; i < list->count; i++) {
         const struct selector *s = &list->items[i];
-        if (s->kind == SELECTOR_ALL || (s->kind == SELECTOR_EXACT && event_index_has(e, TO_CHANNELS, s->text)))
+        if (s->kind == SELECTOR_ALL ||
+            (s->kind == SELECTOR_EXACT && event_index_has(e, TO_CHANNELS, s->text)))
             return true;
         *patterns = *patterns || selector_is_pattern(s);
     }
@@ -138,7 +142,8 @@ struct selectors *selectors_copy(const struct selectors *list)
     for (size_t i = 0; i < list->count; i++) {
         struct slice text = list->items[i].text;
         struct pattern *pattern = list->items[i].pattern;
-        items[i] = (struct selector){list->items[i].kind, {at, text.len}, pattern ? pattern_ref(pattern) : NULL};
+        items[i] = (struct selector){
+            list->items[i].kind, {at, text.len}, pattern ? pattern_ref(pattern) : NULL};
         at = put_slice(at, text);
     }
     MUST((size_t)(at - begin) == bytes);

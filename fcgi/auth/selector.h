@@ -39,7 +39,8 @@ struct selector selector_of_topic(struct slice text, char why[PATTERN_WHY_MAX]);
 struct selector selector_of_match(struct slice text);
 
 /* One of dialect 1.0: `*` or a URL pattern, with the hub's host as of pattern_new(). */
-struct selector selector_of_url_pattern(struct slice text, struct slice hub, char why[PATTERN_WHY_MAX]);
+struct selector selector_of_url_pattern(struct slice text, struct slice hub,
+                                        char why[PATTERN_WHY_MAX]);
 
 /* It becomes INVALID. */
 void selector_release(struct selector *s);

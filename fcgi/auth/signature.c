@@ -10,7 +10,8 @@
 #include "auth/jws.h"
 #include "base/must.h"
 
-static const char *const algorithms[] = {[JWK_HS256] = "HS256", [JWK_RS256] = "RS256", [JWK_ES256] = "ES256"};
+static const char *const algorithms[] = {
+    [JWK_HS256] = "HS256", [JWK_RS256] = "RS256", [JWK_ES256] = "ES256"};
 
 /* May this key have signed a token with such a header? */
 static bool may_fit(const struct jwk *key, const struct jws *token)
@@ -40,7 +41,8 @@ void signature_fault(enum signature found, const struct jws *token, char *why, s
     MUST(found != SIGNATURE_GOOD);
     switch (found) {
     case ALGORITHM_UNKNOWN:
-        snprintf(why, size, "no key is for its algorithm %.16s", *token->algorithm ? token->algorithm : "(none)");
+        snprintf(why, size, "no key is for its algorithm %.16s",
+                 *token->algorithm ? token->algorithm : "(none)");
         break;
     case KEY_UNKNOWN:
         snprintf(why, size, "no key has its kid %.64s", token->kid);

@@ -63,7 +63,8 @@ void tokens_reload(struct tokens *t)
 }
 
 /* Why a token is refused, for the log. */
-static void set_fault(struct token *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void set_fault(struct token *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void set_fault(struct token *out, const char *format, ...)
 {
@@ -91,7 +92,8 @@ static bool is_signed(const struct tokens *t, const struct jws *token, struct to
 
 /* The claims of a token that one of our keys signed; NULL with the fault. Access tokens are for the
  * hub only, which takes both. */
-static struct json_in *signed_claims(const struct tokens *t, const char *text, bool mercure, struct token *out)
+static struct json_in *signed_claims(const struct tokens *t, const char *text, bool mercure,
+                                     struct token *out)
 {
     struct jws jws;
     const char *fault = jws_read(text, &jws);
@@ -135,14 +137,16 @@ static bool set_mercure_publisher(struct token *out)
     for (size_t i = 0; i < publish->count; i++)
         names[i] = publish->items[i].text;
     out->publish = (struct grant){.limited = true};
-    bool good = set_publisher(out, &(struct grant){.limited = true, .channels = {names, publish->count}});
+    bool good =
+        set_publisher(out, &(struct grant){.limited = true, .channels = {names, publish->count}});
     free(names);
     return good;
 }
 
 /* Read what the claims give. hub: what its host is, when the token is for the hub; else NULL.
  * False with the fault. */
-static bool read_claims(const struct tokens *t, int64_t now_ms, const struct slice *hub, struct token *out)
+static bool read_claims(const struct tokens *t, int64_t now_ms, const struct slice *hub,
+                        struct token *out)
 {
     const char *fault = claims_judge(&t->rules, now_ms, out);
     if (!fault && out->may_publish && !set_publisher(out, &out->publish))
@@ -154,7 +158,8 @@ static bool read_claims(const struct tokens *t, int64_t now_ms, const struct sli
 
     if (!hub)
         return true;
-    if (!mercure_rights_read(out->claims, out->access, *hub, &out->mercure, out->fault, sizeof out->fault))
+    if (!mercure_rights_read(out->claims, out->access, *hub, &out->mercure, out->fault,
+                             sizeof out->fault))
         return false;
     if (set_mercure_publisher(out))
         return true;
@@ -162,8 +167,8 @@ static bool read_claims(const struct tokens *t, int64_t now_ms, const struct sli
     return false;
 }
 
-static enum token_verdict token_judge(struct tokens *t, const char *text, int64_t now_ms, const struct slice *hub,
-                                      struct token *out)
+static enum token_verdict token_judge(struct tokens *t, const char *text, int64_t now_ms,
+                                      const struct slice *hub, struct token *out)
 {
     key_files_look(t->keys, now_ms);
     out->claims = signed_claims(t, text, hub != NULL, out);
@@ -178,8 +183,8 @@ static enum token_verdict token_judge(struct tokens *t, const char *text, int64_
     return TOKEN_EXPIRED;
 }
 
-static enum token_verdict token_verify(struct tokens *t, const char *text, int64_t now_ms, const struct slice *hub,
-                                       struct token *out)
+static enum token_verdict token_verify(struct tokens *t, const char *text, int64_t now_ms,
+                                       const struct slice *hub, struct token *out)
 {
     *out = (struct token){0};
     enum token_verdict v = text ? token_judge(t, text, now_ms, hub, out) : TOKEN_MISSING;
@@ -193,7 +198,8 @@ static enum token_verdict token_verify(struct tokens *t, const char *text, int64
     return out->verdict = v;
 }
 
-enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
+enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms,
+                                 struct token *out)
 {
     return token_verify(t, text, now_ms, NULL, out);
 }
@@ -219,16 +225,18 @@ bool token_is_brought(const struct tokens *t, const struct params *params)
 
 static void log_refusal(const struct token *token, const struct params *params)
 {
-    const char *client = params_get(params, "REMOTE_ADDR"), *port = params_get(params, "REMOTE_PORT");
+    const char *client = params_get(params, "REMOTE_ADDR"),
+               *port = params_get(params, "REMOTE_PORT");
     if (token->verdict != TOKEN_GOOD && token->verdict != TOKEN_MISSING)
         log_event(LOG_DEBUG, "token refused", log_name("reason", token->fault),
-                  log_name("client", client ? client : "unknown"), log_name("port", port ? port : "unknown"));
+                  log_name("client", client ? client : "unknown"),
+                  log_name("port", port ? port : "unknown"));
 }
 
 /* Browsers send several cookies of one name, of several paths or domains: a stale one does
  * not make a request with a good one fail. */
-enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
-                                         struct token *out)
+enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params,
+                                         int64_t now_ms, struct token *out)
 {
     enum token_verdict first = TOKEN_MISSING;
     for (size_t i = 0; i < TOKEN_COOKIES_MAX; i++) {
@@ -270,8 +278,8 @@ static void refuse_place(struct token *out, enum mercure_place place)
     set_fault(out, "an access token came in the query");
 }
 
-enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
-                                         struct token *out)
+enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params,
+                                         int64_t now_ms, struct token *out)
 {
     enum token_verdict first = TOKEN_MISSING;
     struct slice hub = slice_of(params_get(params, "HTTP_HOST"));
@@ -279,7 +287,8 @@ enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *
 
     for (enum mercure_place place = PLACE_HEADER; place < PLACES; place++) {
         char *text;
-        for (size_t i = 0; i < TOKEN_COOKIES_MAX && (text = token_source_mercure(params, place, i)); i++) {
+        for (size_t i = 0; i < TOKEN_COOKIES_MAX && (text = token_source_mercure(params, place, i));
+             i++) {
             token_verify(t, text, now_ms, &hub, out);
             token_source_wipe(&text);
             refuse_place(out, place);

@@ -81,18 +81,19 @@ bool token_is_brought(const struct tokens *t, const struct params *params);
 
 /* Judge text; NULL is no token. now_ms is unix time; the files are looked at when that was last
  * done more than a second ago. Returns out->verdict. Release out in any case. */
-enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out);
+enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms,
+                                 struct token *out);
 
 /* The two together. Of several cookies the first that is good counts; a refusal is logged
  * (debug), with the client's address. */
-enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
-                                         struct token *out);
+enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params,
+                                         int64_t now_ms, struct token *out);
 
 /* The same for the hub, which looks in other places: `Authorization: Bearer`, else the query's
  * `authorization`, else the cookies `mercureAuthorization` and `__Secure-mercure_access_token`.
  * Access tokens are judged here only, and never from the query. */
-enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
-                                         struct token *out);
+enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params,
+                                         int64_t now_ms, struct token *out);
 
 /* Does the request bring a token for the hub? */
 bool token_is_brought_to_mercure(const struct params *params);

@@ -59,14 +59,17 @@ static size_t name_length(struct slice text)
     return len && text.data[len - 1] == '.' ? len - 1 : len;
 }
 
-static void put_variable(struct program *p, const struct operator* op, struct slice name, bool exploded)
+static void put_variable(struct program *p, const struct operator* op, struct slice name,
+                         bool exploded)
 {
     size_t place = program_open(p, (struct step){.kind = STEP_VARIABLE});
     if (exploded) { /* the names of a map's items are not known */
         program_put_any(p, op->exploded);
     } else if (op->named) {
         program_put_text(p, name);
-        size_t value = op->bare ? program_open(p, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE}) : 0;
+        size_t value =
+            op->bare ? program_open(p, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE})
+                     : 0;
         program_put_text(p, slice_of("="));
         program_put_any(p, op->class);
         if (op->bare)
@@ -78,10 +81,12 @@ static void put_variable(struct program *p, const struct operator* op, struct sl
 }
 
 /* The variables of an expression. NULL, or what is wrong; *at moves on. */
-static const char *read_variables(struct slice inner, const struct operator* op, struct program *p, size_t *at)
+static const char *read_variables(struct slice inner, const struct operator* op, struct program *p,
+                                  size_t *at)
 {
     for (;; ++*at) {
-        struct slice name = {inner.data + *at, name_length((struct slice){inner.data + *at, inner.len - *at})};
+        struct slice name = {inner.data + *at,
+                             name_length((struct slice){inner.data + *at, inner.len - *at})};
         if (!name.len)
             return *at ? "a variable has no valid name" : "an expression has no valid name";
 
@@ -106,8 +111,10 @@ static const char *read_expression(struct slice inner, struct program *p, size_t
     if (inner.len && strchr("=,!@|", inner.data[0]))
         return "this operator is reserved";
 
-    place = program_open(p, (struct step){.kind = STEP_LIST, .first = op->first, .separator = op->separator});
-    const char *fault = read_variables((struct slice){inner.data + sign, inner.len - sign}, op, p, &read);
+    place = program_open(
+        p, (struct step){.kind = STEP_LIST, .first = op->first, .separator = op->separator});
+    const char *fault =
+        read_variables((struct slice){inner.data + sign, inner.len - sign}, op, p, &read);
     program_close(p, place);
     *at += sign + read;
     return fault;

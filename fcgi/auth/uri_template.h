@@ -7,7 +7,8 @@
 
 #include "auth/program.h"
 
-#define URI_TEMPLATE_ACCEPTED "accepted: text, {name}, {a,b}, {list*}, and the operators + # . / ; ? &"
+#define URI_TEMPLATE_ACCEPTED                                                                      \
+    "accepted: text, {name}, {a,b}, {list*}, and the operators + # . / ; ? &"
 
 /* p is zeroed. NULL, or what is wrong; *at is the byte where. */
 const char *uri_template_read(struct slice text, struct program *p, size_t *at);

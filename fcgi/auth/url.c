@@ -10,7 +10,8 @@ static size_t scheme_length(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = lower(text.data[i]);
-        bool letter = c >= 'a' && c <= 'z', other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        bool letter = c >= 'a' && c <= 'z',
+             other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
         if (c == ':')
             return i ? i + 1 : 0;
         if (!letter && (!i || !other))
@@ -76,7 +77,9 @@ size_t url_tidy(struct slice text, char *out, size_t max, size_t *scheme)
     struct slice path = {rest.data + host.len, rest.len - host.len};
     host = without_port((struct slice){out, *scheme}, host);
     bool no_path = !path.len || path.data[0] != '/';
-    bool fits = url_put(out, max, &len, slice_of("//"), false) && url_put(out, max, &len, host, true) &&
-                url_put(out, max, &len, slice_of(no_path ? "/" : ""), false) && url_put(out, max, &len, path, false);
+    bool fits = url_put(out, max, &len, slice_of("//"), false) &&
+                url_put(out, max, &len, host, true) &&
+                url_put(out, max, &len, slice_of(no_path ? "/" : ""), false) &&
+                url_put(out, max, &len, path, false);
     return fits ? len : 0;
 }

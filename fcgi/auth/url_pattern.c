@@ -5,7 +5,16 @@
 
 /* --- tokens --- */
 
-enum url_token_kind { URL_CHAR, URL_ESCAPED, URL_NAME, URL_STAR, URL_MODIFIER, URL_OPEN, URL_CLOSE, URL_END };
+enum url_token_kind {
+    URL_CHAR,
+    URL_ESCAPED,
+    URL_NAME,
+    URL_STAR,
+    URL_MODIFIER,
+    URL_OPEN,
+    URL_CLOSE,
+    URL_END
+};
 
 /* A character has len 1, and stands for itself; a name is with its colon. */
 struct url_token {
@@ -33,7 +42,8 @@ static void fail(struct url_reader *r, size_t token, const char *fault)
 
 static bool is_name_char(char c, bool first)
 {
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || (c & 0x80);
+    bool letter =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || (c & 0x80);
     return letter || (!first && c >= '0' && c <= '9');
 }
 
@@ -122,7 +132,8 @@ static bool begins_search(const struct url_reader *r, size_t token)
 
 /* The first token from `from` on, outside of braces, for which `is` is true; the end when there is
  * none. */
-static size_t find(const struct url_reader *r, size_t from, bool (*is)(const struct url_reader *r, size_t token))
+static size_t find(const struct url_reader *r, size_t from,
+                   bool (*is)(const struct url_reader *r, size_t token))
 {
     bool inside = false;
     size_t i = from;
@@ -147,13 +158,17 @@ struct component {
     const char *fault;         /* why a forbidden character is refused */
 };
 
-static const struct component scheme_component = {
-    .forbidden = "/?#@:", .all = CLASS_SCHEME, .name = CLASS_SCHEME, .lower = true, .fault = "this is no scheme"};
+static const struct component scheme_component = {.forbidden = "/?#@:",
+                                                  .all = CLASS_SCHEME,
+                                                  .name = CLASS_SCHEME,
+                                                  .lower = true,
+                                                  .fault = "this is no scheme"};
 static const struct component host_component = {.forbidden = "/?#@:",
                                                 .all = CLASS_HOST,
                                                 .name = CLASS_LABEL,
                                                 .lower = true,
-                                                .fault = "this is no host (users are not supported)"};
+                                                .fault =
+                                                    "this is no host (users are not supported)"};
 static const struct component port_component = {
     .forbidden = "/?#@:", .all = CLASS_PORT, .name = CLASS_PORT, .fault = "this is no port"};
 static const struct component path_component = {.forbidden = "?#",
@@ -161,11 +176,16 @@ static const struct component path_component = {.forbidden = "?#",
                                                 .name = CLASS_SEGMENT,
                                                 .prefix = '/',
                                                 .fault = "? and # are not supported in braces"};
-static const struct component opaque_component = {
-    .forbidden = "?#", .all = CLASS_PATH, .name = CLASS_PATH, .fault = "? and # are not supported in braces"};
-static const struct component search_component = {
-    .forbidden = "#", .all = CLASS_SEARCH, .name = CLASS_SEARCH, .fault = "# is not supported in braces"};
-static const struct component hash_component = {.forbidden = "", .all = CLASS_ANY, .name = CLASS_ANY};
+static const struct component opaque_component = {.forbidden = "?#",
+                                                  .all = CLASS_PATH,
+                                                  .name = CLASS_PATH,
+                                                  .fault = "? and # are not supported in braces"};
+static const struct component search_component = {.forbidden = "#",
+                                                  .all = CLASS_SEARCH,
+                                                  .name = CLASS_SEARCH,
+                                                  .fault = "# is not supported in braces"};
+static const struct component hash_component = {
+    .forbidden = "", .all = CLASS_ANY, .name = CLASS_ANY};
 
 static void put_char(struct url_reader *r, const struct component *c, size_t token)
 {
@@ -249,11 +269,13 @@ static bool is_wildcard(const struct url_reader *r, size_t token, size_t end)
 }
 
 /* A wildcard with its modifier, to which a prefix before it belongs. */
-static void put_modified(struct url_reader *r, const struct component *c, size_t *at, size_t end, bool prefix)
+static void put_modified(struct url_reader *r, const struct component *c, size_t *at, size_t end,
+                         bool prefix)
 {
     size_t wildcard = *at + prefix;
     enum repeat repeat = modifier_behind(r, wildcard, end);
-    size_t place = program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = (uint8_t)repeat});
+    size_t place =
+        program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = (uint8_t)repeat});
     if (prefix)
         put_char(r, c, *at);
     *at = wildcard;
@@ -265,8 +287,8 @@ static void put_modified(struct url_reader *r, const struct component *c, size_t
 /* One part of a component. */
 static void put_part(struct url_reader *r, const struct component *c, size_t *at, size_t end)
 {
-    bool prefix =
-        c->prefix && kind_of(r, *at) == URL_CHAR && is_char(r, *at, c->prefix) && is_wildcard(r, *at + 1, end);
+    bool prefix = c->prefix && kind_of(r, *at) == URL_CHAR && is_char(r, *at, c->prefix) &&
+                  is_wildcard(r, *at + 1, end);
     size_t wildcard = *at + prefix;
 
     if (is_wildcard(r, wildcard, end) && modifier_behind(r, wildcard, end) != ONCE)
@@ -278,7 +300,8 @@ static void put_part(struct url_reader *r, const struct component *c, size_t *at
     else if (kind_of(r, *at) == URL_CHAR || kind_of(r, *at) == URL_ESCAPED)
         put_char(r, c, (*at)++);
     else
-        fail(r, *at, kind_of(r, *at) == URL_CLOSE ? "a } closes nothing" : "a modifier modifies nothing");
+        fail(r, *at,
+             kind_of(r, *at) == URL_CLOSE ? "a } closes nothing" : "a modifier modifies nothing");
 }
 
 /* The tokens from `from` to `end` are a component. */
@@ -296,14 +319,16 @@ static void put_literal(struct url_reader *r, const char *text)
 /* A component that was not named, or is a *: with its sign before it, or missing. */
 static void put_anything(struct url_reader *r, const char *sign, enum char_class class)
 {
-    size_t place = program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE});
+    size_t place =
+        program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE});
     put_literal(r, sign);
     program_put_any(r->program, class);
     program_close(r->program, place);
 }
 
 /* The component behind a sign. An empty one is missing, with its sign. */
-static void put_behind(struct url_reader *r, const char *sign, const struct component *c, size_t from, size_t end)
+static void put_behind(struct url_reader *r, const char *sign, const struct component *c,
+                       size_t from, size_t end)
 {
     if (end - from == 1 && kind_of(r, from) == URL_STAR) {
         put_anything(r, sign, c->all);
@@ -340,7 +365,8 @@ static bool ends_search(const struct url_reader *r, size_t token)
 static void put_path(struct url_reader *r, const struct component *c, size_t at)
 {
     size_t end = find(r, at, ends_path);
-    bool empty = end == at && c != &opaque_component, only_host = empty && kind_of(r, at) == URL_END;
+    bool empty = end == at && c != &opaque_component,
+         only_host = empty && kind_of(r, at) == URL_END;
     if (only_host)
         program_put_any(r->program, CLASS_PATH);
     else if (empty)
@@ -374,9 +400,11 @@ static bool is_special(const struct url_reader *r)
 }
 
 /* The port that the scheme has anyway is no part of a URL. */
-static bool is_default_port(const struct url_reader *r, const struct url_parts *parts, size_t from, size_t end)
+static bool is_default_port(const struct url_reader *r, const struct url_parts *parts, size_t from,
+                            size_t end)
 {
-    const struct slice port = {r->text.data + r->tokens[from].at, r->tokens[end].at - (size_t)r->tokens[from].at};
+    const struct slice port = {r->text.data + r->tokens[from].at,
+                               r->tokens[end].at - (size_t)r->tokens[from].at};
     struct slice scheme = program_prefix(r->program->steps, 0, parts->host, r->program->text);
     return url_default_port(scheme, port);
 }
@@ -404,7 +432,8 @@ static void read_relative(struct url_reader *r, struct slice hub, struct url_par
     parts->has_origin = hub.len > 0;
     if (parts->has_origin) {
         put_literal(r, "http");
-        size_t place = program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE});
+        size_t place =
+            program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE});
         put_literal(r, "s");
         program_close(r->program, place);
         put_literal(r, ":");
@@ -443,8 +472,8 @@ static void read_absolute(struct url_reader *r, size_t colon, struct url_parts *
     put_path(r, &path_component, end);
 }
 
-const char *url_pattern_read(struct slice text, struct slice hub, struct program *p, struct url_parts *parts,
-                             size_t *at)
+const char *url_pattern_read(struct slice text, struct slice hub, struct program *p,
+                             struct url_parts *parts, size_t *at)
 {
     struct url_reader r = {.text = text, .program = p};
     *parts = (struct url_parts){0};

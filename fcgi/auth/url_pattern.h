@@ -8,7 +8,8 @@
 
 #include "auth/program.h"
 
-#define URL_PATTERN_ACCEPTED "accepted: SCHEME://HOST/PATH or /PATH with :name, *, {...} and the modifiers ? * +"
+#define URL_PATTERN_ACCEPTED                                                                       \
+    "accepted: SCHEME://HOST/PATH or /PATH with :name, *, {...} and the modifiers ? * +"
 
 /* The steps of a program for a URL, in this order: the scheme and its colon, // and the host, and
  * from the path on. */
@@ -20,7 +21,7 @@ struct url_parts {
 
 /* hub is the host that paths are relative to, in lower case; empty: unknown. p is zeroed. NULL, or
  * what is wrong; *at is the byte where. */
-const char *url_pattern_read(struct slice text, struct slice hub, struct program *p, struct url_parts *parts,
-                             size_t *at);
+const char *url_pattern_read(struct slice text, struct slice hub, struct program *p,
+                             struct url_parts *parts, size_t *at);
 
 #endif

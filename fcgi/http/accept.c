@@ -116,7 +116,8 @@ static void accept_settle(struct pending *p, enum intake_progress progress, stru
 static void prolong(struct pending *p)
 {
     struct acceptor *a = p->acceptor;
-    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + a->requests.timeout_ms > p->since + ACCEPT_BODY_MS)
+    if (!intake_wants_body(&p->intake) ||
+        loop_now(a->loop) + a->requests.timeout_ms > p->since + ACCEPT_BODY_MS)
         return;
     unlink_pending(p);
     append_pending(&a->requests, p);
@@ -126,7 +127,8 @@ static void pending_ready(void *context, uint32_t events)
 {
     struct pending *p = context;
     struct params params = {0};
-    enum intake_progress progress = intake_more(&p->acceptor->intakes, &p->intake, p->watch.fd, &params);
+    enum intake_progress progress =
+        intake_more(&p->acceptor->intakes, &p->intake, p->watch.fd, &params);
     (void)events;
     if (progress == INTAKE_WAITING)
         prolong(p);
@@ -320,8 +322,8 @@ static void accept_ready(void *context, uint32_t events)
     accept_take(a, a->intakes.scgi ? SCGI_PER_TURN : ACCEPTS_PER_TURN, clock_us() + ACCEPT_US);
 }
 
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
-                              const struct accept_hooks *hooks, void *context)
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests,
+                              int timeout_ms, const struct accept_hooks *hooks, void *context)
 {
     struct acceptor *a = calloc(1, sizeof *a);
     if (!a)

@@ -39,8 +39,8 @@ void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeou
  * request to arrive; for a body that is read, from one piece to the next. libfcgi installs
  * signal handlers here: install yours afterwards. NULL on failure (listen_fd is still the
  * caller's). */
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
-                              const struct accept_hooks *hooks, void *context);
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests,
+                              int timeout_ms, const struct accept_hooks *hooks, void *context);
 
 /* Wait for another request on fd (taken over), whose web server keeps its connections: for
  * ACCEPT_KEEP_MS. It is closed at once if ACCEPT_KEPT_MAX connections wait, and after

@@ -212,7 +212,8 @@ static void hand_on(struct conn *c)
 {
     int fd = c->watch.fd;
 
-    MUST(output_has_records(c) && output_is_done(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
+    MUST(output_has_records(c) && output_is_done(c) &&
+         (c->state == CONN_ENDING || c->state == CONN_CUTTING));
     loop_remove(c->set->loop, &c->watch);
     c->set->hooks->reuse(c, fd);
     bury(c);
@@ -477,7 +478,8 @@ static void gather_into(struct write_batch *b, struct conn *c)
     output_gather(out, c);
     b->conns[at] = (struct batched){.conn = c, .touched = c->touched};
     b->items[at].fd = c->watch.fd;
-    b->items[at].message = (struct msghdr){.msg_iov = out->pieces, .msg_iovlen = (size_t)out->count};
+    b->items[at].message =
+        (struct msghdr){.msg_iov = out->pieces, .msg_iovlen = (size_t)out->count};
 }
 
 /* Only a socket that has bytes to write, and room as far as is known. */
@@ -498,7 +500,8 @@ static struct conn *write_together(struct write_batch *b, struct conn *c)
 
     write_ring_run(b->ring, b->items, b->count);
     for (size_t i = 0; i < b->count; i++)
-        b->conns[i].failed = take_result(b->conns[i].conn, &b->outputs[i], b->items[i].result) == WRITE_FAILED;
+        b->conns[i].failed =
+            take_result(b->conns[i].conn, &b->outputs[i], b->items[i].result) == WRITE_FAILED;
     return c;
 }
 
@@ -667,10 +670,11 @@ static void ready(void *context, uint32_t events)
 
 /* --- life --- */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
-                uint64_t *counters)
+void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks,
+                size_t budget, int64_t write_ms, uint64_t *counters)
 {
-    *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
+    *set = (struct conns){
+        .loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
     set->stale_ms = CONN_STALE_MS;
     set->behind_ms = write_ms && write_ms < CONN_BEHIND_MS ? write_ms : CONN_BEHIND_MS;
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
@@ -683,8 +687,8 @@ void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *
     TAILQ_INIT(&set->linger);
 }
 
-int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
-              enum conn_transport transport)
+int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd,
+              uint16_t request, enum conn_transport transport)
 {
     MUST(fd >= 0 || transport == CONN_SOCKET);
 

@@ -122,8 +122,8 @@ struct conns {
 #define CONN_REST_MS 1000    /* a queue that was empty for this long frees its memory */
 #define CONN_LINGER_MS 2000  /* timeout for the web server to close after a response */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
-                uint64_t *counters);
+void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks,
+                size_t budget, int64_t write_ms, uint64_t *counters);
 
 /* From now on sockets are written together, in one system call (io_uring). 0 or -errno: why the
  * kernel does not allow it; then each is written by itself. */
@@ -132,8 +132,8 @@ int conns_write_together(struct conns *set);
 /* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request. hooks lasts as
  * long as c; its owner may replace c->hooks. fd -1, with CONN_SOCKET: bytes are queued until
  * conn_attach(). 0 or -errno (then fd is still the caller's and c was not taken). */
-int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
-              enum conn_transport transport);
+int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd,
+              uint16_t request, enum conn_transport transport);
 
 /* The socket of a conn that was opened without one, also a blocking one; it is taken over. 0 or
  * -errno (then fd is still the caller's): -EPIPE if the conn has ended meanwhile. */

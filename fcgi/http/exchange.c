@@ -95,7 +95,8 @@ static void exchange_reuse(struct conn *c, int fd)
 
 static const struct conns_hooks exchanges_hooks = {exchange_free, exchange_reuse};
 
-void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms, uint64_t *counters)
+void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms,
+                    uint64_t *counters)
 {
     *set = (struct exchanges){0};
     conns_init(&set->conns, loop, &exchanges_hooks, budget, write_ms, counters);
@@ -114,7 +115,8 @@ void *exchange_new(struct exchanges *set, const struct incoming *in, size_t size
     MUST(size >= sizeof(struct exchange));
 
     struct exchange *x = calloc(1, size);
-    if (!x || conn_open(&x->conn, &set->conns, &answer_hooks, in->fd, in->params->request, in->transport) != 0) {
+    if (!x || conn_open(&x->conn, &set->conns, &answer_hooks, in->fd, in->params->request,
+                        in->transport) != 0) {
         free(x);
         exchange_drop(in);
         return NULL;
@@ -239,7 +241,8 @@ void exchange_answer_now(struct exchanges *set, const struct incoming *in, struc
     }
 
     if (written) {
-        struct event *rest = event_text((struct slice){text->text.data + written, text->text.len - written});
+        struct event *rest =
+            event_text((struct slice){text->text.data + written, text->text.len - written});
         event_unref(&text);
         text = rest;
     }

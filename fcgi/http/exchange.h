@@ -60,7 +60,8 @@ struct exchanges {
 extern const struct handoff_hooks exchange_handoff_hooks;
 
 /* budget and write_ms: as in struct conns; counters: WORKER_COUNTERS of them. */
-void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms, uint64_t *counters);
+void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms,
+                    uint64_t *counters);
 
 /* A short answer without content yet, zeroed, in size bytes: those of a struct that begins with
  * a struct exchange. NULL with a line in the log when memory or descriptors are exhausted. In

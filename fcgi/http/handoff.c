@@ -344,7 +344,8 @@ struct handoff *handoff_offer(struct handoffs *set, void *owner)
     *h = (struct handoff){.watch = {-1, peer_ready, h}, .set = set, .owner = owner, .listener = l};
     memcpy(h->token, l->token, sizeof h->token);
     h->deadline = loop_now(set->loop) + HANDOFF_MS;
-    MUST(TAILQ_EMPTY(&set->offers) || TAILQ_LAST(&set->offers, handoff_list)->deadline <= h->deadline);
+    MUST(TAILQ_EMPTY(&set->offers) ||
+         TAILQ_LAST(&set->offers, handoff_list)->deadline <= h->deadline);
     TAILQ_INSERT_TAIL(&set->offers, h, link);
     set->count++;
     set_timer(set);
@@ -356,8 +357,8 @@ const char *handoff_token(const struct handoff *h)
     return h->token;
 }
 
-struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *config, const struct handoff_hooks *hooks,
-                              uint64_t *counters)
+struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *config,
+                              const struct handoff_hooks *hooks, uint64_t *counters)
 {
     struct handoffs *set = calloc(1, sizeof *set);
     if (!set)
@@ -404,11 +405,13 @@ static bool param_is(const struct params *params, const char *name, const char *
 
 bool handoff_permitted(const struct params *params)
 {
-    bool plain_http = param_is(params, "REQUEST_SCHEME", "http") && (param_is(params, "SERVER_PROTOCOL", "HTTP/1.1") ||
-                                                                     param_is(params, "SERVER_PROTOCOL", "HTTP/1.0"));
-    bool no_tls =
-        !params_repeated(params, "HTTPS") && (!params_get(params, "HTTPS") || param_is(params, "HTTPS", "off"));
-    bool no_body = params_content_length(params) == 0 && !params_get(params, "HTTP_TRANSFER_ENCODING") &&
+    bool plain_http = param_is(params, "REQUEST_SCHEME", "http") &&
+                      (param_is(params, "SERVER_PROTOCOL", "HTTP/1.1") ||
+                       param_is(params, "SERVER_PROTOCOL", "HTTP/1.0"));
+    bool no_tls = !params_repeated(params, "HTTPS") &&
+                  (!params_get(params, "HTTPS") || param_is(params, "HTTPS", "off"));
+    bool no_body = params_content_length(params) == 0 &&
+                   !params_get(params, "HTTP_TRANSFER_ENCODING") &&
                    !params_repeated(params, "HTTP_TRANSFER_ENCODING");
 
     return plain_http && no_tls && no_body;
@@ -418,17 +421,21 @@ bool handoff_permitted(const struct params *params)
 
 static bool is_plain_path(const char *value)
 {
-    size_t len = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-");
+    size_t len =
+        strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-");
     return value[0] == '/' && !value[len] && len <= 200;
 }
 
 const char *handoff_check_url(const char *value)
 {
     bool valid = is_plain_path(value) && value[strlen(value) - 1] == '/';
-    return valid ? NULL : "a path of letters, digits and /_.- that begins and ends with /, as /handoff/";
+    return valid ? NULL
+                 : "a path of letters, digits and /_.- that begins and ends with /, as /handoff/";
 }
 
 const char *handoff_check_fallback(const char *value)
 {
-    return is_plain_path(value) ? NULL : "a path of letters, digits and /_.- that begins with /, as /sse-fcgi";
+    return is_plain_path(value)
+               ? NULL
+               : "a path of letters, digits and /_.- that begins with /, as /sse-fcgi";
 }

@@ -45,8 +45,8 @@ struct handoff_config {
 
 /* No offers yet. The directory is made or checked, see handoff_folder_open(). counters:
  * WORKER_COUNTERS. NULL with a line in the log. */
-struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *config, const struct handoff_hooks *hooks,
-                              uint64_t *counters);
+struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *config,
+                              const struct handoff_hooks *hooks, uint64_t *counters);
 
 /* All offers are withdrawn. */
 void handoffs_free(struct handoffs **set);

@@ -20,7 +20,8 @@
 
 #define HEX "0123456789abcdef"
 
-_Static_assert(HANDOFF_FOLDER_MAX + 1 + HANDOFF_TOKEN_LEN < sizeof(((struct sockaddr_un *)0)->sun_path),
+_Static_assert(HANDOFF_FOLDER_MAX + 1 + HANDOFF_TOKEN_LEN <
+                   sizeof(((struct sockaddr_un *)0)->sun_path),
                "the path of an offer is one of a unix socket");
 
 /* --- the directory --- */
@@ -39,7 +40,8 @@ static void clean_folder(int folder_fd)
     struct stat found;
 
     while (folder && (entry = readdir(folder)))
-        if (is_token(entry->d_name) && fstatat(folder_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (is_token(entry->d_name) &&
+            fstatat(folder_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISSOCK(found.st_mode))
             unlinkat(folder_fd, entry->d_name, 0);
 

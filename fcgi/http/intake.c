@@ -80,7 +80,8 @@ static void body_ends(struct params *params, size_t len, size_t max)
 }
 
 /* Read the body, which is complete in the descriptor: at most at_most bytes, records included. */
-static int read_body(const struct intakes *set, FCGX_Stream *in, size_t at_most, struct params *params)
+static int read_body(const struct intakes *set, FCGX_Stream *in, size_t at_most,
+                     struct params *params)
 {
     char rest[4096];
     size_t max = set->body_max(set->context, params);
@@ -165,8 +166,10 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
     ssize_t n = intake_receive(fd, bytes, sizeof bytes, MSG_PEEK);
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
-    enum record_progress progress = n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
-    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT || scan.odd_padding)
+    enum record_progress progress =
+        n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
+    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT ||
+        scan.odd_padding)
         return INTAKE_WAITING;
     if (progress == RECORD_BAD) {
         close(fd);
@@ -183,7 +186,8 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
 /* --- a request in pieces --- */
 
 /* The request is as complete as it will be. */
-static enum intake_progress ready(struct intakes *set, struct intake *in, enum params_body state, struct params *out)
+static enum intake_progress ready(struct intakes *set, struct intake *in, enum params_body state,
+                                  struct params *out)
 {
     *out = in->params;
     in->params = (struct params){0};
@@ -209,7 +213,8 @@ static enum record_progress count_body(struct intake *in, size_t *len)
 }
 
 /* Of the last bytes, from `from` on, keep those of the body. */
-static enum intake_progress take_body(struct intakes *set, struct intake *in, size_t from, struct params *out)
+static enum intake_progress take_body(struct intakes *set, struct intake *in, size_t from,
+                                      struct params *out)
 {
     size_t len = in->len - from;
     enum record_progress progress =
@@ -230,7 +235,8 @@ static enum intake_progress take_body(struct intakes *set, struct intake *in, si
 }
 
 /* The parameters are complete, in this many bytes: from here on the body is collected. */
-static enum intake_progress begin_body(struct intakes *set, struct intake *in, size_t head, struct params *out)
+static enum intake_progress begin_body(struct intakes *set, struct intake *in, size_t head,
+                                       struct params *out)
 {
     in->body_max = set->body_max(set->context, &in->params);
     in->in_body = true;
@@ -247,9 +253,11 @@ static enum intake_progress begin_body(struct intakes *set, struct intake *in, s
 static bool answer_management(const struct intakes *set, struct intake *in, int fd)
 {
     char answer[RECORD_ANSWER_MAX];
-    size_t used, len = record_answer(answer, (struct slice){in->data, in->len}, set->max_requests, &used);
+    size_t used,
+        len = record_answer(answer, (struct slice){in->data, in->len}, set->max_requests, &used);
 
-    if (++in->answered > INTAKE_MANAGEMENT_MAX || send(fd, answer, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
+    if (++in->answered > INTAKE_MANAGEMENT_MAX ||
+        send(fd, answer, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
         return false;
     in->len -= used;
     memmove(in->data, in->data + used, in->len);
@@ -264,7 +272,8 @@ static enum intake_progress not_a_request(const char *protocol)
     return INTAKE_BROKEN;
 }
 
-static enum intake_progress take_head(struct intakes *set, struct intake *in, int fd, struct params *out)
+static enum intake_progress take_head(struct intakes *set, struct intake *in, int fd,
+                                      struct params *out)
 {
     switch (record_scan(&in->scan, (struct slice){in->data, in->len})) {
     case RECORD_MANAGEMENT:
@@ -274,17 +283,20 @@ static enum intake_progress take_head(struct intakes *set, struct intake *in, in
     case RECORD_BAD:
         return not_a_request("FastCGI");
     default:
-        if (parse_head(set, (struct slice){in->data, record_strip(in->data, in->scan.params_end)}, &in->params) != 0)
+        if (parse_head(set, (struct slice){in->data, record_strip(in->data, in->scan.params_end)},
+                       &in->params) != 0)
             return INTAKE_BROKEN;
         in->framing.request = in->scan.request;
         return begin_body(set, in, in->scan.params_end, out);
     }
 }
 
-static enum intake_progress take_scgi_head(struct intakes *set, struct intake *in, struct params *out)
+static enum intake_progress take_scgi_head(struct intakes *set, struct intake *in,
+                                           struct params *out)
 {
     struct scgi_head head;
-    enum scgi_progress progress = scgi_scan((struct slice){in->data, in->len}, INTAKE_HEAD_MAX, &head);
+    enum scgi_progress progress =
+        scgi_scan((struct slice){in->data, in->len}, INTAKE_HEAD_MAX, &head);
 
     if (progress == SCGI_PARTIAL)
         return INTAKE_WAITING;
@@ -297,7 +309,8 @@ static enum intake_progress take_scgi_head(struct intakes *set, struct intake *i
 }
 
 /* Judge the collected bytes, of which those from `from` on are new. */
-static enum intake_progress take_bytes(struct intakes *set, struct intake *in, int fd, size_t from, struct params *out)
+static enum intake_progress take_bytes(struct intakes *set, struct intake *in, int fd, size_t from,
+                                       struct params *out)
 {
     if (in->in_body)
         return take_body(set, in, from, out);
@@ -307,7 +320,8 @@ static enum intake_progress take_bytes(struct intakes *set, struct intake *in, i
 
 /* There is no room for further bytes. Without a complete head the request is broken; else its
  * body is BODY_NO_ROOM. */
-static enum intake_progress no_room(struct intakes *set, struct intake *in, int err, struct params *out)
+static enum intake_progress no_room(struct intakes *set, struct intake *in, int err,
+                                    struct params *out)
 {
     if (!in->in_body)
         return INTAKE_BROKEN;
@@ -380,7 +394,8 @@ static void drop_until(int fd, int stop_fd, int64_t until, uint64_t bytes)
         n = read_until(fd, stop_fd, until, rest, bytes < sizeof rest ? (size_t)bytes : sizeof rest);
 }
 
-void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout_ms, struct params *params)
+void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout_ms,
+                     struct params *params)
 {
     int64_t until = clock_ms() + timeout_ms;
     uint64_t length = params_content_length(params);

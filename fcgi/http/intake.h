@@ -60,7 +60,8 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
 
 /* Read the bytes that have arrived. INTAKE_READY: *out is the caller's to release. A request of
  * which nothing has arrived holds no memory. */
-enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd, struct params *out);
+enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
+                                 struct params *out);
 
 /* At the timeout: the request without the rest of its body, if its parameters are complete.
  * Never INTAKE_WAITING. */
@@ -74,6 +75,7 @@ void intake_release(struct intakes *set, struct intake *in);
 
 /* A plain CGI program's body: read from fd (which may block) until it is complete, until
  * timeout_ms, or until stop_fd is readable. A body that is not wanted is read and dropped. */
-void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout_ms, struct params *params);
+void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout_ms,
+                     struct params *params);
 
 #endif

@@ -73,8 +73,9 @@ int listen_socket_handed(void)
         return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
     if (fd >= 0)
         return fd;
-    log_error("LISTEN_FDS=%ld: a worker takes one listening stream socket from systemd, and one named %s", passed,
-              LISTEN_SOCKET_SCGI);
+    log_error(
+        "LISTEN_FDS=%ld: a worker takes one listening stream socket from systemd, and one named %s",
+        passed, LISTEN_SOCKET_SCGI);
     return -EINVAL;
 }
 
@@ -82,7 +83,8 @@ int listen_socket_handed_scgi(void)
 {
     int fd = find_passed(passed_descriptors(), PASSED_SCGI);
     if (fd == -EINVAL)
-        log_error("LISTEN_FDNAMES: a worker takes one listening stream socket named %s", LISTEN_SOCKET_SCGI);
+        log_error("LISTEN_FDNAMES: a worker takes one listening stream socket named %s",
+                  LISTEN_SOCKET_SCGI);
     return fd;
 }
 
@@ -106,16 +108,20 @@ const char *listen_socket_check(const char *where)
     if (strstr(where, "://") || strncmp(where, "unix:", 5) == 0 || strncmp(where, "unix/", 5) == 0)
         return "a unix socket path (with a /) or HOST:PORT, without unix: or tcp:// before it";
     if (is_path(where))
-        return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
-                                                                           : "a unix socket path of at most 107 bytes";
+        return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path)
+                   ? NULL
+                   : "a unix socket path of at most 107 bytes";
     if (!endpoint_split(slice_of(where), &host, &port) || *host.data == '*' || !port.data)
         return "a unix socket path (with a /) or HOST:PORT (an IPv6 address in brackets)";
-    return endpoint_port_valid(port) ? NULL : "a unix socket path (with a /) or HOST:PORT, with a port of 1 to 65535";
+    return endpoint_port_valid(port)
+               ? NULL
+               : "a unix socket path (with a /) or HOST:PORT, with a port of 1 to 65535";
 }
 
 const char *listen_socket_check_path(const char *where)
 {
-    return is_path(where) && where[0] != '@' ? listen_socket_check(where) : "a unix socket path (with a /)";
+    return is_path(where) && where[0] != '@' ? listen_socket_check(where)
+                                             : "a unix socket path (with a /)";
 }
 
 static int fail(int fd, const char *option, const char *where, const char *what)
@@ -140,7 +146,8 @@ static bool is_stale(const struct sockaddr_un *address)
     if (fd < 0)
         return false;
 
-    bool stale = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    bool stale = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+                 errno == ECONNREFUSED;
     close(fd);
     return stale;
 }
@@ -199,7 +206,8 @@ static int listen_tcp(const char *option, const char *where)
     int one = 1;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-              bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_SOCKET_BACKLOG) == 0;
+              bind(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+              listen(fd, LISTEN_SOCKET_BACKLOG) == 0;
     freeaddrinfo(found);
     return ok ? fd : fail(fd, option, where, "cannot listen");
 }

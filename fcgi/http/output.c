@@ -45,7 +45,8 @@ void output_gather(struct output *out, struct conn *c)
         add_piece(out, out->head + RECORD_HEADER_LEN - c->head_left, c->head_left);
     }
     if (limit)
-        out->count += queue_gather(&c->queue, out->pieces + out->count, out->room - 2, limit, &bytes);
+        out->count +=
+            queue_gather(&c->queue, out->pieces + out->count, out->room - 2, limit, &bytes);
     out->bytes += bytes;
     if (c->tail_left && bytes == queue_bytes(&c->queue) && (!records || bytes == c->record_left)) {
         record_end(out->tail, c->request);
@@ -65,7 +66,8 @@ static size_t part_written(size_t left, size_t *written)
  * time counts as zero. */
 static void observe(uint64_t *counters, const struct event *e, int64_t now_ms)
 {
-    uint64_t took = now_ms > e->time_ms ? (uint64_t)(now_ms - e->time_ms) : 0, count = 1 + (uint64_t)e->further;
+    uint64_t took = now_ms > e->time_ms ? (uint64_t)(now_ms - e->time_ms) : 0,
+             count = 1 + (uint64_t)e->further;
     int bucket = 0;
     while (bucket < LATENCY_BUCKETS - 1 && took > latency_bounds_ms[bucket])
         bucket++;
@@ -93,7 +95,8 @@ void output_account(struct conn *c, size_t written)
     c->set->counters[WRITES]++;
     c->set->counters[BYTES_WRITTEN] += written;
     c->head_left = (uint8_t)(c->head_left - part_written(c->head_left, &written));
-    size_t content = part_written(output_has_records(c) ? c->record_left : queue_bytes(&c->queue), &written);
+    size_t content =
+        part_written(output_has_records(c) ? c->record_left : queue_bytes(&c->queue), &written);
     if (output_has_records(c))
         c->record_left = (uint16_t)(c->record_left - content);
     consume(c, content);

@@ -24,7 +24,8 @@ static void index_items(struct params *p)
     for (size_t len; (len = strlen(item)); item += len + 1) {
         const char *equals = memchr(item, '=', len);
         if (equals)
-            p->index[p->count++] = (struct param){(uint32_t)(item - p->text), (uint32_t)(equals - item)};
+            p->index[p->count++] =
+                (struct param){(uint32_t)(item - p->text), (uint32_t)(equals - item)};
     }
     MUST((size_t)(item - p->text) <= UINT32_MAX);
 }

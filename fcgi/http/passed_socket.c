@@ -102,8 +102,10 @@ bool passed_socket_receive(int peer, int64_t user_timeout_ms, int *browser)
         char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
     } control;
     struct iovec piece = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control.bytes};
     struct passed_descriptors received = {0};
 
     ssize_t n = recvmsg(peer, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

@@ -69,7 +69,8 @@ int queue_push(struct queue *q, struct event *e, size_t budget)
     return 0;
 }
 
-int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t max_bytes, size_t *bytes)
+int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t max_bytes,
+                 size_t *bytes)
 {
     int count = 0;
     size_t skip = q->ring ? q->ring->offset : 0;
@@ -129,7 +130,8 @@ void queue_consume(struct queue *q, size_t len)
 void queue_keep(struct queue *q, size_t bytes)
 {
     MUST(bytes <= queue_bytes(q));
-    for (const struct event *last; (last = queue_back(q)) && q->ring->bytes - bytes >= last->text.len;) {
+    for (const struct event *last;
+         (last = queue_back(q)) && q->ring->bytes - bytes >= last->text.len;) {
         if (q->ring->count == 1)
             break; /* some of it may be written already */
         q->ring->bytes -= last->text.len;

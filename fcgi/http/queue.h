@@ -48,7 +48,8 @@ int queue_push(struct queue *q, struct event *e, size_t budget);
 
 /* Show up to max pieces (at least 1), max_bytes in all, of what waits. Returns the pieces;
  * *bytes is their sum. */
-int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t max_bytes, size_t *bytes);
+int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t max_bytes,
+                 size_t *bytes);
 
 /* The first *len bytes (not more than are waiting) have gone out: gives the first event whose
  * last byte is among them, and takes its bytes off *len; the reference is the caller's. NULL

@@ -136,7 +136,8 @@ static void put_value(char *out, size_t *len, const char *name, uint64_t value)
     *len += name_len + (size_t)n;
 }
 
-size_t record_answer(char out[RECORD_ANSWER_MAX], struct slice bytes, uint64_t max_requests, size_t *used)
+size_t record_answer(char out[RECORD_ANSWER_MAX], struct slice bytes, uint64_t max_requests,
+                     size_t *used)
 {
     const unsigned char *p = (const unsigned char *)bytes.data;
     struct slice content = {bytes.data + FCGI_HEADER_LEN, (size_t)p[4] << 8 | p[5]};
@@ -172,7 +173,8 @@ static bool begin_request(struct record_scan *s, const unsigned char *p, size_t 
     s->odd_padding = p[6] > 0;
     s->request = (unsigned)p[2] << 8 | p[3];
     s->keep = content == 8 && p[FCGI_HEADER_LEN + 2] & FCGI_KEEP_CONN;
-    return first && content == 8 && p[FCGI_HEADER_LEN] == 0 && p[FCGI_HEADER_LEN + 1] == FCGI_RESPONDER;
+    return first && content == 8 && p[FCGI_HEADER_LEN] == 0 &&
+           p[FCGI_HEADER_LEN + 1] == FCGI_RESPONDER;
 }
 
 /* Take account of the record at p; false when it does not belong here. */
@@ -252,7 +254,8 @@ static bool begin_piece(struct record_body *b)
     b->content_left = (size_t)h[4] << 8 | h[5];
     b->padding_left = h[6];
     b->last = b->content_left == 0;
-    return h[0] == FCGI_VERSION_1 && h[1] == FCGI_STDIN && ((unsigned)h[2] << 8 | h[3]) == b->request;
+    return h[0] == FCGI_VERSION_1 && h[1] == FCGI_STDIN &&
+           ((unsigned)h[2] << 8 | h[3]) == b->request;
 }
 
 /* min(*left, max), taken off *left. */

@@ -42,7 +42,8 @@ enum record_progress {
  * FCGI_UNKNOWN_TYPE. max_requests is how many connections and requests the worker accepts at a
  * time; each connection carries one request. *used becomes the size of the management record.
  * Returns the answer's size, at most RECORD_ANSWER_MAX. */
-size_t record_answer(char out[RECORD_ANSWER_MAX], struct slice bytes, uint64_t max_requests, size_t *used);
+size_t record_answer(char out[RECORD_ANSWER_MAX], struct slice bytes, uint64_t max_requests,
+                     size_t *used);
 
 /* Where the parameters stand, which go on from one record to the next: each is two lengths of
  * one or four bytes, a name and a value. */

@@ -98,7 +98,8 @@ static bool is_untidy(struct slice path)
         struct slice rest = behind(path, 1);
         const char *end = memchr(rest.data, '/', rest.len);
         struct slice segment = {rest.data, end ? (size_t)(end - rest.data) : rest.len};
-        if ((end && !segment.len) || slice_equal(segment, slice_of(".")) || slice_equal(segment, slice_of("..")))
+        if ((end && !segment.len) || slice_equal(segment, slice_of(".")) ||
+            slice_equal(segment, slice_of("..")))
             return true;
         path = behind(rest, segment.len);
     }
@@ -126,7 +127,8 @@ static bool find_subscriptions(struct slice path, struct route *route)
         return false;
 
     size_t before = (size_t)(found - path.data);
-    struct slice rest = behind(path, before + strlen(HUB_RESERVED)), hub = {path.data, before + strlen(ROUTE_HUB)};
+    struct slice rest = behind(path, before + strlen(HUB_RESERVED)),
+                 hub = {path.data, before + strlen(ROUTE_HUB)};
     *route = (struct route){.kind = ROUTE_SUBSCRIPTIONS, .name = rest, .hub = hub};
     return !rest.len || rest.data[0] == '/';
 }
@@ -158,7 +160,9 @@ const char *route_check_mount(const char *value)
 {
     size_t len = strlen(value);
     bool root = strcmp(value, "/") == 0;
-    bool good = value[0] == '/' && len <= MOUNT_MAX && value[len - 1] != '/' && !strpbrk(value, "?# \t\\") &&
-                !is_untidy(slice_of(value));
-    return root || good ? NULL : "a path as browsers ask for it, with a / before it and none behind it: /sse";
+    bool good = value[0] == '/' && len <= MOUNT_MAX && value[len - 1] != '/' &&
+                !strpbrk(value, "?# \t\\") && !is_untidy(slice_of(value));
+    return root || good
+               ? NULL
+               : "a path as browsers ask for it, with a / before it and none behind it: /sse";
 }

@@ -74,9 +74,11 @@ static bool pairs_valid(struct slice rest, uint64_t *body_len)
         return false;
 
     while (rest.len) {
-        if (!take_pair(&rest, &name, &value) || !name_good(name) || slice_equal(name, slice_of("CONTENT_LENGTH")))
+        if (!take_pair(&rest, &name, &value) || !name_good(name) ||
+            slice_equal(name, slice_of("CONTENT_LENGTH")))
             return false;
-        says_scgi = says_scgi || (slice_equal(name, slice_of("SCGI")) && slice_equal(value, slice_of("1")));
+        says_scgi =
+            says_scgi || (slice_equal(name, slice_of("SCGI")) && slice_equal(value, slice_of("1")));
     }
     return says_scgi;
 }

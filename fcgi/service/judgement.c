@@ -56,7 +56,8 @@ static void refuse_token(struct call *c, enum token_verdict verdict, enum token_
     call_refuse(c, 401, refusal->error, "%s", refusal->message);
 }
 
-static const struct token *judged(const struct judgement *j, struct call *c, enum token_reader reader)
+static const struct token *judged(const struct judgement *j, struct call *c,
+                                  enum token_reader reader)
 {
     if (j && j->too_fast) {
         call_refuse_rate(c);
@@ -75,10 +76,12 @@ const struct token *judgement_token(const struct judgement *j, struct call *c)
     return judged(j, c, READER_STREAMS);
 }
 
-const struct token *judgement_hub_token(const struct judgement *j, struct call *c, const struct params *params)
+const struct token *judgement_hub_token(const struct judgement *j, struct call *c,
+                                        const struct params *params)
 {
     if (params_query_repeated(params, "authorization")) {
-        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
+        call_refuse(c, 400, "repeated_parameter",
+                    "the query names authorization twice; accepted: once");
         return NULL;
     }
     return judged(j, c, READER_HUB);

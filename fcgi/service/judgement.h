@@ -17,7 +17,8 @@ struct judgement {
 /* Where a service looks for its token. */
 struct judgement_source {
     bool (*brought)(const struct tokens *t, const struct params *params);
-    enum token_verdict (*verify)(struct tokens *t, const struct params *params, int64_t now_ms, struct token *out);
+    enum token_verdict (*verify)(struct tokens *t, const struct params *params, int64_t now_ms,
+                                 struct token *out);
 };
 
 /* For requests to the hub. */
@@ -32,6 +33,7 @@ const struct judgement *judgement_of(const struct services *services, struct par
 const struct token *judgement_token(const struct judgement *j, struct call *c);
 
 /* The same of a request to the hub. It is refused with 400 when its query has two tokens. */
-const struct token *judgement_hub_token(const struct judgement *j, struct call *c, const struct params *params);
+const struct token *judgement_hub_token(const struct judgement *j, struct call *c,
+                                        const struct params *params);
 
 #endif

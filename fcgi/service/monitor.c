@@ -133,7 +133,8 @@ static bool from_there(const struct monitor *m, const char *text)
 
 const char *monitor_check_host(const char *value)
 {
-    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+    static const char characters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
     size_t len = strlen(value);
     bool good = len && len <= HOST_MAX && strspn(value, characters) == len;
     return good ? NULL : "a host name, without a port: monitor.example.org";
@@ -177,8 +178,9 @@ static bool host_known(const struct monitor *m, const char *header)
 static const char *behind(const char *header, const char *scheme)
 {
     size_t len = strlen(scheme);
-    return strncasecmp(header, scheme, len) == 0 && header[len] == ' ' ? header + len + strspn(header + len, " ")
-                                                                       : NULL;
+    return strncasecmp(header, scheme, len) == 0 && header[len] == ' '
+               ? header + len + strspn(header + len, " ")
+               : NULL;
 }
 
 /* The token that the request brings, as it is or as a password; "" when it brings none.
@@ -186,7 +188,8 @@ static const char *behind(const char *header, const char *scheme)
 static const char *token_brought(const struct params *params, char password[PASSWORD_MAX])
 {
     const char *header = params_get(params, "HTTP_AUTHORIZATION");
-    const char *token = header ? behind(header, "Bearer") : NULL, *pair = header ? behind(header, "Basic") : NULL;
+    const char *token = header ? behind(header, "Bearer") : NULL,
+               *pair = header ? behind(header, "Basic") : NULL;
     if (token || !pair)
         return token ? token : "";
 
@@ -276,7 +279,8 @@ static bool load_token(struct monitor *m)
 
 /* --- life --- */
 
-struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts, const char *token_file)
+struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts,
+                            const char *token_file)
 {
     struct monitor *m = calloc(1, sizeof *m);
     if (m)
@@ -320,7 +324,8 @@ static bool brings_token(const struct params *params)
     return brings;
 }
 
-enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params, bool guarded)
+enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params,
+                                   bool guarded)
 {
     if (!m)
         return MONITOR_HIDDEN;

@@ -35,7 +35,8 @@ int monitor_check_token(const char *path, char why[OPTION_WHY_MAX]);
 
 /* from: checked items. hosts: names under which it is shown by address; stays the caller's.
  * token_file may be NULL: no token. NULL with a line in the log when the file cannot be used. */
-struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts, const char *token_file);
+struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts,
+                            const char *token_file);
 
 /* Read the token's file again (SIGHUP). When that fails the token stays, and a line in the log
  * says why. */
@@ -53,7 +54,8 @@ enum monitor_verdict {
 
 /* Has the client of this request access? Never when m is NULL. guarded: what is shown depends
  * on the host name. A token is not looked at yet. */
-enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params, bool guarded);
+enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params,
+                                   bool guarded);
 
 /* Does the request bring the token? The time it takes says nothing about the token. */
 bool monitor_token_good(const struct monitor *m, const struct params *params);

@@ -9,8 +9,8 @@
 #include "service/monitor.h"
 #include "stream/limits.h"
 
-static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status,
-                                                 &service_presence};
+static const struct service *const services[] = {
+    &service_publish, &service_healthz, &service_metrics, &service_status, &service_presence};
 #define SERVICES (sizeof services / sizeof services[0])
 
 static bool is_preflight(const char *method)
@@ -34,7 +34,8 @@ static const struct service *hub_service(const struct params *params)
     return publishes || is_preflight(method) ? &service_mercure : NULL;
 }
 
-bool service_find(const struct services *set, const struct params *params, const struct service **service, bool *hub)
+bool service_find(const struct services *set, const struct params *params,
+                  const struct service **service, bool *hub)
 {
     struct route route = route_find(&set->route_rules, params);
     *hub = route.kind == ROUTE_MERCURE;
@@ -66,7 +67,8 @@ size_t service_body_max(struct services *set, struct params *params)
     const struct service *service;
     bool hub;
     service_find(set, params, &service, &hub);
-    bool wants = service && service->body_max && method_accepted(service, params_get(params, "REQUEST_METHOD"));
+    bool wants = service && service->body_max &&
+                 method_accepted(service, params_get(params, "REQUEST_METHOD"));
     return wants ? service->body_max(set, params) : 0;
 }
 
@@ -78,8 +80,8 @@ static void give_up(struct call *c, bool asked)
     else if (!asked)
         call_refuse(c, 503, "unavailable", "no broker is connected; nothing was done");
     else
-        call_refuse(c, 503, "unavailable", "the broker has not replied%s%s", c->service->unsure ? "; " : "",
-                    c->service->unsure ? c->service->unsure : "");
+        call_refuse(c, 503, "unavailable", "the broker has not replied%s%s",
+                    c->service->unsure ? "; " : "", c->service->unsure ? c->service->unsure : "");
 }
 
 /* --- those that wait for the broker --- */
@@ -149,17 +151,20 @@ static void begin_wait(struct call *c, size_t bytes)
 
 static void answer_preflight(struct call *c)
 {
-    exchange_finish(&c->exchange,
-                    reply_preflight(&c->services->streams->reply_rules, c->origin, c->service->methods,
-                                    c->service == &service_mercure ? MERCURE_HEADERS : "Authorization, Content-Type"));
+    exchange_finish(&c->exchange, reply_preflight(&c->services->streams->reply_rules, c->origin,
+                                                  c->service->methods,
+                                                  c->service == &service_mercure
+                                                      ? MERCURE_HEADERS
+                                                      : "Authorization, Content-Type"));
 }
 
 /* A page of another site may have made its own name lead here, and would read the answer. */
 static void refuse_host(struct call *c)
 {
-    call_refuse(c, 403, "forbidden",
-                "this host name is not accepted; accepted: "
-                "an IP address, localhost, a name of the option monitor-host, or the monitor token");
+    call_refuse(
+        c, 403, "forbidden",
+        "this host name is not accepted; accepted: "
+        "an IP address, localhost, a name of the option monitor-host, or the monitor token");
 }
 
 /* This request may not see how the system is. */
@@ -168,10 +173,12 @@ static void turn_away(struct call *c)
     bool asks = c->service->asks && monitor_asks(c->services->monitor);
     c->headers = asks ? "WWW-Authenticate: Basic realm=\"ssecast\", charset=\"UTF-8\"\r\n" : NULL;
     if (asks)
-        call_refuse(c, 401, "unauthorized", "monitor token required, as the password of any user name");
+        call_refuse(c, 401, "unauthorized",
+                    "monitor token required, as the password of any user name");
     else
-        call_refuse(c, 403, "forbidden",
-                    "access denied; accepted: an address of the option monitor-from, or the monitor token");
+        call_refuse(
+            c, 403, "forbidden",
+            "access denied; accepted: an address of the option monitor-from, or the monitor token");
 }
 
 /* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is
@@ -279,7 +286,8 @@ void service_replied(struct call *c, struct slice json)
         give_up(c, true);
 }
 
-void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body)
+void call_answer(struct call *c, int status, const char *headers, const char *type,
+                 struct slice body)
 {
     struct answer answer = {.status = status,
                             .allow = status == 405 ? c->service->methods : NULL,
@@ -314,5 +322,6 @@ void call_refuse_rate(struct call *c)
 {
     c->services->streams->counters[SHED_RATE]++;
     c->headers = "Retry-After: 1\r\n";
-    call_refuse(c, 429, "rate_limited", "too many requests from this address; retry in a second (connect-rate)");
+    call_refuse(c, 429, "rate_limited",
+                "too many requests from this address; retry in a second (connect-rate)");
 }

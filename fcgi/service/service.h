@@ -76,8 +76,8 @@ struct service {
     void (*closed)(struct call *c);
 };
 
-extern const struct service service_mercure, service_publish, service_healthz, service_metrics, service_status,
-    service_presence, service_subscriptions;
+extern const struct service service_mercure, service_publish, service_healthz, service_metrics,
+    service_status, service_presence, service_subscriptions;
 
 /* set's streams, monitor and route_rules are filled in; prepare the rest. */
 void services_init(struct services *set);
@@ -90,7 +90,8 @@ void services_release(struct services *set);
 
 /* What the request's path and method name: a service, or NULL for the streams (*hub: those of the
  * hub). False: nothing. */
-bool service_find(const struct services *set, const struct params *params, const struct service **service, bool *hub);
+bool service_find(const struct services *set, const struct params *params,
+                  const struct service **service, bool *hub);
 
 /* The largest body that is read of this request, in bytes; 0: none. */
 size_t service_body_max(struct services *set, struct params *params);
@@ -109,7 +110,8 @@ void call_ask(struct call *c, const struct grant *grant, struct slice json, bool
 
 /* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a
  * Content-Type. c is gone afterwards. */
-void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body);
+void call_answer(struct call *c, int status, const char *headers, const char *type,
+                 struct slice body);
 
 /* The same with {"error":...,"message":...} as the body; message goes through printf. */
 void call_refuse(struct call *c, int status, const char *error, const char *format, ...)

@@ -50,7 +50,8 @@ static void healthz_begin(struct call *c, struct params *params)
     json_begin_object(&out, NULL);
     json_put_flag(&out, "live", true);
     json_put_flag(&out, "ready", ready);
-    json_put_raw(&out, "reasons", reasons.failed ? slice_of("[]") : (struct slice){reasons.data, reasons.len});
+    json_put_raw(&out, "reasons",
+                 reasons.failed ? slice_of("[]") : (struct slice){reasons.data, reasons.len});
     json_end_object(&out);
     call_answer(c, ready || only_live(params) ? 200 : 503, "", "application/json",
                 (struct slice){out.data, out.failed ? 0 : out.len});

@@ -76,12 +76,14 @@ __attribute__((format(printf, 1, 2))) static const char *refusal(const char *for
 
 /* Each returns NULL, or what is wrong with the value. */
 
-static const char *set_topic(struct update *u, const struct mercure_rules *rules, struct slice value)
+static const char *set_topic(struct update *u, const struct mercure_rules *rules,
+                             struct slice value)
 {
     const char *fault = mercure_check_topic(rules, u->dialect, value);
     if (fault)
         return refusal("topic %zu is not valid; %s", u->topic_count + 1, fault);
-    if (slice_equal(value, slice_of("*")) || memmem(value.data, value.len, HUB_RESERVED, strlen(HUB_RESERVED)))
+    if (slice_equal(value, slice_of("*")) ||
+        memmem(value.data, value.len, HUB_RESERVED, strlen(HUB_RESERVED)))
         return "topic is reserved; accepted: neither * nor one of the hub's own subscriptions";
     if (has_topic(u, value))
         return NULL;
@@ -98,7 +100,8 @@ static const char *set_id(struct update *u, struct slice value)
 {
     if ((value.len && value.data[0] == '#') || slice_equal(value, slice_of("earliest")))
         return "id is reserved; accepted: neither earliest nor a # at the beginning";
-    if (memchr(value.data, '\r', value.len) || memchr(value.data, '\n', value.len) || memchr(value.data, 0, value.len))
+    if (memchr(value.data, '\r', value.len) || memchr(value.data, '\n', value.len) ||
+        memchr(value.data, 0, value.len))
         return "id is not valid; accepted: one line without zero bytes";
     if (value.len && own_id_valid(value))
         u->id = value;
@@ -107,17 +110,20 @@ static const char *set_id(struct update *u, struct slice value)
 
 static const char *set_type(struct update *u, struct slice value)
 {
-    bool reserved = slice_equal(value, slice_of("mercure")) || slice_begins(value, slice_of(EVENT_RESERVED));
+    bool reserved =
+        slice_equal(value, slice_of("mercure")) || slice_begins(value, slice_of(EVENT_RESERVED));
     if (reserved || !sse_valid_event(value) || !utf8_valid(value))
         return "type is not valid; accepted: "
-               "one line of UTF-8, at most 255 bytes, neither mercure nor beginning with " EVENT_RESERVED;
+               "one line of UTF-8, at most 255 bytes, neither mercure nor beginning "
+               "with " EVENT_RESERVED;
     u->type = value;
     return NULL;
 }
 
 static const char *set_retry(struct update *u, struct slice value)
 {
-    static const char rule[] = "retry is not valid; accepted: a number of at most 10 digits, in milliseconds";
+    static const char rule[] =
+        "retry is not valid; accepted: a number of at most 10 digits, in milliseconds";
     uint64_t number = 0;
     if (!value.len || value.len > 10)
         return rule;
@@ -160,7 +166,8 @@ static const char *set_single(struct update *u, size_t field, struct slice value
 }
 
 /* Other fields are ignored, as the protocol wants it. */
-static const char *set_field(struct update *u, const struct mercure_rules *rules, const struct form_field *f)
+static const char *set_field(struct update *u, const struct mercure_rules *rules,
+                             const struct form_field *f)
 {
     if (slice_equal(f->name, slice_of("topic")))
         return set_topic(u, rules, f->value);
@@ -244,7 +251,8 @@ static void mercure_ask(struct call *c, const struct update *u, bool with_id)
     if (out.failed)
         call_refuse(c, 503, "unavailable", "out of memory; nothing was published");
     else if (out.len > WIRE_COMMAND_JSON_MAX)
-        call_refuse(c, 413, "too_large", "the update is too large; accepted: at most %u bytes as JSON",
+        call_refuse(c, 413, "too_large",
+                    "the update is too large; accepted: at most %u bytes as JSON",
                     WIRE_COMMAND_JSON_MAX);
     else
         call_ask(c, &grant, (struct slice){out.data, out.len}, false);
@@ -256,12 +264,15 @@ static bool refuse_body(struct call *c, const struct params *params)
 {
     uint64_t length = params_content_length(params);
     if (params->body_state == BODY_TOO_LARGE)
-        call_refuse(c, 413, "too_large", "the form is too large; accepted: at most %zu bytes (publish-bytes)",
+        call_refuse(c, 413, "too_large",
+                    "the form is too large; accepted: at most %zu bytes (publish-bytes)",
                     c->services->streams->mercure.publish_bytes);
     else if (params->body_state == BODY_NO_ROOM)
         call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was published");
-    else if (params->body_state != BODY_WHOLE || (length != UINT64_MAX && length != params->body_len))
-        call_refuse(c, 400, "bad_request", "the request ended before it was complete; nothing was published");
+    else if (params->body_state != BODY_WHOLE ||
+             (length != UINT64_MAX && length != params->body_len))
+        call_refuse(c, 400, "bad_request",
+                    "the request ended before it was complete; nothing was published");
     else
         return false;
     return true;
@@ -297,15 +308,17 @@ static void publish(struct call *c, const struct token *token, const struct para
 /* The token is good. */
 static void publish_with(struct call *c, const struct token *token, const struct params *params)
 {
-    if (token->from_cookie && !mercure_trusts_origin(params, c->services->streams->mercure.cors_origins))
+    if (token->from_cookie &&
+        !mercure_trusts_origin(params, c->services->streams->mercure.cors_origins))
         call_refuse(c, 403, "forbidden_origin",
                     "a token in a cookie is not accepted from this origin; "
                     "accepted: the host's own, or cors-origin");
     else if (!token->mercure.publish.count)
         refuse_scope(c, "updates");
     else if (!form_type(params_get(params, "CONTENT_TYPE")))
-        call_refuse(c, 415, "unsupported_media_type",
-                    "the request is not a form; accepted: Content-Type: application/x-www-form-urlencoded");
+        call_refuse(
+            c, 415, "unsupported_media_type",
+            "the request is not a form; accepted: Content-Type: application/x-www-form-urlencoded");
     else
         publish(c, token, params);
 }
@@ -343,7 +356,8 @@ static void translate(struct slice message, char out[MESSAGE_SIZE])
     for (size_t i = 0; !*name && i < sizeof names / sizeof names[0]; i++)
         if (slice_begins(message, slice_of(names[i][0]))) {
             name = names[i][1];
-            message = (struct slice){message.data + strlen(names[i][0]), message.len - strlen(names[i][0])};
+            message = (struct slice){message.data + strlen(names[i][0]),
+                                     message.len - strlen(names[i][0])};
         }
     snprintf(out, MESSAGE_SIZE, "%s%.*s", name, (int)message.len, message.len ? message.data : "");
 }
@@ -364,7 +378,8 @@ static void refuse_reply(struct call *c, const struct json_in *reply)
 }
 
 /* The id that the update shows on the hub's streams. */
-static void answer_id(struct call *c, const struct update *u, const struct json_in *reply, bool with_id)
+static void answer_id(struct call *c, const struct update *u, const struct json_in *reply,
+                      bool with_id)
 {
     char own[32];
     bool shown = with_id && u->id.len && !json_in_is_true(json_in_member(reply, "seq_as_id"));

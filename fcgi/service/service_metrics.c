@@ -21,7 +21,8 @@ static void answer_own(struct call *c)
 {
     struct streams *set = c->services->streams;
     uint64_t gauges[WORKER_GAUGES];
-    struct metrics_worker self = {.name = slice_of(set->name), .counters = set->counters, .gauges = gauges};
+    struct metrics_worker self = {
+        .name = slice_of(set->name), .counters = set->counters, .gauges = gauges};
     struct metrics m;
     struct slice text = {0};
     streams_measure(set, gauges);

@@ -38,7 +38,8 @@ static bool is_banned(const struct streams *set, const struct request *r)
 
 /* The request is counted against its address's rate first: a token is work for the worker, and the
  * list is work for the broker. *in_time is false when the rate is exceeded. 0 or -ENOMEM. */
-static int read_request(struct call *c, const struct params *params, struct request *r, bool *in_time)
+static int read_request(struct call *c, const struct params *params, struct request *r,
+                        bool *in_time)
 {
     struct streams *set = c->services->streams;
     struct token token = {0};
@@ -91,7 +92,8 @@ static bool is_place(const struct params *params)
     return good;
 }
 
-static void ask_broker(struct call *c, const struct params *params, struct slice channel, uint64_t limit)
+static void ask_broker(struct call *c, const struct params *params, struct slice channel,
+                       uint64_t limit)
 {
     char *after = params_query(params, "after");
     struct buf json = {0};
@@ -114,7 +116,8 @@ static void ask_broker(struct call *c, const struct params *params, struct slice
 
 /* The one channel that is meant: `channel` says which, where the stream would have several. NULL: c
  * was answered. */
-static const struct slice *choose_channel(struct call *c, const struct params *params, const struct request *r)
+static const struct slice *choose_channel(struct call *c, const struct params *params,
+                                          const struct request *r)
 {
     char *name = params_query(params, "channel");
     const struct slice *found = r->channel_count == 1 && !name ? r->channels : NULL;
@@ -123,7 +126,8 @@ static const struct slice *choose_channel(struct call *c, const struct params *p
         if (slice_equal(r->channels[i], slice_of(name)))
             found = &r->channels[i];
     if (!found && name && *name)
-        call_refuse(c, 403, "forbidden_channel", "a stream of this request would not have the channel");
+        call_refuse(c, 403, "forbidden_channel",
+                    "a stream of this request would not have the channel");
     else if (!found)
         call_refuse(c, 400, "bad_channels", "the channel is missing; accepted: channel=NAME");
     free(name);
@@ -141,7 +145,8 @@ static void presence_answer(struct call *c, const struct params *params, const s
     else if (is_banned(c->services->streams, r))
         call_refuse(c, 403, "forbidden", "the session is banned");
     else if ((twice = find_repeated(params)))
-        call_refuse(c, 400, "repeated_parameter", "the query names %s twice; accepted: once", twice);
+        call_refuse(c, 400, "repeated_parameter", "the query names %s twice; accepted: once",
+                    twice);
     else if (!is_place(params))
         call_refuse(c, 400, "bad_parameter", "after is not valid; accepted: UTF-8");
     else if (!read_limit(params, &limit))
@@ -185,7 +190,8 @@ static void replied(struct call *c, struct slice json)
     if (slice_begins(json, slice_of(REPLY_OK)))
         answer_members(c, json);
     else if (slice_begins(json, slice_of(REPLY_NOT_FOUND)))
-        call_refuse(c, 404, "not_found", "this channel has no members (broker option presence-channels)");
+        call_refuse(c, 404, "not_found",
+                    "this channel has no members (broker option presence-channels)");
     else
         call_refuse(c, 503, "unavailable", "the broker cannot list the members now");
 }

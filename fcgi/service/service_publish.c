@@ -13,8 +13,8 @@
 
 #include "service/judgement.h"
 
-#define UNSURE                                                                                                         \
-    "it is unknown whether the event was published: "                                                                  \
+#define UNSURE                                                                                     \
+    "it is unknown whether the event was published: "                                              \
     "send it again with an `id`, so that it is published at most once"
 
 /* How the broker's replies begin (protocol.md). */
@@ -77,7 +77,8 @@ static bool refuse_body(struct call *c, const struct params *params)
     uint64_t length = params_content_length(params);
     switch (params->body_state) {
     case BODY_TOO_LARGE:
-        call_refuse(c, 413, "too_large", "the request has more than %llu bytes (--publish-bytes)", max);
+        call_refuse(c, 413, "too_large", "the request has more than %llu bytes (--publish-bytes)",
+                    max);
         return true;
     case BODY_NO_ROOM:
         call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was published");
@@ -89,7 +90,8 @@ static bool refuse_body(struct call *c, const struct params *params)
     default:
         break;
     }
-    call_refuse(c, 400, "bad_request", "the request ended before it was complete; nothing was published");
+    call_refuse(c, 400, "bad_request",
+                "the request ended before it was complete; nothing was published");
     return true;
 }
 

@@ -176,10 +176,11 @@ static void status_ask(struct watch *watch, int64_t now)
     const struct watcher *w;
     LIST_FOREACH(w, &watch->watchers, link)
     whole = whole || w->fresh;
-    int len = snprintf(json, sizeof json, "{\"op\":\"status\",\"seconds\":%d}", whole ? SECONDS_FIRST : SECONDS_AGAIN);
+    int len = snprintf(json, sizeof json, "{\"op\":\"status\",\"seconds\":%d}",
+                       whole ? SECONDS_FIRST : SECONDS_AGAIN);
     struct call *c = LIST_FIRST(&watch->watchers)->call;
-    c->pending =
-        upstream_command(watch->set->streams->upstream, c, &grant_everything, (struct slice){json, (size_t)len}, false);
+    c->pending = upstream_command(watch->set->streams->upstream, c, &grant_everything,
+                                  (struct slice){json, (size_t)len}, false);
     watch->asker = c->pending ? c : NULL;
     watch->asked_at = now;
     watch->whole = whole;
@@ -203,9 +204,11 @@ static void each_second(void *context, int64_t now)
         upstream_forget(watch->set->streams->upstream, &watch->asker->pending);
         watch->asker = NULL;
     }
-    if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= REPLY_TIMEOUT_MS)
+    if (!upstream_connected(watch->set->streams->upstream) ||
+        now - watch->asked_at >= REPLY_TIMEOUT_MS)
         tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
-    if (!LIST_EMPTY(&watch->watchers) && !watch->asker && upstream_connected(watch->set->streams->upstream))
+    if (!LIST_EMPTY(&watch->watchers) && !watch->asker &&
+        upstream_connected(watch->set->streams->upstream))
         status_ask(watch, now); /* telling them may have ended the last one */
     loop_timer_set(watch->set->streams->loop, &watch->timer, now + EACH_MS);
 }
@@ -219,7 +222,8 @@ static void begin_stream(struct call *c)
         return;
     }
     c->streams = true;
-    exchange_send(&c->exchange, reply_stream(&set->streams->reply_rules, &(struct request){0}, NULL));
+    exchange_send(&c->exchange,
+                  reply_stream(&set->streams->reply_rules, &(struct request){0}, NULL));
     exchange_send(&c->exchange, reply_block(&(struct block){.has_retry = true, .retry = RETRY_MS}));
     if (!watch->timer.due)
         watch->asked_at = loop_now(set->streams->loop);

@@ -62,7 +62,8 @@ static int read_path(struct slice rest, char path[NAME_BYTES_MAX + 1], bool *typ
             return -1;
 
         if (!count++)
-            *typed = slice_equal(segment, slice_of("exact")) || slice_equal(segment, slice_of("urlpattern"));
+            *typed = slice_equal(segment, slice_of("exact")) ||
+                     slice_equal(segment, slice_of("urlpattern"));
         *at++ = '/';
         at = subscription_encode(at, limit, segment);
         if (!at || count > (int)SEGMENTS_MAX)
@@ -89,7 +90,8 @@ static bool read_question(struct slice rest, bool access, struct question *q)
 static void note_link(struct slice hub, struct question *q)
 {
     MUST(hub.len);
-    snprintf(q->link, sizeof q->link, "%.*s", (int)(hub.len < NAME_BYTES_MAX ? hub.len : 0), hub.data);
+    snprintf(q->link, sizeof q->link, "%.*s", (int)(hub.len < NAME_BYTES_MAX ? hub.len : 0),
+             hub.data);
 }
 
 static void subscriptions_ask(struct call *c, const struct question *q)
@@ -113,7 +115,8 @@ static void refuse_scope(struct call *c)
     call_refuse(c, 403, "insufficient_scope", "this token does not grant the path as a topic");
 }
 
-static void subscriptions_answer(struct call *c, const struct token *token, const struct params *params)
+static void subscriptions_answer(struct call *c, const struct token *token,
+                                 const struct params *params)
 {
     struct route route = route_find(&c->services->route_rules, params);
     struct question *q = c->state = calloc(1, sizeof *q);
@@ -133,7 +136,8 @@ static void subscriptions_begin(struct call *c, struct params *params)
 {
     const struct judgement *j = judgement_of(c->services, params, &judgement_hub);
     if (!c->services->streams->mercure.subscriptions) {
-        call_refuse(c, 404, "not_found", "the list of subscriptions is off (option mercure-subscriptions)");
+        call_refuse(c, 404, "not_found",
+                    "the list of subscriptions is off (option mercure-subscriptions)");
         return;
     }
 
@@ -147,11 +151,13 @@ static void subscriptions_begin(struct call *c, struct params *params)
 /* Take head and documents out of the broker's reply. False when it has none. */
 static bool read_reply(struct slice json, struct slice *head, struct slice *documents)
 {
-    const char *list = json.len ? memmem(json.data, json.len, REPLY_LIST, strlen(REPLY_LIST)) : NULL;
+    const char *list =
+        json.len ? memmem(json.data, json.len, REPLY_LIST, strlen(REPLY_LIST)) : NULL;
     if (!list || !slice_begins(json, slice_of(REPLY_BEGIN)))
         return false;
 
-    const char *first = json.data + strlen(REPLY_BEGIN), *begin_list = list + strlen(REPLY_LIST), *end = NULL;
+    const char *first = json.data + strlen(REPLY_BEGIN), *begin_list = list + strlen(REPLY_LIST),
+               *end = NULL;
     for (size_t i = json.len - strlen(REPLY_END); i && !end; i--)
         if (memcmp(json.data + i, REPLY_END, strlen(REPLY_END)) == 0)
             end = json.data + i;
@@ -163,7 +169,8 @@ static bool read_reply(struct slice json, struct slice *head, struct slice *docu
     return true;
 }
 
-static void put_one(struct buf *out, const struct question *q, struct slice cursor, struct slice document)
+static void put_one(struct buf *out, const struct question *q, struct slice cursor,
+                    struct slice document)
 {
     buf_put(out, document.data, document.len - 1);
     if (q->old)
@@ -171,7 +178,8 @@ static void put_one(struct buf *out, const struct question *q, struct slice curs
     json_end_object(out);
 }
 
-static void put_list(struct buf *out, const struct question *q, struct slice cursor, struct slice documents)
+static void put_list(struct buf *out, const struct question *q, struct slice cursor,
+                     struct slice documents)
 {
     json_begin_object(out, NULL);
     if (q->old)
@@ -186,7 +194,8 @@ static void put_list(struct buf *out, const struct question *q, struct slice cur
     json_end_object(out);
 }
 
-static void answer_with(struct call *c, const struct question *q, struct slice cursor, struct slice documents)
+static void answer_with(struct call *c, const struct question *q, struct slice cursor,
+                        struct slice documents)
 {
     char headers[sizeof q->link + 400];
     struct buf out = {0};
@@ -202,7 +211,8 @@ static void answer_with(struct call *c, const struct question *q, struct slice c
     if (out.failed)
         call_refuse(c, 503, "unavailable", "out of memory");
     else
-        call_answer(c, 200, headers, q->old ? "application/ld+json" : "application/json", buf_slice(&out));
+        call_answer(c, 200, headers, q->old ? "application/ld+json" : "application/json",
+                    buf_slice(&out));
     buf_release(&out);
 }
 

@@ -123,7 +123,8 @@ static bool read_date_time(const char *text, uint64_t *out)
     int64_t days;
     int minutes, offset, ms;
 
-    if (!take_date(&at, &days) || !take_one(&at, "Tt") || !take_minutes(&at, &minutes) || !take_one(&at, ":"))
+    if (!take_date(&at, &days) || !take_one(&at, "Tt") || !take_minutes(&at, &minutes) ||
+        !take_one(&at, ":"))
         return false;
     int second = take_digits(&at, 2);
     if (second < 0 || !take_fraction(&at, &ms) || !take_offset(&at, &offset) || *at)
@@ -171,7 +172,8 @@ static enum start_verdict read_row(const struct start_row *row, const char *text
                                    char why[START_WHY_MAX])
 {
     if (out->kind != START_AFTER) {
-        snprintf(why, START_WHY_MAX, "%s beside another start; accepted: one of from, last and since", row->name);
+        snprintf(why, START_WHY_MAX,
+                 "%s beside another start; accepted: one of from, last and since", row->name);
         return START_BAD;
     }
     if (!row->read(text, &out->value)) {
@@ -183,7 +185,8 @@ static enum start_verdict read_row(const struct start_row *row, const char *text
     return START_READ;
 }
 
-enum start_verdict start_read(const struct params *params, struct start *out, char why[START_WHY_MAX])
+enum start_verdict start_read(const struct params *params, struct start *out,
+                              char why[START_WHY_MAX])
 {
     enum start_verdict verdict = START_READ;
     *out = (struct start){0};

@@ -21,6 +21,7 @@ enum start_verdict {
 /* Read `from=earliest`, `last=N` (1 to START_LAST_MAX) or `since=T` (unix time in ms, or RFC 3339).
  * Without any of them *out is START_AFTER. Unless START_READ is returned, why says what is
  * accepted. */
-enum start_verdict start_read(const struct params *params, struct start *out, char why[START_WHY_MAX]);
+enum start_verdict start_read(const struct params *params, struct start *out,
+                              char why[START_WHY_MAX]);
 
 #endif

@@ -12,15 +12,16 @@ static struct slice names_of(const struct event *e)
 static bool same_audience(const struct event *a, const struct event *b)
 {
     return a->has_to == b->has_to && a->is_private == b->is_private &&
-           memcmp(a->counts, b->counts, sizeof a->counts) == 0 && slice_equal(names_of(a), names_of(b));
+           memcmp(a->counts, b->counts, sizeof a->counts) == 0 &&
+           slice_equal(names_of(a), names_of(b));
 }
 
 bool bundle_takes(const struct bundle *b, const struct event *e)
 {
     const struct event *first = deque_at(&b->events, 0);
     size_t max = b->max ? b->max : BUNDLE_BYTES;
-    return !first || (first->kind == EVENT_MESSAGE && e->kind == EVENT_MESSAGE && b->bytes + e->text.len <= max &&
-                      same_audience(first, e));
+    return !first || (first->kind == EVENT_MESSAGE && e->kind == EVENT_MESSAGE &&
+                      b->bytes + e->text.len <= max && same_audience(first, e));
 }
 
 int bundle_add(struct bundle *b, struct event *e)

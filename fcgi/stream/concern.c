@@ -3,7 +3,8 @@
 #include "codec/event_key.h"
 #include "codec/event_record.h"
 
-struct audience concern_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX])
+struct audience concern_audience(const struct stream *s, struct slice *channels,
+                                 char id[REGISTRY_ID_MAX])
 {
     return (struct audience){
         .session = registry_session(stream_entry(s)),
@@ -33,7 +34,8 @@ void concern_read_as(const struct stream *s, struct concern_reader *reader)
     size_t patterns = registry_pattern_weight_of(stream_entry(s));
     reader->stream = s;
     reader->own = reader->who = concern_audience(s, reader->channels, reader->id);
-    reader->filter = (struct history_filter){.who = &reader->who, .now_ms = streams_broker_ms(s->set)};
+    reader->filter =
+        (struct history_filter){.who = &reader->who, .now_ms = streams_broker_ms(s->set)};
     if (!patterns)
         return;
 
@@ -79,7 +81,8 @@ static bool admitted_early(const struct stream *s, const struct event *e)
 
     if (e->seq <= s->opened_at)
         return false;
-    return bans_until(s->set->bans, registry_session(stream_entry(s)), now_ms) || bans_itself(s, e, now_ms);
+    return bans_until(s->set->bans, registry_session(stream_entry(s)), now_ms) ||
+           bans_itself(s, e, now_ms);
 }
 
 /* --- private events, and the hub's streams --- */

@@ -12,7 +12,8 @@
 
 /* The names of s. channels is room for REQUEST_CHANNELS_MAX names, id for the connection's; both
  * stay valid as long as s. */
-struct audience concern_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
+struct audience concern_audience(const struct stream *s, struct slice *channels,
+                                 char id[REGISTRY_ID_MAX]);
 
 /* What a stream reads of the history or the state: room for its names, and the filter. */
 struct concern_reader {

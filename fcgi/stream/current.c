@@ -65,7 +65,8 @@ void current_lose(struct streams *set)
 
 /* --- streams that begin --- */
 
-static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, struct event **out, size_t max)
+static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, struct event **out,
+                         size_t max)
 {
     struct concern_reader reader;
     concern_read_as(s, &reader);

@@ -57,7 +57,8 @@ static void end_past(void *owner, void *context)
 {
     struct stream *s = owner;
     struct event *e = context;
-    bool was_live = s->state == STREAM_LIVE || s->state == STREAM_CURRENT || s->exchange.conn.behind;
+    bool was_live =
+        s->state == STREAM_LIVE || s->state == STREAM_CURRENT || s->exchange.conn.behind;
     if (s->waited && (was_live || s->chose_start) && s->exchange.conn.state == CONN_OPEN)
         stream_deliver(s, e);
 }
@@ -156,7 +157,8 @@ void feed_all_banned(struct streams *set, uint64_t position, uint64_t since)
     set->bans_at = position;
 
     while (set->window && at < history_head(set->window)) {
-        size_t count = history_read(set->window, NULL, at, events, sizeof events / sizeof *events, SIZE_MAX, &at);
+        size_t count = history_read(set->window, NULL, at, events, sizeof events / sizeof *events,
+                                    SIZE_MAX, &at);
         for (size_t i = 0; i < count; i++)
             bans_apply(set->bans, events[i]);
     }

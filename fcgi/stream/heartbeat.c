@@ -19,7 +19,8 @@ static struct event *heartbeat_for(const struct stream *s, uint64_t position)
     if (!*shared || set->beat_positions[kind] != position) {
         char digits[24];
         event_unref(shared);
-        *shared = reply_block(&(struct block){.id = stream_digits(s, position, digits), .checkpoint = visible});
+        *shared = reply_block(
+            &(struct block){.id = stream_digits(s, position, digits), .checkpoint = visible});
         set->beat_positions[kind] = position;
     }
     return *shared ? *shared : set->plain_beat;
@@ -49,7 +50,8 @@ void heartbeat_arm(struct streams *set)
 {
     const struct conn *first = TAILQ_FIRST(&set->exchanges->conns.idle);
     if (first && !set->beat_timer.due)
-        loop_timer_set(set->loop, &set->beat_timer, first->touched + (int64_t)set->limits.heartbeat_ms);
+        loop_timer_set(set->loop, &set->beat_timer,
+                       first->touched + (int64_t)set->limits.heartbeat_ms);
 }
 
 /* The list is in the order of the last write, so only due connections are visited. A heartbeat

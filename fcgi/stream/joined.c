@@ -55,8 +55,8 @@ static struct event *joined_new(struct state *state, const struct joined_part *p
     return all;
 }
 
-struct event *joined_text(struct joined *j, struct state *state, size_t number, struct event *const *events,
-                          size_t count)
+struct event *joined_text(struct joined *j, struct state *state, size_t number,
+                          struct event *const *events, size_t count)
 {
     struct joined_part *p = &j->parts[number % JOINED_PARTS];
     MUST(count <= JOINED_EVENTS);

@@ -29,8 +29,8 @@ struct joined {
  * asks for them as its part `number` and the one before it asked for the same. Otherwise NULL, and
  * when out of memory: send them one by one. A borrowed EVENT_TEXT, until the next call. count is at
  * most JOINED_EVENTS. */
-struct event *joined_text(struct joined *j, struct state *state, size_t number, struct event *const *events,
-                          size_t count);
+struct event *joined_text(struct joined *j, struct state *state, size_t number,
+                          struct event *const *events, size_t count);
 
 void joined_release(struct joined *j);
 

@@ -58,8 +58,8 @@ static void expire_due(void *context, int64_t now)
 bool limits_admit(struct streams *set, const struct params *params, struct address **address)
 {
     *address = NULL;
-    return !set->addresses ||
-           addresses_admit(set->addresses, params_get(params, "REMOTE_ADDR"), loop_now(set->loop), address);
+    return !set->addresses || addresses_admit(set->addresses, params_get(params, "REMOTE_ADDR"),
+                                              loop_now(set->loop), address);
 }
 
 bool limits_admit_token(struct streams *set, const struct params *params)

@@ -57,7 +57,8 @@ bool mercure_trusts_origin(const struct params *params, const struct option_list
 
 #define INVISIBLE "accepted: text without control or format characters"
 
-const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dialect dialect, struct slice topic)
+const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dialect dialect,
+                                struct slice topic)
 {
     static char why[160];
     bool valid = name_valid(topic) && topic.len <= rules->max_topic_bytes;
@@ -66,7 +67,8 @@ const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dial
     if (valid)
         return NULL;
 
-    snprintf(why, sizeof why, "accepted: 1 to %zu bytes of UTF-8 without control characters (max-name-bytes)",
+    snprintf(why, sizeof why,
+             "accepted: 1 to %zu bytes of UTF-8 without control characters (max-name-bytes)",
              rules->max_topic_bytes);
     return why;
 }
@@ -110,8 +112,8 @@ static bool has_room(const struct selection *s)
     if (selector_count(s) < s->rules->max_topics)
         return true;
 
-    request_refuse(s->request, 400, "too_many_topics", "too many topics; accepted: at most %zu (max-channels)",
-                   s->rules->max_topics);
+    request_refuse(s->request, 400, "too_many_topics",
+                   "too many topics; accepted: at most %zu (max-channels)", s->rules->max_topics);
     return false;
 }
 
@@ -122,7 +124,8 @@ static void add_topic(struct selection *s, enum hub_dialect dialect, struct slic
     if (has_channel(r, topic))
         return;
     if (why)
-        request_refuse(r, 400, "bad_topic", "%s %zu is not valid; %s", s->parameter, s->number, why);
+        request_refuse(r, 400, "bad_topic", "%s %zu is not valid; %s", s->parameter, s->number,
+                       why);
     else if (has_room(s))
         r->channels[r->channel_count++] = topic;
 }
@@ -132,7 +135,8 @@ static void add_pattern(struct selection *s, enum hub_dialect dialect, struct se
 {
     bool known = has_pattern(s, selector->pattern);
     if (dialect == HUB_1_0 && !utf8_visible(selector->text)) {
-        request_refuse(s->request, 400, "bad_topic", "%s %zu is not valid; " INVISIBLE, s->parameter, s->number);
+        request_refuse(s->request, 400, "bad_topic", "%s %zu is not valid; " INVISIBLE,
+                       s->parameter, s->number);
     } else if (!known && has_room(s)) {
         s->patterns[s->pattern_count++] = *selector;
         return;
@@ -141,7 +145,8 @@ static void add_pattern(struct selection *s, enum hub_dialect dialect, struct se
 }
 
 /* One selector of the query. 0 or -ENOMEM. */
-static int add_selector(struct selection *s, enum hub_dialect dialect, struct selector *selector, const char *why)
+static int add_selector(struct selection *s, enum hub_dialect dialect, struct selector *selector,
+                        const char *why)
 {
     switch (selector->kind) {
     case SELECTOR_ALL:
@@ -165,8 +170,8 @@ static int add_selector(struct selection *s, enum hub_dialect dialect, struct se
 
 enum selector_syntax { SYNTAX_TOPIC, SYNTAX_EXACT, SYNTAX_URL_PATTERN };
 
-static struct selector read_selector(const struct selection *s, enum selector_syntax syntax, struct slice text,
-                                     char why[PATTERN_WHY_MAX])
+static struct selector read_selector(const struct selection *s, enum selector_syntax syntax,
+                                     struct slice text, char why[PATTERN_WHY_MAX])
 {
     if (syntax == SYNTAX_TOPIC)
         return selector_of_topic(text, why);
@@ -190,7 +195,8 @@ static const struct selector_parameter {
 #define PARAMETERS (sizeof parameters / sizeof parameters[0])
 
 /* The values of one parameter. *count grows with each. 0 or -ENOMEM. */
-static int add_selectors(struct selection *s, const struct selector_parameter *parameter, size_t *count)
+static int add_selectors(struct selection *s, const struct selector_parameter *parameter,
+                         size_t *count)
 {
     const char *place = NULL;
     char *text, why[PATTERN_WHY_MAX];
@@ -201,8 +207,8 @@ static int add_selectors(struct selection *s, const struct selector_parameter *p
     while (!err && s->request->kind != REQUEST_REFUSED &&
            (text = params_query_next(s->params, parameter->name, &place))) {
         size_t len = strlen(text);
-        struct selector selector =
-            read_selector(s, parameter->syntax, (struct slice){memcpy(s->at, text, len + 1), len}, why);
+        struct selector selector = read_selector(
+            s, parameter->syntax, (struct slice){memcpy(s->at, text, len + 1), len}, why);
         s->at += len + 1;
         s->number++;
         free(text);
@@ -228,8 +234,10 @@ static void check_match_names(struct request *r, const struct params *params)
 
     while (r->kind != REQUEST_REFUSED && params_query_name(params, &place, name))
         if (strncasecmp(name, "match", 5) == 0 && !is_selector_name(name))
-            request_refuse(r, 400, "invalid_request",
-                           "%.40s is not a parameter; accepted: match, match_exact, match_urlpattern, topic", name);
+            request_refuse(
+                r, 400, "invalid_request",
+                "%.40s is not a parameter; accepted: match, match_exact, match_urlpattern, topic",
+                name);
 }
 
 static void check_dialect(struct request *r, size_t topics, size_t matches)
@@ -238,10 +246,12 @@ static void check_dialect(struct request *r, size_t topics, size_t matches)
     if (r->kind == REQUEST_REFUSED)
         return;
     if (topics && matches)
-        request_refuse(r, 400, "invalid_request",
-                       "topic and match cannot be mixed; accepted: topic (protocol 0.x) or match (1.0)");
+        request_refuse(
+            r, 400, "invalid_request",
+            "topic and match cannot be mixed; accepted: topic (protocol 0.x) or match (1.0)");
     else if (!topics && !matches)
-        request_refuse(r, 400, "missing_topic", "the request names no topic; accepted: topic=... or match=...");
+        request_refuse(r, 400, "missing_topic",
+                       "the request names no topic; accepted: topic=... or match=...");
 }
 
 /* Read all of them. 0 or -ENOMEM. */
@@ -261,7 +271,8 @@ static int read_all(struct selection *s)
     return err;
 }
 
-static int read_selectors(struct request *r, const struct params *params, const struct mercure_rules *rules)
+static int read_selectors(struct request *r, const struct params *params,
+                          const struct mercure_rules *rules)
 {
     const char *query = params_get(params, "QUERY_STRING");
     query = query ? query : "";
@@ -330,7 +341,8 @@ static char *named_event(char *cursor)
 static void read_cursor(const struct params *params, struct request *r)
 {
     const char *const *names = cursor_names(r->hub);
-    char *header = cursor_from_header(params, CURSOR_SEQS_OF_HUB), *query = cursor_from_query(params, names);
+    char *header = cursor_from_header(params, CURSOR_SEQS_OF_HUB),
+         *query = cursor_from_query(params, names);
     bool any = header || query;
 
     r->asks_cursor = any || (r->hub == HUB_1_0 && has_cursor_field(params, names));
@@ -345,7 +357,8 @@ static void read_cursor(const struct params *params, struct request *r)
 /* --- tokens --- */
 
 /* Topics that are not granted are no fault: only private updates depend on it. */
-static int read_token(struct request *r, const struct mercure_rules *rules, const struct token *token)
+static int read_token(struct request *r, const struct mercure_rules *rules,
+                      const struct token *token)
 {
     if (token->verdict == TOKEN_GOOD) {
         r->bound = true;
@@ -374,8 +387,10 @@ static bool make_subscriber(char out[SUBSCRIBER_SIZE])
     b[6] = (b[6] & 0x0f) | 0x40;
     b[8] = (b[8] & 0x3f) | 0x80;
     snprintf(out, SUBSCRIBER_SIZE,
-             SUBSCRIBER_BEGIN "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-             b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+             SUBSCRIBER_BEGIN
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+             b[14], b[15]);
     return true;
 }
 
@@ -417,8 +432,8 @@ static int tell_all(struct request *r, const struct params *params, const struct
     return r->subscriptions.failed ? -ENOMEM : 0;
 }
 
-int mercure_read(const struct params *params, const struct mercure_rules *rules, const struct token *token,
-                 struct request *out)
+int mercure_read(const struct params *params, const struct mercure_rules *rules,
+                 const struct token *token, struct request *out)
 {
     const char *method = params_get(params, "REQUEST_METHOD");
     bool head = method && strcmp(method, "HEAD") == 0;
@@ -427,12 +442,14 @@ int mercure_read(const struct params *params, const struct mercure_rules *rules,
     out->checkpoints = CHECKPOINTS_ON;
 
     if (!head && (!method || strcmp(method, "GET") != 0)) {
-        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " MERCURE_METHODS,
+        request_refuse(out, 405, "method_not_allowed",
+                       "%.20s is not accepted here; accepted: " MERCURE_METHODS,
                        method ? method : "no method");
         return 0;
     }
     if (params_query_repeated(params, "authorization")) {
-        request_refuse(out, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
+        request_refuse(out, 400, "repeated_parameter",
+                       "the query names authorization twice; accepted: once");
         return 0;
     }
 

@@ -26,14 +26,15 @@ struct mercure_rules {
 
 /* Read a request for a stream. token is what became of the request's token. 0 or -ENOMEM; release
  * out in either case with request_release(). */
-int mercure_read(const struct params *params, const struct mercure_rules *rules, const struct token *token,
-                 struct request *out);
+int mercure_read(const struct params *params, const struct mercure_rules *rules,
+                 const struct token *token, struct request *out);
 
 /* May this request act by a cookie that the browser sent by itself? It comes from a page of an
  * origin that is named (`*` is none), or from one of the host's own. */
 bool mercure_trusts_origin(const struct params *params, const struct option_list *origins);
 
 /* NULL when topic is one in this dialect; else what is accepted. */
-const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dialect dialect, struct slice topic);
+const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dialect dialect,
+                                struct slice topic);
 
 #endif

@@ -47,7 +47,8 @@ static bool patterns_full(const struct streams *set, const struct request *r)
 }
 
 /* Whether a new stream may open. The caller counts and logs a refusal. */
-static enum admission admit(const struct streams *set, const struct request *r, const struct address *address)
+static enum admission admit(const struct streams *set, const struct request *r,
+                            const struct address *address)
 {
     const struct stream *displaced = displaced_by(set, slice_of(r->session));
     if (set->draining)
@@ -78,7 +79,8 @@ static void count_shed(struct streams *set, enum admission why)
         set->counters[SHED_ADDRESS]++;
         break;
     case SHED_PATTERNS_FULL:
-        log_event(LOG_WARN, "streams refused: too many patterns, raise mercure-max-patterns or add workers",
+        log_event(LOG_WARN,
+                  "streams refused: too many patterns, raise mercure-max-patterns or add workers",
                   log_count("mercure-max-patterns", set->mercure.max_patterns));
         break;
     case SHED_TOO_FAST:
@@ -103,7 +105,8 @@ static void replace(struct stream *s)
 {
     uint64_t retry = (uint64_t)s->set->limits.retry * STREAM_REPLACED_FACTOR;
 
-    exchange_send(&s->exchange, reply_replaced(stream_jitter(retry < UINT32_MAX ? (uint32_t)retry : UINT32_MAX)));
+    exchange_send(&s->exchange,
+                  reply_replaced(stream_jitter(retry < UINT32_MAX ? (uint32_t)retry : UINT32_MAX)));
     conn_end(&s->exchange.conn, END_REPLACED);
 }
 
@@ -142,17 +145,20 @@ static void redirect_to_fastcgi(struct streams *set, const struct incoming *in)
 static bool can_be_handed(const struct streams *set, const struct params *params)
 {
     const char *query = params_get(params, "QUERY_STRING");
-    size_t most = redirect_query_max(set->redirects.handoff, REPLY_HEAD_PARAMETERS_MAX + HANDOFF_TOKEN_LEN);
+    size_t most =
+        redirect_query_max(set->redirects.handoff, REPLY_HEAD_PARAMETERS_MAX + HANDOFF_TOKEN_LEN);
 
     return handoff_permitted(params) && slice_of(query).len <= most;
 }
 
 /* Where Apache passes the socket of s. */
-static struct event *handoff_redirect(const struct stream *s, const struct incoming *in, const struct request *r)
+static struct event *handoff_redirect(const struct stream *s, const struct incoming *in,
+                                      const struct request *r)
 {
     const struct streams *set = s->set;
     char id[REGISTRY_ID_MAX], *path = NULL;
-    char *parameters = reply_head_parameters(&set->reply_rules, r, registry_id(set->registry, stream_entry(s), id));
+    char *parameters = reply_head_parameters(&set->reply_rules, r,
+                                             registry_id(set->registry, stream_entry(s), id));
     struct event *text = NULL;
 
     if (asprintf(&path, "%s%s", set->redirects.handoff, handoff_token(s->exchange.handoff)) < 0)
@@ -218,7 +224,8 @@ static int become_stream(struct stream *s, struct request *r, struct address *ad
     if (limits_new(s, r->expires_ms, address, &s->own_limits) != 0)
         return -ENOMEM;
 
-    s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
+    s->entry = registry_add(set->registry, s, slice_of(r->session),
+                            (struct names){r->channels, r->channel_count},
                             (struct slice){r->meta, r->meta_len});
     if (s->entry && r->patterns && registry_add_patterns(set->registry, s->entry, r->patterns) != 0)
         registry_remove(set->registry, &s->entry);
@@ -273,7 +280,8 @@ static void tell_cursor(const struct streams *set, struct request *r)
     if (r->last_id && resume_is_known(window, r->last_id))
         id = shown_cursor(r->hub, r->last_id, digits);
     else if (!r->last_id && r->start.kind == START_AFTER && window)
-        id = (struct slice){digits, (size_t)snprintf(digits, sizeof digits, "#%" PRIu64, history_head(window))};
+        id = (struct slice){
+            digits, (size_t)snprintf(digits, sizeof digits, "#%" PRIu64, history_head(window))};
     r->told_cursor = strndup(id.data, id.len);
 }
 
@@ -324,12 +332,13 @@ static void begin_stream(struct stream *s, struct request *r)
 }
 
 /* The request was admitted. */
-static void open_stream(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
+static void open_stream(struct streams *set, const struct incoming *in, struct request *r,
+                        struct address *address)
 {
     struct stream *displaced = displaced_by(set, slice_of(r->session));
     bool handed = is_handed(in);
-    struct stream *s =
-        handed ? exchange_new_handed(set->exchanges, sizeof *s) : exchange_new(set->exchanges, in, sizeof *s);
+    struct stream *s = handed ? exchange_new_handed(set->exchanges, sizeof *s)
+                              : exchange_new(set->exchanges, in, sizeof *s);
     if (!s && handed)
         redirect_to_fastcgi(set, in);
     if (!s)
@@ -366,7 +375,8 @@ static bool is_banned(const struct streams *set, const struct request *r)
     int64_t until_ms = bans_until(set->bans, slice_of(r->session), streams_broker_ms(set));
 
     if (until_ms)
-        log_event(LOG_DEBUG, "request refused (204): session is banned", log_count("until", (uint64_t)until_ms));
+        log_event(LOG_DEBUG, "request refused (204): session is banned",
+                  log_count("until", (uint64_t)until_ms));
     return until_ms != 0;
 }
 
@@ -380,7 +390,8 @@ static struct event *head_alone(const struct streams *set, struct request *r)
 
 /* The answer to a request that opens no stream. *answered is false if it opens one; the result
  * is then NULL. */
-static struct event *short_answer(struct streams *set, struct request *r, const struct address *address, bool *answered)
+static struct event *short_answer(struct streams *set, struct request *r,
+                                  const struct address *address, bool *answered)
 {
     *answered = true;
     switch (r->kind) {
@@ -409,7 +420,8 @@ static struct event *short_answer(struct streams *set, struct request *r, const 
     return NULL;
 }
 
-static void open_answer(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
+static void open_answer(struct streams *set, const struct incoming *in, struct request *r,
+                        struct address *address)
 {
     bool answered;
     struct event *text = short_answer(set, r, address, &answered);
@@ -421,7 +433,8 @@ static void open_answer(struct streams *set, const struct incoming *in, struct r
 }
 
 /* The request's token is verified first, where one is wanted. 0 or -ENOMEM. */
-static int read_request(struct streams *set, const struct params *params, bool verify, struct request *r)
+static int read_request(struct streams *set, const struct params *params, bool verify,
+                        struct request *r)
 {
     struct token token = {0};
     if (verify && set->tokens && request_wants_token(&set->request_rules))
@@ -433,7 +446,8 @@ static int read_request(struct streams *set, const struct params *params, bool v
 }
 
 /* The same for a request to the hub. */
-static int read_mercure(struct streams *set, const struct params *params, bool verify, struct request *r)
+static int read_mercure(struct streams *set, const struct params *params, bool verify,
+                        struct request *r)
 {
     struct token token = {0};
     if (verify && set->tokens)
@@ -444,7 +458,8 @@ static int read_mercure(struct streams *set, const struct params *params, bool v
     return err;
 }
 
-typedef int (*reader)(struct streams *set, const struct params *params, bool verify, struct request *r);
+typedef int (*reader)(struct streams *set, const struct params *params, bool verify,
+                      struct request *r);
 
 /* judged: the request asks for a stream or its head. */
 static void open_with(struct streams *set, const struct incoming *in, bool judged, reader read)

@@ -65,7 +65,8 @@ static void count_length(struct form_index *index, size_t length, bool more)
         index->used[length / 64] &= ~bit;
 }
 
-static int pattern_index_join(struct form_index *index, struct slice prefix, struct indexed_place *place)
+static int pattern_index_join(struct form_index *index, struct slice prefix,
+                              struct indexed_place *place)
 {
     struct index_bucket *bucket = table_find(index->buckets, prefix);
     if (!bucket) {
@@ -101,7 +102,8 @@ static void leave_all(struct pattern_index *p, struct indexed_pattern *entry)
 }
 
 /* What begins with more than a topic has matches none. */
-int pattern_index_add(struct pattern_index *p, struct indexed_pattern *entry, const struct pattern *pattern)
+int pattern_index_add(struct pattern_index *p, struct indexed_pattern *entry,
+                      const struct pattern *pattern)
 {
     struct slice prefix;
     MUST(!entry->pattern);

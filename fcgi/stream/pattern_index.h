@@ -32,7 +32,8 @@ struct pattern_index *pattern_index_new(void);
 void pattern_index_free(struct pattern_index **p);
 
 /* entry is zeroed. 0 or -ENOMEM (it stays as it is). */
-int pattern_index_add(struct pattern_index *p, struct indexed_pattern *entry, const struct pattern *pattern);
+int pattern_index_add(struct pattern_index *p, struct indexed_pattern *entry,
+                      const struct pattern *pattern);
 
 /* Safe when it is in no index. */
 void pattern_index_remove(struct pattern_index *p, struct indexed_pattern *entry);
@@ -41,6 +42,7 @@ size_t pattern_index_count(const struct pattern_index *p);
 
 /* Call found for each pattern that matches. It neither adds nor removes any. */
 void pattern_index_match(struct pattern_index *p, struct topic *topic,
-                         void (*found)(struct indexed_pattern *entry, void *context), void *context);
+                         void (*found)(struct indexed_pattern *entry, void *context),
+                         void *context);
 
 #endif

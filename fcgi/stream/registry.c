@@ -112,7 +112,8 @@ static void give_slot(struct registry *r, const struct registry_entry *entry)
 
 /* --- groups --- */
 
-static int registry_join(struct table *names, struct slice name, enum group_kind kind, struct membership *m)
+static int registry_join(struct table *names, struct slice name, enum group_kind kind,
+                         struct membership *m)
 {
     MUST(name.len > 0); /* connections without a session share no group */
     struct group *g = table_insert(names, name);
@@ -180,7 +181,8 @@ static void registry_leave(struct registry *r, struct membership *m)
 static struct registry_entry *new_entry(void *owner, size_t members, struct slice meta)
 {
     MUST(members <= UINT16_MAX && meta.len <= UINT16_MAX);
-    struct registry_entry *entry = calloc(1, sizeof *entry + members * sizeof entry->members[0] + meta.len);
+    struct registry_entry *entry =
+        calloc(1, sizeof *entry + members * sizeof entry->members[0] + meta.len);
     if (!entry)
         return NULL;
     entry->owner = owner;
@@ -193,8 +195,8 @@ static struct registry_entry *new_entry(void *owner, size_t members, struct slic
     return entry;
 }
 
-struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
-                                    struct slice meta)
+struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session,
+                                    struct names channels, struct slice meta)
 {
     struct registry_entry *entry = new_entry(owner, 1 + channels.count, meta);
     if (!entry)
@@ -203,7 +205,8 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
         free(entry);
         return NULL;
     }
-    int err = session.len ? registry_join(r->sessions, session, GROUP_SESSION, &entry->members[0]) : 0;
+    int err =
+        session.len ? registry_join(r->sessions, session, GROUP_SESSION, &entry->members[0]) : 0;
     for (size_t i = 0; !err && i < channels.count; i++)
         err = registry_join(r->channels, channels.items[i], GROUP_CHANNEL, &entry->members[1 + i]);
     if (err)
@@ -235,7 +238,8 @@ bool registry_in_all(const struct registry_entry *entry)
     return entry->wide && entry->wide->every_channel;
 }
 
-int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns)
+int registry_add_patterns(struct registry *r, struct registry_entry *entry,
+                          const struct selectors *patterns)
 {
     int err = patterns->count ? widen(entry, patterns->count) : 0;
     for (size_t i = 0; !err && i < patterns->count; i++) {
@@ -333,7 +337,8 @@ void *registry_session_oldest(const struct registry *r, struct slice session)
     return oldest ? oldest->owner : NULL;
 }
 
-_Static_assert(REGISTRY_PREFIX_MAX + sizeof "-12345678-1234567812345678" <= REGISTRY_ID_MAX, "an id has room");
+_Static_assert(REGISTRY_PREFIX_MAX + sizeof "-12345678-1234567812345678" <= REGISTRY_ID_MAX,
+               "an id has room");
 
 /* Append a number in hexadecimal: snprintf() would take ten times as long. Returns the end. */
 static char *put_hex(char *out, uint64_t number)
@@ -346,7 +351,8 @@ static char *put_hex(char *out, uint64_t number)
     return out;
 }
 
-const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX])
+const char *registry_id(const struct registry *r, const struct registry_entry *entry,
+                        char out[REGISTRY_ID_MAX])
 {
     char *end = stpcpy(out, r->prefix);
 
@@ -429,7 +435,8 @@ static void visit_group(const struct table *names, struct slice name, const stru
 static void registry_collect(struct indexed_pattern *found, void *context)
 {
     struct pattern_group_list *list = context;
-    struct pattern_group *g = (struct pattern_group *)((char *)found - offsetof(struct pattern_group, index));
+    struct pattern_group *g =
+        (struct pattern_group *)((char *)found - offsetof(struct pattern_group, index));
     LIST_INSERT_HEAD(list, g, found);
 }
 
@@ -461,7 +468,8 @@ static void visit_patterns(struct registry *r, const struct event *e, const stru
 }
 
 /* Everyone in the three lists that begin with `sessions` (TO_SESSIONS or EXCEPT_SESSIONS). */
-static void visit_lists(struct registry *r, const struct event *e, enum event_list sessions, const struct walk *w)
+static void visit_lists(struct registry *r, const struct event *e, enum event_list sessions,
+                        const struct walk *w)
 {
     struct slice name;
     for (size_t cursor = 0; event_next_name(e, sessions, &cursor, &name);)
@@ -486,7 +494,8 @@ static void visit_all(struct registry *r, const struct walk *w)
         registry_visit(r->slots[slot], w);
 }
 
-void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context)
+void registry_route(struct registry *r, const struct event *e,
+                    void (*meet)(void *owner, void *context), void *context)
 {
     struct walk w = {.number = ++r->walk};
     visit_lists(r, e, EXCEPT_SESSIONS, &w); /* those are marked as met before anyone is */
@@ -514,7 +523,8 @@ void *registry_find(const struct registry *r, uint32_t slot, uint64_t generation
     return entry && entry->generation == generation ? entry->owner : NULL;
 }
 
-bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context)
+bool registry_each_from(struct registry *r, size_t *cursor,
+                        bool (*meet)(void *owner, void *context), void *context)
 {
     bool go_on = true;
     while (go_on && *cursor < r->used) {

@@ -52,8 +52,8 @@ void registry_free(struct registry **r);
 
 /* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once. An
  * empty session: the connection has none, and is in no session's list. NULL when out of memory. */
-struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
-                                    struct slice meta);
+struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session,
+                                    struct names channels, struct slice meta);
 
 /* From now on the entry is in every channel. 0 or -ENOMEM (the entry is to be removed). */
 int registry_add_to_all(struct registry *r, struct registry_entry *entry);
@@ -61,7 +61,8 @@ int registry_add_to_all(struct registry *r, struct registry_entry *entry);
 /* From now on the entry is in every channel that one of these patterns matches. Entries with the
  * same pattern share it. Once at most, and before registry_add_to_all(). 0 or -ENOMEM (the entry is
  * to be removed). */
-int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns);
+int registry_add_patterns(struct registry *r, struct registry_entry *entry,
+                          const struct selectors *patterns);
 
 /* The weight of the patterns of all entries, each counted once; and how much these would add. */
 size_t registry_pattern_weight(const struct registry *r);
@@ -89,7 +90,8 @@ size_t registry_session_count(const struct registry *r, struct slice session);
 void *registry_session_oldest(const struct registry *r, struct slice session);
 
 /* Write the connection's id and its NUL to out. Returns out. */
-const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX]);
+const char *registry_id(const struct registry *r, const struct registry_entry *entry,
+                        char out[REGISTRY_ID_MAX]);
 
 struct slice registry_session(const struct registry_entry *entry); /* empty: it has none */
 struct slice registry_meta(const struct registry_entry *entry);
@@ -105,7 +107,8 @@ struct names registry_channels(const struct registry_entry *entry, struct slice 
 
 /* Call meet for the owner of each connection that e concerns, once each. meet may remove that
  * connection and no other. */
-void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context);
+void registry_route(struct registry *r, const struct event *e,
+                    void (*meet)(void *owner, void *context), void *context);
 
 /* Call meet for every connection's owner; the same holds. */
 void registry_each(struct registry *r, void (*meet)(void *owner, void *context), void *context);
@@ -113,6 +116,7 @@ void registry_each(struct registry *r, void (*meet)(void *owner, void *context),
 /* The same in pieces: from the place *cursor on (0: the first), until meet returns false, which
  * removes nothing. True when there are more: *cursor is the next place. Connections that are
  * added meanwhile may be met or not. */
-bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context);
+bool registry_each_from(struct registry *r, size_t *cursor,
+                        bool (*meet)(void *owner, void *context), void *context);
 
 #endif

@@ -31,7 +31,8 @@ static size_t format_into(struct buf *out, const char *format, va_list values)
 
 #define USUAL_TEXT 128u /* bytes */
 
-__attribute__((format(printf, 2, 3))) static void put_format(struct buf *out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void put_format(struct buf *out, const char *format,
+                                                             ...)
 {
     va_list values, again;
     if (out->failed || (out->cap - out->len < USUAL_TEXT && !buf_grow(out, USUAL_TEXT)))
@@ -85,8 +86,8 @@ static void put_common(struct buf *out, const struct reply_rules *rules, const c
         put_format(out, "%s\r\n", rules->headers->items[i]);
 }
 
-static void put_stream_head(struct buf *out, const struct reply_rules *rules, const struct request *r,
-                            const char *connection)
+static void put_stream_head(struct buf *out, const struct reply_rules *rules,
+                            const struct request *r, const char *connection)
 {
     put_format(out,
                "Status: 200 OK\r\n"
@@ -101,12 +102,14 @@ static void put_stream_head(struct buf *out, const struct reply_rules *rules, co
         put_format(out, "%s: %s\r\n", cursor, r->told_cursor);
     put_common(out, rules, r->origin);
     if (r->origin && (connection || r->told_cursor))
-        put_format(out, "Access-Control-Expose-Headers: %s%s%s\r\n", connection ? "Ssecast-Connection" : "",
-                   connection && r->told_cursor ? ", " : "", r->told_cursor ? cursor : "");
+        put_format(out, "Access-Control-Expose-Headers: %s%s%s\r\n",
+                   connection ? "Ssecast-Connection" : "", connection && r->told_cursor ? ", " : "",
+                   r->told_cursor ? cursor : "");
     put_text(out, "\r\n");
 }
 
-struct event *reply_stream(const struct reply_rules *rules, const struct request *r, const char *connection)
+struct event *reply_stream(const struct reply_rules *rules, const struct request *r,
+                           const char *connection)
 {
     struct buf t = {0};
 
@@ -114,7 +117,8 @@ struct event *reply_stream(const struct reply_rules *rules, const struct request
     return short_reply_finish(&t);
 }
 
-struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms)
+struct event *reply_come_back(const struct reply_rules *rules, const struct request *r,
+                              uint32_t retry_ms)
 {
     struct buf t = {0};
 
@@ -123,14 +127,16 @@ struct event *reply_come_back(const struct reply_rules *rules, const struct requ
     return short_reply_finish(&t);
 }
 
-char *reply_head_parameters(const struct reply_rules *rules, const struct request *r, const char *connection)
+char *reply_head_parameters(const struct reply_rules *rules, const struct request *r,
+                            const char *connection)
 {
     const char *vary = depends_on_origin(rules->cors_origins) ? "origin" : "";
     const char *origin = r->origin ? r->origin : "";
     char *text;
 
     MUST(!strpbrk(origin, "&?# \r\n"));
-    return asprintf(&text, "connection=%s&vary=%s&origin=%s", connection, vary, origin) < 0 ? NULL : text;
+    return asprintf(&text, "connection=%s&vary=%s&origin=%s", connection, vary, origin) < 0 ? NULL
+                                                                                            : text;
 }
 
 struct event *reply_redirect(const char *path, const char *parameters, const char *query)
@@ -159,8 +165,8 @@ struct event *reply_no_content(const struct reply_rules *rules, const struct req
     return short_reply_finish(&t);
 }
 
-struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
-                              const char *headers)
+struct event *reply_preflight(const struct reply_rules *rules, const char *origin,
+                              const char *methods, const char *headers)
 {
     struct buf t = {0};
 
@@ -202,8 +208,8 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
 {
     struct buf t = {0};
 
-    put_format(&t, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
-               reason_of(r->status));
+    put_format(&t, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n",
+               r->status, reason_of(r->status));
     if (r->status == 405)
         put_format(&t, "Allow: %s\r\n", r->hub ? MERCURE_METHODS : REQUEST_METHODS);
     if (r->challenge)
@@ -220,8 +226,10 @@ struct event *reply_answer(const struct reply_rules *rules, const struct answer 
 {
     struct buf t = {0};
 
-    put_format(&t, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
-               a->status, reason_of(a->status), a->type, a->body.len, a->headers);
+    put_format(
+        &t,
+        "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
+        a->status, reason_of(a->status), a->type, a->body.len, a->headers);
     if (a->allow)
         put_format(&t, "Allow: %s\r\n", a->allow);
     put_common(&t, rules, a->origin);
@@ -253,7 +261,8 @@ static void put_checkpoint_data(struct buf *out, const struct block *b)
 {
     put_text(out, "data: {");
     if (b->connection)
-        put_format(out, "\"connection\":\"%s\",\"heartbeat\":%" PRIu64, b->connection, b->heartbeat_ms);
+        put_format(out, "\"connection\":\"%s\",\"heartbeat\":%" PRIu64, b->connection,
+                   b->heartbeat_ms);
     if (b->connection && b->owner[0])
         put_format(out, ",\"owner\":\"%s\"", b->owner);
     put_text(out, "}\n");
@@ -305,7 +314,9 @@ struct event *reply_gap(struct slice last, uint64_t oldest)
     if (number)
         json_put_raw(&t, "last", last);
     else
-        json_put_text(&t, "last", (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
+        json_put_text(
+            &t, "last",
+            (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
     json_put_count(&t, "oldest", oldest);
     put_text(&t, "}\n\n");
     return short_reply_finish(&t);
@@ -315,7 +326,10 @@ struct event *reply_replaced(uint32_t retry_ms)
 {
     struct buf t = {0};
 
-    put_format(&t, "retry: %" PRIu32 "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n", retry_ms);
+    put_format(&t,
+               "retry: %" PRIu32
+               "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n",
+               retry_ms);
     return short_reply_finish(&t);
 }
 

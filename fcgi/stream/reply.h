@@ -17,7 +17,8 @@ struct reply_rules {
 };
 
 /* The head of an opened stream. connection may be NULL (HEAD). */
-struct event *reply_stream(const struct reply_rules *rules, const struct request *r, const char *connection);
+struct event *reply_stream(const struct reply_rules *rules, const struct request *r,
+                           const char *connection);
 
 /* A refused request: its status, with the error and its message as JSON. */
 struct event *reply_refused(const struct reply_rules *rules, const struct request *r);
@@ -39,11 +40,12 @@ struct event *reply_answer(const struct reply_rules *rules, const struct answer 
 struct event *reply_no_content(const struct reply_rules *rules, const struct request *r);
 
 /* The answer to OPTIONS: what pages of origin (NULL: none) may send. */
-struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
-                              const char *headers);
+struct event *reply_preflight(const struct reply_rules *rules, const char *origin,
+                              const char *methods, const char *headers);
 
 /* A whole response that only says when to come back: an overloaded worker's. */
-struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms);
+struct event *reply_come_back(const struct reply_rules *rules, const struct request *r,
+                              uint32_t retry_ms);
 
 /* Where the web server goes on with a request inside itself: a path, the worker's own parameters
  * (NULL: none), then the request's query. Apache follows it (mod_proxy_scgi). */
@@ -56,7 +58,8 @@ struct event *reply_redirect(const char *path, const char *parameters, const cha
 /* The parameters that tell Apache how to write the head of a stream whose socket it hands over.
  * Each is always there, in this order: the request's query, which follows, cannot stand for one.
  * The caller frees the text. NULL when out of memory. */
-char *reply_head_parameters(const struct reply_rules *rules, const struct request *r, const char *connection);
+char *reply_head_parameters(const struct reply_rules *rules, const struct request *r,
+                            const char *connection);
 
 /* A block of the worker's own: how the stream begins, or where it is. */
 struct block {

@@ -13,8 +13,8 @@ static bool is_acknowledged(const struct stream *s)
 }
 
 /* The presence item of s; channels and id as for concern_audience(). */
-static struct wire_presence_item report_item(const struct stream *s, enum wire_item kind, struct slice *channels,
-                                             char id[REGISTRY_ID_MAX])
+static struct wire_presence_item report_item(const struct stream *s, enum wire_item kind,
+                                             struct slice *channels, char id[REGISTRY_ID_MAX])
 {
     struct audience who = concern_audience(s, channels, id);
     return (struct wire_presence_item){.kind = kind,
@@ -24,7 +24,8 @@ static struct wire_presence_item report_item(const struct stream *s, enum wire_i
                                        .channels = who.channels,
                                        .acknowledged = is_acknowledged(s),
                                        .meta = registry_meta(stream_entry(s)),
-                                       .subscriptions = s->of_hub ? s->of_hub->subscriptions : (struct slice){0},
+                                       .subscriptions =
+                                           s->of_hub ? s->of_hub->subscriptions : (struct slice){0},
                                        .cause = s->exchange.conn.cause};
 }
 
@@ -56,7 +57,8 @@ static bool add_to_snapshot(void *owner, void *context)
 static void add_connections(const struct streams *set, struct report_draft *draft)
 {
     struct snapshot to = {&draft->items, draft->max};
-    draft->further_connections = registry_each_from(set->registry, &draft->cursor, add_to_snapshot, &to);
+    draft->further_connections =
+        registry_each_from(set->registry, &draft->cursor, add_to_snapshot, &to);
 }
 
 /* The last position that the reader was sent: before the first event in its queue. */
@@ -69,7 +71,8 @@ static uint64_t sent_position(const struct stream *s)
     return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
 }
 
-static void add_lagging(const struct streams *set, const struct conn_list *list, struct buf *b, int *count)
+static void add_lagging(const struct streams *set, const struct conn_list *list, struct buf *b,
+                        int *count)
 {
     char id[REGISTRY_ID_MAX];
     struct conn *c;
@@ -80,11 +83,11 @@ static void add_lagging(const struct streams *set, const struct conn_list *list,
         const struct stream *s = stream_of(c);
         if (!s || !set->window)
             continue;
-        wire_add_presence(
-            b, &(struct wire_presence_item){.kind = ITEM_LAGS,
-                                            .connection = slice_of(registry_id(set->registry, stream_entry(s), id)),
-                                            .sent = sent_position(s),
-                                            .queued = queue_bytes(&c->queue)});
+        wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_LAGS,
+                                                          .connection = slice_of(registry_id(
+                                                              set->registry, stream_entry(s), id)),
+                                                          .sent = sent_position(s),
+                                                          .queued = queue_bytes(&c->queue)});
         (*count)++;
     }
 }

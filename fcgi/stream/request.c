@@ -55,7 +55,8 @@ static void param_of(const char *source, char out[PARAM_NAME_MAX])
 }
 
 /* Looks at what every request is judged by, and at what these sources read. */
-static bool find_repeated(const struct params *params, const struct option_list *sources, char out[PARAM_NAME_MAX])
+static bool find_repeated(const struct params *params, const struct option_list *sources,
+                          char out[PARAM_NAME_MAX])
 {
     for (size_t i = 0; i < sources->count; i++) {
         param_of(sources->items[i], out);
@@ -68,8 +69,9 @@ static bool find_repeated(const struct params *params, const struct option_list 
 static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
 {
     static const char *const names[] = {
-        "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "QUERY_STRING", "REMOTE_ADDR",    "HTTP_AUTHORIZATION",
-        "HTTP_COOKIE",    "HTTP_HOST",   "HTTP_ORIGIN", "CONTENT_TYPE", "CONTENT_LENGTH",
+        "REQUEST_METHOD", "REQUEST_URI",        "SCRIPT_NAME",    "QUERY_STRING",
+        "REMOTE_ADDR",    "HTTP_AUTHORIZATION", "HTTP_COOKIE",    "HTTP_HOST",
+        "HTTP_ORIGIN",    "CONTENT_TYPE",       "CONTENT_LENGTH",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (params_repeated(params, names[i])) {
@@ -84,12 +86,14 @@ static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
 static const char *find_in_query(const struct params *params, const struct option_list *sources)
 {
     for (size_t i = 0; i < sources->count; i++)
-        if (strncmp(sources->items[i], "query:", 6) == 0 && params_query_repeated(params, sources->items[i] + 6))
+        if (strncmp(sources->items[i], "query:", 6) == 0 &&
+            params_query_repeated(params, sources->items[i] + 6))
             return sources->items[i] + 6;
     return params_query_repeated(params, "token") ? "token" : NULL;
 }
 
-bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out)
+bool request_refuse_repeated(const struct params *params, const struct request_rules *rules,
+                             struct request *out)
 {
     char name[PARAM_NAME_MAX];
     const char *in_query = find_in_query(params, rules->session_from);
@@ -98,9 +102,11 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
     if (find_fixed(params, name) || find_repeated(params, rules->session_from, name) ||
         find_repeated(params, rules->channels_from, name))
         request_refuse(out, 400, "repeated_parameter",
-                       "%.80s was sent twice, possibly once with - and once with _; accepted: once", name);
+                       "%.80s was sent twice, possibly once with - and once with _; accepted: once",
+                       name);
     else if (in_query)
-        request_refuse(out, 400, "repeated_parameter", "the query names %.80s twice; accepted: once", in_query);
+        request_refuse(out, 400, "repeated_parameter",
+                       "the query names %.80s twice; accepted: once", in_query);
     else
         return false;
     return true;
@@ -134,7 +140,8 @@ void request_refuse_token(struct request *r, enum token_verdict verdict, enum to
  * may come after it in the list. */
 static bool token_stops(const char *source, const struct token *token, struct request *r)
 {
-    bool bad = source_is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
+    bool bad = source_is_token(source) &&
+               (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
     if (bad)
         request_refuse_token(r, token->verdict, READER_STREAMS);
     return bad;
@@ -154,10 +161,12 @@ static void refuse_without_sub(struct request *r)
     snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
 }
 
-static void refuse_nameless(const struct option_list *sources, const struct token *token, struct request *r)
+static void refuse_nameless(const struct option_list *sources, const struct token *token,
+                            struct request *r)
 {
     if (!source_lists_token(sources)) {
-        request_refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
+        request_refuse(r, 400, "missing_session",
+                       "the request names no session; this worker looks in: %s%s",
                        sources->count > 0 ? sources->items[0] : "nothing",
                        sources->count > 1 ? " and other places" : "");
         return;
@@ -181,8 +190,8 @@ static bool name_fits(const struct request_rules *rules, struct slice name)
     return name_valid(name) && name.len <= rules->max_name_bytes;
 }
 
-static void read_session(const struct params *params, const struct request_rules *rules, const struct token *token,
-                         struct request *r)
+static void read_session(const struct params *params, const struct request_rules *rules,
+                         const struct token *token, struct request *r)
 {
     const struct option_list *sources = rules->session_from;
     for (size_t i = 0; !r->session && i < sources->count; i++) {
@@ -224,7 +233,8 @@ static void add_channel(struct request *r, const struct request_rules *rules, st
                        "accepted: 1 to %zu bytes of UTF-8 without control characters",
                        r->channel_count + 1, rules->max_name_bytes);
     else if (r->channel_count == rules->max_channels)
-        request_refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
+        request_refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu",
+                       rules->max_channels);
     else
         r->channels[r->channel_count++] = name;
 }
@@ -246,7 +256,8 @@ static bool is_pattern(struct slice name)
 }
 
 /* The channels that a token names exactly; its names end with it, so they are copied. */
-static int take_channels(struct request *r, const struct request_rules *rules, const struct token *token)
+static int take_channels(struct request *r, const struct request_rules *rules,
+                         const struct token *token)
 {
     size_t size = 0;
     for (size_t i = 0; i < token->channels.count; i++)
@@ -272,7 +283,8 @@ static bool takes_single(const char *source)
 
 /* The values of each `channel` in the query: one name each, commas included. at is room for all of
  * them. */
-static void add_singles(struct request *r, const struct params *params, const struct request_rules *rules, char *at)
+static void add_singles(struct request *r, const struct params *params,
+                        const struct request_rules *rules, char *at)
 {
     const char *place = NULL;
     char *name;
@@ -286,7 +298,8 @@ static void add_singles(struct request *r, const struct params *params, const st
 }
 
 /* The list `channels`, and each `channel` beside it. */
-static int take_query_channels(struct request *r, const struct params *params, const struct request_rules *rules)
+static int take_query_channels(struct request *r, const struct params *params,
+                               const struct request_rules *rules)
 {
     const char *query = params_get(params, "QUERY_STRING"), *place = NULL;
     char *list = source_unless_empty(params_query(params, "channels"));
@@ -325,15 +338,16 @@ static int try_channels(struct request *r, const char *source, const struct para
     return token->has_channels ? take_channels(r, rules, token) : 0;
 }
 
-static int read_channels(const struct params *params, const struct request_rules *rules, const struct token *token,
-                         struct request *r)
+static int read_channels(const struct params *params, const struct request_rules *rules,
+                         const struct token *token, struct request *r)
 {
     const struct option_list *sources = rules->channels_from;
     int err = 0;
     r->channels = calloc(rules->max_channels + 1, sizeof *r->channels);
     if (!r->channels)
         return -ENOMEM;
-    for (size_t i = 0; !err && r->kind == REQUEST_STREAM && !r->channel_text && i < sources->count; i++)
+    for (size_t i = 0; !err && r->kind == REQUEST_STREAM && !r->channel_text && i < sources->count;
+         i++)
         err = try_channels(r, sources->items[i], params, rules, token);
     return err;
 }
@@ -345,7 +359,8 @@ static void check_channels(struct request *r, const struct token *token)
         return;
     for (size_t i = 0; i < r->channel_count && r->kind == REQUEST_STREAM; i++)
         if (!patterns_match(&token->channels, r->channels[i]))
-            request_refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
+            request_refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu",
+                           i + 1);
 }
 
 /* The channels that the token allows are what the stream is granted of private events. It has no
@@ -426,11 +441,13 @@ void request_read_checkpoints(const struct params *params, struct request *r)
 
     r->checkpoints = CHECKPOINTS_ON;
     if (params_query_repeated(params, "checkpoints") && r->kind == REQUEST_STREAM)
-        request_refuse(r, 400, "repeated_parameter", "the query names checkpoints twice; accepted: once");
+        request_refuse(r, 400, "repeated_parameter",
+                       "the query names checkpoints twice; accepted: once");
     else if (value && i < sizeof names / sizeof names[0])
         r->checkpoints = (enum checkpoints)i;
     else if (value && r->kind == REQUEST_STREAM)
-        request_refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true, false or always", value);
+        request_refuse(r, 400, "bad_parameter",
+                       "checkpoints=%.40s; accepted: true, false or always", value);
     free(value);
 }
 
@@ -467,8 +484,8 @@ bool request_is_judged(const struct params *params)
     return kind == REQUEST_STREAM || kind == REQUEST_HEAD;
 }
 
-int request_read_stream(const struct params *params, const struct request_rules *rules, const struct token *token,
-                        struct request *out)
+int request_read_stream(const struct params *params, const struct request_rules *rules,
+                        const struct token *token, struct request *out)
 {
     *out = (struct request){.kind = REQUEST_STREAM};
     out->origin = request_origin(params, rules->cors_origins);
@@ -487,8 +504,8 @@ int request_read_stream(const struct params *params, const struct request_rules 
     return err;
 }
 
-int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
-                 struct request *out)
+int request_read(const struct params *params, const struct request_rules *rules,
+                 const struct token *token, struct request *out)
 {
     const char *method = params_get(params, "REQUEST_METHOD");
     enum request_kind kind = method_kind(method);
@@ -502,7 +519,8 @@ int request_read(const struct params *params, const struct request_rules *rules,
     *out = (struct request){.kind = kind};
     out->origin = request_origin(params, rules->cors_origins);
     if (kind == REQUEST_REFUSED)
-        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
+        request_refuse(out, 405, "method_not_allowed",
+                       "%.20s is not accepted here; accepted: " REQUEST_METHODS,
                        method ? method : "no method");
     return 0;
 }

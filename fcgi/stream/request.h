@@ -86,17 +86,18 @@ struct request {
 
 /* token is what became of the request's token, if the rules want one (request_wants_token());
  * else all zero. 0 or -ENOMEM; release out in either case. */
-int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
-                 struct request *out);
+int request_read(const struct params *params, const struct request_rules *rules,
+                 const struct token *token, struct request *out);
 
 /* The same of a request for a stream, whatever its method is: a service reads GET and HEAD so. */
-int request_read_stream(const struct params *params, const struct request_rules *rules, const struct token *token,
-                        struct request *out);
+int request_read_stream(const struct params *params, const struct request_rules *rules,
+                        const struct token *token, struct request *out);
 
 /* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides
  * what happens: the web server makes one name of X-User and X_User, and it is unknown which of
  * the two is its own. False: out is untouched. */
-bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out);
+bool request_refuse_repeated(const struct params *params, const struct request_rules *rules,
+                             struct request *out);
 
 /* Refuse (404) a request whose path names nothing. */
 void request_refuse_path(struct request *out);

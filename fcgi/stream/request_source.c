@@ -35,7 +35,8 @@ static char *from_param(const struct params *params, const struct token *token, 
     return value ? strdup(value) : NULL;
 }
 
-static char *from_remote_user(const struct params *params, const struct token *token, const char *name)
+static char *from_remote_user(const struct params *params, const struct token *token,
+                              const char *name)
 {
     (void)name;
     return from_param(params, token, "REMOTE_USER");
@@ -68,8 +69,9 @@ static const struct source_row {
     bool (*good_name)(const char *name); /* NULL: the source has no name */
     char *(*value)(const struct params *params, const struct token *token, const char *name);
 } source_rows[] = {
-    {"query:", is_name, from_query},   {"cookie:", cookie_name_valid, from_cookie}, {"header:", is_header, from_header},
-    {"env:", is_variable, from_param}, {"remote-user", NULL, from_remote_user},     {"jwt", NULL, from_token},
+    {"query:", is_name, from_query},         {"cookie:", cookie_name_valid, from_cookie},
+    {"header:", is_header, from_header},     {"env:", is_variable, from_param},
+    {"remote-user", NULL, from_remote_user}, {"jwt", NULL, from_token},
 };
 
 static bool fits(const struct source_row *row, const char *name)
@@ -91,7 +93,9 @@ static const struct source_row *source_row(const char *source)
 const char *request_check_source(const char *value)
 {
     const struct source_row *row = source_row(value);
-    return row && strlen(value) < 256 ? NULL : "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user or jwt";
+    return row && strlen(value) < 256
+               ? NULL
+               : "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user or jwt";
 }
 
 bool source_is_token(const char *source)
@@ -158,7 +162,8 @@ char *source_unless_empty(char *value)
 char *source_value(const char *source, const struct params *params, const struct token *token)
 {
     const struct source_row *row = source_row(source);
-    return row ? source_unless_empty(row->value(params, token, source + strlen(row->prefix))) : NULL;
+    return row ? source_unless_empty(row->value(params, token, source + strlen(row->prefix)))
+               : NULL;
 }
 
 /* --- what is kept --- */
@@ -167,8 +172,10 @@ const char *request_check_meta(const char *value)
 {
     const char *source = meta_source(value);
     bool labelled = source != value;
-    bool good_label = !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
-    return source_is_none(value) || (good_label && (is_claim(source) || !request_check_source(source)))
+    bool good_label =
+        !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
+    return source_is_none(value) ||
+                   (good_label && (is_claim(source) || !request_check_source(source)))
                ? NULL
                : "none, or [LABEL=]SOURCE "
                  "with a SOURCE as of session-from or jwt:CLAIM, and a LABEL of " META_RULE;
@@ -182,7 +189,8 @@ const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
         snprintf(out, META_LABEL_MAX + 1, "%.*s", (int)(source - item) - 1, item);
         return out;
     }
-    for (const char *c = colon ? colon + 1 : source; *c && len < META_LABEL_MAX && !source_is_none(item); c++)
+    for (const char *c = colon ? colon + 1 : source;
+         *c && len < META_LABEL_MAX && !source_is_none(item); c++)
         out[len++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
     out[len] = '\0';
     return out;
@@ -191,7 +199,8 @@ const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
 /* A text, or a number, that the token says. */
 static char *claim(const struct token *token, const char *name)
 {
-    const struct json_in *value = token->verdict == TOKEN_GOOD ? json_in_member(token->claims, name) : NULL;
+    const struct json_in *value =
+        token->verdict == TOKEN_GOOD ? json_in_member(token->claims, name) : NULL;
     struct slice text = json_in_text(value);
     char digits[32];
     if (json_in_is_number(value)) {
@@ -206,8 +215,8 @@ static char *meta_value(const char *source, const struct params *params, const s
     return is_claim(source) ? claim(token, source + 4) : source_value(source, params, token);
 }
 
-int source_read_meta(const struct params *params, const struct token *token, const struct option_list *items,
-                     char **meta, size_t *meta_len)
+int source_read_meta(const struct params *params, const struct token *token,
+                     const struct option_list *items, char **meta, size_t *meta_len)
 {
     size_t count = items ? items->count : 0;
     *meta_len = 0;
@@ -215,7 +224,9 @@ int source_read_meta(const struct params *params, const struct token *token, con
     if (count && !*meta)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        char *value = source_is_none(items->items[i]) ? NULL : meta_value(meta_source(items->items[i]), params, token);
+        char *value = source_is_none(items->items[i])
+                          ? NULL
+                          : meta_value(meta_source(items->items[i]), params, token);
         if (!source_is_none(items->items[i]))
             *meta_len += meta_pack(slice_of(value), *meta + *meta_len);
         free(value);

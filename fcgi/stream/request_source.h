@@ -46,7 +46,7 @@ char *source_value(const char *source, const struct params *params, const struct
 char *source_unless_empty(char *value);
 
 /* The values of these items, packed (meta.h), as a new text; NULL without items. 0 or -ENOMEM. */
-int source_read_meta(const struct params *params, const struct token *token, const struct option_list *items,
-                     char **meta, size_t *meta_len);
+int source_read_meta(const struct params *params, const struct token *token,
+                     const struct option_list *items, char **meta, size_t *meta_len);
 
 #endif

@@ -26,7 +26,8 @@ static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
     struct concern_reader reader;
     concern_read_as(s, &reader);
-    struct wire_replay what = {.start = stream_start(s), .after = after, .id = id, .who = reader.who};
+    struct wire_replay what = {
+        .start = stream_start(s), .after = after, .id = id, .who = reader.who};
     s->pending = upstream_replay(s->set->upstream, s, &what);
     if (!s->pending)
         conn_cut(&s->exchange.conn, END_SLOW);
@@ -194,7 +195,8 @@ struct chunk {
 
 /* Read a chunk from the window. When that evicted nothing but events with keys since `after`, the
  * state has what is left of them. False: what follows is not here. superseded: as in the filter. */
-static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded, struct chunk *c)
+static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded,
+                       struct chunk *c)
 {
     const struct history *window = s->set->window;
     struct concern_reader reader;
@@ -204,15 +206,18 @@ static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superse
     reader.filter.compact = true;
     reader.filter.superseded = superseded;
     if (history_knows(window, after)) {
-        c->count = history_read(window, &reader.filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
+        c->count =
+            history_read(window, &reader.filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
         return true;
     }
-    if (!s->exchange.conn.behind || s->set->current_lost || after < history_plain(window) || after >= complete)
+    if (!s->exchange.conn.behind || s->set->current_lost || after < history_plain(window) ||
+        after >= complete)
         return false;
     if (registry_patterns_of(stream_entry(s)))
         return false; /* the whole state would be looked at */
 
-    c->count = state_read(s->set->current, &reader.filter, after, complete, c->events, CHUNK, LOW_WATER);
+    c->count =
+        state_read(s->set->current, &reader.filter, after, complete, c->events, CHUNK, LOW_WATER);
     c->upto = c->count ? c->events[c->count - 1]->seq : complete;
     return true;
 }
@@ -352,7 +357,8 @@ static void leave_window(struct stream *s)
 static bool has_room(const struct stream *s)
 {
     bool catches_up = s->state == STREAM_CURRENT || (s->state == STREAM_RESUMING && !s->pending);
-    return catches_up && s->exchange.conn.state == CONN_OPEN && queue_bytes(&s->exchange.conn.queue) < LOW_WATER;
+    return catches_up && s->exchange.conn.state == CONN_OPEN &&
+           queue_bytes(&s->exchange.conn.queue) < LOW_WATER;
 }
 
 /* --- scans --- */
@@ -543,7 +549,8 @@ void resume_page(struct stream *s, const struct wire_page *page)
     s->cursor = page->gap ? s->cursor : page->from;
     const char *last_id = stream_last_id(s);
     if (page->gap)
-        tell_gap(s, last_id ? slice_of(last_id) : digits_plain(s->cursor, digits), page->from, page->oldest);
+        tell_gap(s, last_id ? slice_of(last_id) : digits_plain(s->cursor, digits), page->from,
+                 page->oldest);
     else if (started && current_concerns(s, s->cursor))
         current_begin(s);
     else if (started)

@@ -25,14 +25,16 @@ uint32_t stream_jitter(uint32_t retry)
 
 struct event *stream_retry_block(const struct streams *set)
 {
-    return reply_block(&(struct block){.has_retry = true, .retry = stream_jitter(set->limits.retry)});
+    return reply_block(
+        &(struct block){.has_retry = true, .retry = stream_jitter(set->limits.retry)});
 }
 
 /* --- sending --- */
 
 struct slice stream_digits(const struct stream *s, uint64_t position, char digits[24])
 {
-    return (struct slice){digits, (size_t)snprintf(digits, 24, "%s%" PRIu64, s->hub ? "#" : "", position)};
+    return (struct slice){digits,
+                          (size_t)snprintf(digits, 24, "%s%" PRIu64, s->hub ? "#" : "", position)};
 }
 
 void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX])
@@ -197,8 +199,10 @@ void streams_settle(struct streams *set)
     if (!first)
         return;
 
-    struct broadcast d = {
-        .bundle = b, .is_private = first->is_private, .first = first->seq, .last = deque_back(&b->events)->seq};
+    struct broadcast d = {.bundle = b,
+                          .is_private = first->is_private,
+                          .first = first->seq,
+                          .last = deque_back(&b->events)->seq};
     d.text = b->events.count > 1 ? bundle_text(b) : NULL;
     registry_route(set->registry, first, deliver_live, &d);
     event_unref(&d.text);
@@ -319,7 +323,8 @@ static void stream_thawed(struct conn *c)
     resume_refresh(s);
 }
 
-const struct conn_hooks stream_conn_hooks = {stream_closed, stream_drained, stream_overflows, stream_thawed};
+const struct conn_hooks stream_conn_hooks = {stream_closed, stream_drained, stream_overflows,
+                                             stream_thawed};
 
 /* --- measurements --- */
 

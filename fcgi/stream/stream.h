@@ -34,7 +34,8 @@
 #include "upstream/upstream.h"
 
 /* A stream resumes with all of its channels. */
-_Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX, "channels of a stream, and of a reader of the history");
+_Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX,
+               "channels of a stream, and of a reader of the history");
 
 enum stream_state { STREAM_WAITING, STREAM_CURRENT, STREAM_RESUMING, STREAM_LIVE };
 

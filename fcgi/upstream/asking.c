@@ -61,8 +61,9 @@ static struct upstream_request *enqueue(struct upstream *u, struct upstream_requ
     return q;
 }
 
-static struct upstream_request *ask_replay(struct upstream *u, enum request_purpose purpose, void *asker,
-                                           const struct wire_replay *what, uint32_t max_bytes)
+static struct upstream_request *ask_replay(struct upstream *u, enum request_purpose purpose,
+                                           void *asker, const struct wire_replay *what,
+                                           uint32_t max_bytes)
 {
     struct upstream_request *q = outstanding_new(&u->requests, purpose, asker);
     struct wire_replay replay = *what;
@@ -74,7 +75,8 @@ static struct upstream_request *ask_replay(struct upstream *u, enum request_purp
     return enqueue(u, q);
 }
 
-struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
+struct upstream_request *upstream_replay(struct upstream *u, void *asker,
+                                         const struct wire_replay *what)
 {
     return ask_replay(u, FOR_REPLAY, asker, what, PAGE_BYTES);
 }
@@ -85,18 +87,20 @@ struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, 
     if (!q)
         return NULL;
     q->dated = loop_now(u->loop);
-    wire_put_shutdowns(&q->message, &(struct wire_shutdowns){.request = q->number, .after = after, .age_ms = age_ms});
+    wire_put_shutdowns(&q->message, &(struct wire_shutdowns){
+                                        .request = q->number, .after = after, .age_ms = age_ms});
     return enqueue(u, q);
 }
 
-struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
-                                          bool again)
+struct upstream_request *upstream_command(struct upstream *u, void *asker,
+                                          const struct grant *grant, struct slice json, bool again)
 {
     struct upstream_request *q = outstanding_new(&u->requests, FOR_COMMAND, asker);
     if (!q)
         return NULL;
     q->once = !again;
-    wire_put_command(&q->message, &(struct wire_command){.request = q->number, .grant = *grant, .json = json});
+    wire_put_command(&q->message,
+                     &(struct wire_command){.request = q->number, .grant = *grant, .json = json});
     return enqueue(u, q);
 }
 
@@ -119,7 +123,8 @@ void upstream_forget(struct upstream *u, struct upstream_request **q)
 void upstream_repair(struct upstream *u)
 {
     if (!u->requests.repair)
-        ask_replay(u, FOR_REPAIR, NULL, &(struct wire_replay){.everything = true, .after = u->sequence.position},
+        ask_replay(u, FOR_REPAIR, NULL,
+                   &(struct wire_replay){.everything = true, .after = u->sequence.position},
                    REPAIR_BYTES);
     upstream_send_waiting(u);
 }

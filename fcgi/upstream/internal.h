@@ -79,6 +79,7 @@ void upstream_lose_broker(struct upstream *u);
 /* --- messages.c --- */
 
 /* What the message itself is news of. What else follows from it is in the modules. */
-enum upstream_kind upstream_on_message(struct upstream *u, struct slice message, struct upstream_news *out);
+enum upstream_kind upstream_on_message(struct upstream *u, struct slice message,
+                                       struct upstream_news *out);
 
 #endif

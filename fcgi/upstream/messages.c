@@ -146,7 +146,8 @@ static void answered(struct upstream *u, struct upstream_request *q)
     upstream_send_waiting(u);
 }
 
-static enum upstream_kind on_reply(struct upstream *u, struct slice message, struct upstream_news *out)
+static enum upstream_kind on_reply(struct upstream *u, struct slice message,
+                                   struct upstream_news *out)
 {
     struct wire_reply m;
     if (wire_get_reply(message, &m) != 0)
@@ -170,7 +171,8 @@ static void take_repair(struct upstream *u)
     reassembly_page(&u->sequence, &u->page);
 }
 
-static enum upstream_kind on_page(struct upstream *u, struct slice message, struct upstream_news *out)
+static enum upstream_kind on_page(struct upstream *u, struct slice message,
+                                  struct upstream_news *out)
 {
     if (wire_get_page(message, &u->page) != 0 || !same_run(u, u->page.run))
         return UPSTREAM_NOTHING;
@@ -207,7 +209,8 @@ static void on_log(struct slice message)
         log_change_level(m.level, "broker");
 }
 
-enum upstream_kind upstream_on_message(struct upstream *u, struct slice message, struct upstream_news *out)
+enum upstream_kind upstream_on_message(struct upstream *u, struct slice message,
+                                       struct upstream_news *out)
 {
     u->heard_at = loop_now(u->loop);
     switch (wire_type(message)) {

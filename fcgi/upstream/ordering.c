@@ -106,5 +106,6 @@ int64_t ordering_latest(const struct ordering *o, uint64_t seq, int64_t stamp_ms
 int64_t ordering_broker_ms(const struct ordering *o, int64_t now, int64_t unknown_ms)
 {
     int64_t add;
-    return difference(o, UINT64_MAX, &add) || difference(o, 0, &add) ? (now - add) / 1000 : unknown_ms;
+    return difference(o, UINT64_MAX, &add) || difference(o, 0, &add) ? (now - add) / 1000
+                                                                     : unknown_ms;
 }

@@ -101,7 +101,8 @@ void outstanding_release(struct outstanding *o)
     memset(o->in_flight, 0, sizeof o->in_flight);
 }
 
-struct upstream_request *outstanding_new(struct outstanding *o, enum request_purpose purpose, void *asker)
+struct upstream_request *outstanding_new(struct outstanding *o, enum request_purpose purpose,
+                                         void *asker)
 {
     struct upstream_request *q = calloc(1, sizeof *q);
     if (!q)
@@ -143,7 +144,8 @@ void outstanding_drop(struct upstream_request *q)
 
 static const size_t in_flight_max[REQUEST_CLASSES] = {[CLASS_COMMANDS] = OUTSTANDING_IN_FLIGHT_MAX,
                                                       [CLASS_PAGES] = OUTSTANDING_IN_FLIGHT_MAX,
-                                                      [CLASS_QUESTIONS] = OUTSTANDING_QUESTIONS_MAX};
+                                                      [CLASS_QUESTIONS] =
+                                                          OUTSTANDING_QUESTIONS_MAX};
 
 struct upstream_request *outstanding_next(const struct outstanding *o)
 {

@@ -57,7 +57,8 @@ void outstanding_init(struct outstanding *o, int64_t retry_ms, int64_t retry_max
 void outstanding_release(struct outstanding *o);
 
 /* A request, whose message the caller completes with its number. NULL when out of memory. */
-struct upstream_request *outstanding_new(struct outstanding *o, enum request_purpose purpose, void *asker);
+struct upstream_request *outstanding_new(struct outstanding *o, enum request_purpose purpose,
+                                         void *asker);
 
 /* Queue q, whose message is complete. NULL when there was no memory for the message: q is freed. */
 struct upstream_request *outstanding_add(struct outstanding *o, struct upstream_request *q);

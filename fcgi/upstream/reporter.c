@@ -7,7 +7,8 @@
 void reporter_init(struct reporter *r, size_t piece_bytes, int64_t renew_ms)
 {
     MUST(renew_ms > 0);
-    *r = (struct reporter){.piece_bytes = piece_bytes ? piece_bytes : WIRE_PIECE_BYTES, .renew_ms = renew_ms};
+    *r = (struct reporter){.piece_bytes = piece_bytes ? piece_bytes : WIRE_PIECE_BYTES,
+                           .renew_ms = renew_ms};
 }
 
 void reporter_release(struct reporter *r)
@@ -184,8 +185,10 @@ static void note_sent(struct reporter *r, const struct report_draft *d, int64_t 
 {
     uint64_t end = unacked_end(&r->unacked);
     bool whole = d->whole && !d->further_connections;
-    struct unacked_report report = {
-        .n = r->n, .whole = whole, .ended = r->covered < end ? r->covered : end, .sent_at = sent_us};
+    struct unacked_report report = {.n = r->n,
+                                    .whole = whole,
+                                    .ended = r->covered < end ? r->covered : end,
+                                    .sent_at = sent_us};
     if (whole)
         report.mark = d->mark;
     unacked_sent(&r->unacked, &report);
@@ -201,7 +204,8 @@ static void note_piece(struct reporter *r, const struct report_draft *d)
         r->full.walked = !d->further_connections;
 }
 
-void reporter_sent(struct reporter *r, struct report_draft *draft, bool sent, int64_t now, int64_t sent_us)
+void reporter_sent(struct reporter *r, struct report_draft *draft, bool sent, int64_t now,
+                   int64_t sent_us)
 {
     r->n++;
     r->report_at = now;

@@ -85,7 +85,8 @@ void reporter_encode(const struct reporter *r, const struct report_draft *draft,
                      const uint64_t counters[WORKER_COUNTERS], struct buf *b);
 
 /* The draft was sent, or could not be: then a full report is due. The draft is released. */
-void reporter_sent(struct reporter *r, struct report_draft *draft, bool sent, int64_t now, int64_t sent_us);
+void reporter_sent(struct reporter *r, struct report_draft *draft, bool sent, int64_t now,
+                   int64_t sent_us);
 
 /* The broker of this epoch has acknowledged reports up to n. True when one of them was known: then
  * *out is the last one, with the mark of the last whole one. */

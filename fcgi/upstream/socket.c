@@ -128,14 +128,17 @@ static int connect_socket(struct broker_socket *l)
     return loop_add(l->sockets->config.loop, &l->watch, EPOLLIN);
 }
 
-struct broker_socket *socket_open(struct broker_sockets *sockets, enum socket_kind kind, const char *endpoint,
-                                  size_t broker)
+struct broker_socket *socket_open(struct broker_sockets *sockets, enum socket_kind kind,
+                                  const char *endpoint, size_t broker)
 {
     struct broker_socket *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
-    *l = (struct broker_socket){
-        .sockets = sockets, .kind = kind, .endpoint = endpoint, .broker = broker, .watch = {-1, woken, l}};
+    *l = (struct broker_socket){.sockets = sockets,
+                                .kind = kind,
+                                .endpoint = endpoint,
+                                .broker = broker,
+                                .watch = {-1, woken, l}};
     zmq_msg_init(&l->message);
     int err = connect_socket(l);
     if (!err)

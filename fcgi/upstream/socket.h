@@ -33,7 +33,8 @@ void sockets_free(struct broker_sockets **l);
 
 /* Begin to connect. broker: index of its key when several are configured. NULL with a line in
  * the log. */
-struct broker_socket *socket_open(struct broker_sockets *l, enum socket_kind kind, const char *endpoint, size_t broker);
+struct broker_socket *socket_open(struct broker_sockets *l, enum socket_kind kind,
+                                  const char *endpoint, size_t broker);
 
 /* Safe on NULL. */
 void socket_close(struct broker_socket **l);

@@ -43,7 +43,8 @@ static bool make_room(struct unacked *r)
         r->first = 0;
         return true;
     }
-    struct unacked_report *reports = array_reserve(r->reports, &r->cap, r->count + 1, sizeof *reports);
+    struct unacked_report *reports =
+        array_reserve(r->reports, &r->cap, r->count + 1, sizeof *reports);
     if (!reports)
         return false;
 

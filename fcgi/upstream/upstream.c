@@ -261,7 +261,8 @@ static void close_sockets(struct upstream *u)
 static int open_sockets(struct upstream *u)
 {
     u->feed = socket_open(u->sockets, SOCKET_FEED, u->config.feeds[u->broker], u->broker);
-    u->sync = u->feed ? socket_open(u->sockets, SOCKET_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
+    u->sync = u->feed ? socket_open(u->sockets, SOCKET_SYNC, u->config.syncs[u->broker], u->broker)
+                      : NULL;
     u->broker_from = loop_now(u->loop);
     u->fed = u->feed_silent = false;
     if (!u->sync)
@@ -303,13 +304,15 @@ static void upstream_tick(void *context, int64_t now)
     int64_t timeout = u->config.brokers > 1 ? pace->move : pace->silence;
 
     if (u->welcomed && now - u->heard_at >= timeout) {
-        log_each(LOG_WARN, "broker silent for %d s: streams stay open and wait", (int)(timeout / 1000));
+        log_each(LOG_WARN, "broker silent for %d s: streams stay open and wait",
+                 (int)(timeout / 1000));
         upstream_lose_broker(u);
     }
     socket_tick(u->feed, now);
     socket_tick(u->sync, now);
     look_for_feed(u, now);
-    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move && !upstream_pieces(u))
+    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move &&
+        !upstream_pieces(u))
         move_on(u);
     if ((!u->welcomed || u->hello_first_us) && now - u->hello_at >= pace->tick)
         upstream_repeat_hello(u);
@@ -348,7 +351,8 @@ int64_t upstream_silence(const struct upstream *u)
 struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop)
 {
     const struct upstream_pace *pace = &config->pace;
-    MUST(pace->tick > 0 && pace->renew > 0 && pace->retry >= pace->tick && pace->retry <= pace->retry_max);
+    MUST(pace->tick > 0 && pace->renew > 0 && pace->retry >= pace->tick &&
+         pace->retry <= pace->retry_max);
     MUST(pace->silence > pace->tick && pace->move > pace->tick);
 
     struct upstream *u = calloc(1, sizeof *u);

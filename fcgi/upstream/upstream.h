@@ -83,9 +83,13 @@ struct upstream_pace {
 };
 
 /* What workers use; tests are in more of a hurry. */
-#define UPSTREAM_PACE                                                                                                  \
-    ((struct upstream_pace){                                                                                           \
-        .tick = 1000, .retry = 2000, .retry_max = 60000, .silence = 15000, .move = 3000, .renew = WIRE_RENEW_MS})
+#define UPSTREAM_PACE                                                                              \
+    ((struct upstream_pace){.tick = 1000,                                                          \
+                            .retry = 2000,                                                         \
+                            .retry_max = 60000,                                                    \
+                            .silence = 15000,                                                      \
+                            .move = 3000,                                                          \
+                            .renew = WIRE_RENEW_MS})
 
 struct upstream_config {
     struct upstream_pace pace;        /* UPSTREAM_PACE */
@@ -129,7 +133,8 @@ void upstream_report(struct upstream *u, struct report_draft *draft);
 /* Ask for a page of what asker missed (request and max_bytes are set here). The answer is
  * UPSTREAM_PAGE, whenever the broker can give it; it is asked again until then. The handle is valid
  * until that is returned; NULL when out of memory. */
-struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
+struct upstream_request *upstream_replay(struct upstream *u, void *asker,
+                                         const struct wire_replay *what);
 
 /* Ask for the shutdowns after a position (0: from the oldest). Those that are older than age_ms now
  * are not needed; the age grows until the broker answers. Each call is answered by one page. NULL
@@ -140,8 +145,8 @@ struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, 
  * or never comes: asker needs a timeout. again: repeat the command until there is a reply, also
  * after a restart of the broker; only for commands that may run twice. The handle is valid until
  * the reply is returned; NULL when out of memory. */
-struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
-                                          bool again);
+struct upstream_request *upstream_command(struct upstream *u, void *asker,
+                                          const struct grant *grant, struct slice json, bool again);
 
 /* Was the request sent? The broker may then have executed it. */
 bool upstream_was_sent(const struct upstream_request *q);

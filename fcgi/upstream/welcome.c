@@ -12,7 +12,8 @@ void welcome_release(struct welcome *w)
 
 /* --- pieces --- */
 
-static void welcome_add(struct welcome *w, uint64_t run, uint64_t piece, struct buf *to, struct slice content)
+static void welcome_add(struct welcome *w, uint64_t run, uint64_t piece, struct buf *to,
+                        struct slice content)
 {
     MUST(w->step == WELCOME_IDLE);
     if (piece == 1) {

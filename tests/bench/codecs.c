@@ -16,8 +16,8 @@
 #include "codec/wire.h"
 #include "http/record.h"
 
-#define DATA                                                                                                           \
-    "{\"n\":1000000001,\"t\":1000000123456789012,\"p\":"                                                               \
+#define DATA                                                                                       \
+    "{\"n\":1000000001,\"t\":1000000123456789012,\"p\":"                                           \
     "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}"
 #define REQUEST "{\"op\":\"publish\",\"event\":\"m\",\"data\":" DATA "}"
 
@@ -30,8 +30,10 @@ static struct slice slice(const char *text)
 
 static struct event *some_event(void)
 {
-    return event_new(&(struct event_spec){
-        .seq = 1700000000000001, .time_ms = 1700000000000, .event = slice("m"), .data = slice(DATA)});
+    return event_new(&(struct event_spec){.seq = 1700000000000001,
+                                          .time_ms = 1700000000000,
+                                          .event = slice("m"),
+                                          .data = slice(DATA)});
 }
 
 static void record_header(unsigned long times)
@@ -58,8 +60,10 @@ static void record_request(unsigned long times)
 
 static void sse_block(unsigned long times)
 {
-    struct sse_block block = {
-        .id = slice("1700000000000001"), .event = slice("m"), .data = slice(DATA), .has_data = true};
+    struct sse_block block = {.id = slice("1700000000000001"),
+                              .event = slice("m"),
+                              .data = slice(DATA),
+                              .has_data = true};
     char out[1024];
     for (unsigned long i = 0; i < times; i++)
         sink += sse_encoded_size(&block) + sse_encode(&block, out);

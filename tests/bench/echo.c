@@ -45,7 +45,8 @@ static void answer(void *socket, struct message *m)
 {
     for (size_t i = 0; i < m->count; i++) {
         int more = i + 1 < m->count ? ZMQ_SNDMORE : 0;
-        zmq_send(socket, zmq_msg_data(&m->frames[i]), zmq_msg_size(&m->frames[i]), ZMQ_DONTWAIT | more);
+        zmq_send(socket, zmq_msg_data(&m->frames[i]), zmq_msg_size(&m->frames[i]),
+                 ZMQ_DONTWAIT | more);
         zmq_msg_close(&m->frames[i]);
     }
 }

@@ -67,7 +67,8 @@ static void write_all(int fd, const char *bytes, size_t len)
 static void publish(const char *data, size_t data_len)
 {
     char event[IN_MAX + 64], chunk[IN_MAX + 128];
-    int len = snprintf(event, sizeof event, "id: %llu\ndata: %.*s\n\n", ++sequence, (int)data_len, data);
+    int len =
+        snprintf(event, sizeof event, "id: %llu\ndata: %.*s\n\n", ++sequence, (int)data_len, data);
     int chunk_len = snprintf(chunk, sizeof chunk, "%x\r\n%s\r\n", (unsigned)len, event);
     for (size_t i = 0; i < count; i++)
         write_all(readers[i]->fd, chunk, (size_t)chunk_len);
@@ -75,8 +76,9 @@ static void publish(const char *data, size_t data_len)
 
 static void open_stream(struct peer *p)
 {
-    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n";
+    static const char head[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n";
     p->reader = true;
     p->index = count;
     readers[count++] = p;
@@ -94,7 +96,8 @@ static size_t request(struct peer *p)
     char *end = strstr(p->in, "\r\n\r\n"), *length = strcasestr(p->in, "content-length:");
     if (!end)
         return 0;
-    size_t body = length && length < end ? strtoul(length + 15, NULL, 10) : 0, head = (size_t)(end + 4 - p->in);
+    size_t body = length && length < end ? strtoul(length + 15, NULL, 10) : 0,
+           head = (size_t)(end + 4 - p->in);
     if (p->len < head + body)
         return 0;
     if (p->in[0] == 'G') {
@@ -136,8 +139,9 @@ static void accept_all(int listener)
 
 static int listen_on(int port)
 {
-    struct sockaddr_in at = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 4096) != 0) {

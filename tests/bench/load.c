@@ -336,7 +336,8 @@ static void expand_path(char *to, size_t size, size_t number)
     size_t len = 0;
     for (const char *p = load.path; *p && len + 24 < size; p++) {
         if (*p == '%' && (p[1] == 'n' || p[1] == 'k'))
-            len += (size_t)snprintf(to + len, size - len, "%zu", *++p == 'n' ? number : number % load.kinds);
+            len += (size_t)snprintf(to + len, size - len, "%zu",
+                                    *++p == 'n' ? number : number % load.kinds);
         else
             to[len++] = *p;
     }
@@ -356,7 +357,8 @@ static bool send_request(struct client *c)
     if (load.id[0])
         snprintf(cursor, sizeof cursor, "Last-Event-ID: %s\r\n", load.id);
     int len = snprintf(request, sizeof request,
-                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s\r\n", path, cursor);
+                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s\r\n",
+                       path, cursor);
     c->state = HEAD;
     watch(c, EPOLLIN);
     if (c->tls)
@@ -388,11 +390,13 @@ static bool connected(struct client *c)
 static void start_client(struct client *c)
 {
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(load.address)};
-    struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)load.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)load.port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
-    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .state = CONNECTING};
+    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                         .state = CONNECTING};
     load.pending++;
     if (load.keys && !(c->newest = calloc(load.keys, sizeof *c->newest)))
         exit(1);
@@ -461,7 +465,8 @@ static bool client_read(struct client *c)
     uint64_t now = stamp_now();
     load.counts.reads++;
     load.counts.bytes += len > 0 ? (uint64_t)len : 0;
-    if (len <= 0 || !(c->state == HEAD ? head_read(c, raw, (size_t)len, now) : body_read(c, raw, (size_t)len, now))) {
+    if (len <= 0 || !(c->state == HEAD ? head_read(c, raw, (size_t)len, now)
+                                       : body_read(c, raw, (size_t)len, now))) {
         client_fails(c);
         return false;
     }
@@ -491,7 +496,8 @@ static void client_ready(struct client *c, uint32_t events)
 static void do_pids(char *words)
 {
     load.pid_count = 0;
-    for (char *word = strtok(words, " "); word && load.pid_count < PIDS_MAX; word = strtok(NULL, " "))
+    for (char *word = strtok(words, " "); word && load.pid_count < PIDS_MAX;
+         word = strtok(NULL, " "))
         load.pids[load.pid_count++] = atoi(word);
 }
 
@@ -545,16 +551,19 @@ static void do_end(void)
 {
     const struct counts *n = &load.counts;
     uint64_t now = stamp_now();
-    printf("{\"seconds\":%.6f,\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reads\":%" PRIu64 ",\"lost\":%" PRIu64
-           ",\"skipped\":%" PRIu64 ",\"disordered\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"ended\":%" PRIu64
-           ",\"refused\":%" PRIu64 ",\"open\":%zu,\"last_at\":%.6f,"
+    printf("{\"seconds\":%.6f,\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reads\":%" PRIu64
+           ",\"lost\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"disordered\":%" PRIu64
+           ",\"gaps\":%" PRIu64 ",\"ended\":%" PRIu64 ",\"refused\":%" PRIu64
+           ",\"open\":%zu,\"last_at\":%.6f,"
            "\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"load_cpu\":%.4f,\"cpu\":{",
-           seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->skipped, n->disordered, n->gaps,
-           n->ended, n->refused, load.opened, seconds_between(n->began, n->last),
-           (double)histogram_at(&n->latency, 0.5) / 1e6, (double)histogram_at(&n->latency, 0.99) / 1e6,
-           (double)n->latency.max / 1e6, seconds_between(load.own_before, own_cpu()));
+           seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->skipped,
+           n->disordered, n->gaps, n->ended, n->refused, load.opened,
+           seconds_between(n->began, n->last), (double)histogram_at(&n->latency, 0.5) / 1e6,
+           (double)histogram_at(&n->latency, 0.99) / 1e6, (double)n->latency.max / 1e6,
+           seconds_between(load.own_before, own_cpu()));
     for (int i = 0; i < load.pid_count; i++)
-        printf("%s\"%d\":%.6f", i ? "," : "", load.pids[i], seconds_between(load.cpu_before[i], cpu_of(load.pids[i])));
+        printf("%s\"%d\":%.6f", i ? "," : "", load.pids[i],
+               seconds_between(load.cpu_before[i], cpu_of(load.pids[i])));
     printf("}}\n");
 }
 
@@ -614,8 +623,8 @@ static void check_wait(void)
     load.waiting = false;
     printf("{\"ok\":%s,\"seconds\":%.6f,"
            "\"since_begin\":%.6f,\"open\":%zu,\"reached\":%zu,\"stale\":%zu}\n",
-           all ? "true" : "false", seconds_between(load.waited_from, now), seconds_between(load.counts.began, now),
-           load.opened, load.reached, count_stale());
+           all ? "true" : "false", seconds_between(load.waited_from, now),
+           seconds_between(load.counts.began, now), load.opened, load.reached, count_stale());
 }
 
 static void command(char *line)

@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     natsStatus s = run(&us);
     if (s != NATS_OK)
         fprintf(stderr, "nats_publish: %s\n", natsStatus_GetText(s));
-    printf("{\"acknowledged\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.6f}\n", state.acknowledged, state.failed,
-           (double)us / 1e6);
+    printf("{\"acknowledged\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.6f}\n",
+           state.acknowledged, state.failed, (double)us / 1e6);
     return s == NATS_OK && !state.failed ? 0 : 1;
 }

@@ -79,7 +79,8 @@ static size_t put_target(char *to, size_t len)
     if (options.session)
         len += (size_t)sprintf(to + len, ",\"to\":{\"sessions\":[\"%s\"]}", options.session);
     if (options.channels)
-        len += (size_t)sprintf(to + len, ",\"to\":{\"channels\":[\"%" PRIu64 "\"]}", state.events % options.channels);
+        len += (size_t)sprintf(to + len, ",\"to\":{\"channels\":[\"%" PRIu64 "\"]}",
+                               state.events % options.channels);
     return len;
 }
 
@@ -94,7 +95,8 @@ static size_t ssecast_event(char *to, size_t len)
     len = put(to, len, "\"data\":");
     len = put_payload(to, len);
     if (options.keys)
-        len += (size_t)sprintf(to + len, ",\"key\":\"%" PRIu64 "\"", (state.numbered + state.events) % options.keys);
+        len += (size_t)sprintf(to + len, ",\"key\":\"%" PRIu64 "\"",
+                               (state.numbered + state.events) % options.keys);
     return put_target(to, len);
 }
 
@@ -128,17 +130,19 @@ static size_t escape(char *to, size_t len, const char *from, size_t n)
 static size_t pushpin_request(char *to)
 {
     char payload[SIZE_MAX_BYTES];
-    size_t len = put(to, 0, "J{\"channel\":\"bench\",\"formats\":{\"http-stream\":{\"content\":\"data: ");
+    size_t len =
+        put(to, 0, "J{\"channel\":\"bench\",\"formats\":{\"http-stream\":{\"content\":\"data: ");
     len = escape(to, len, payload, put_payload(payload, 0));
     return put(to, len, "\\n\\n\"}}}");
 }
 
 static size_t http_request(char *to)
 {
-    size_t len = (size_t)sprintf(to,
-                                 "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
-                                 "Content-Length: %" PRIu64 "\r\n\r\n",
-                                 options.path, options.size);
+    size_t len =
+        (size_t)sprintf(to,
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
+                        "Content-Length: %" PRIu64 "\r\n\r\n",
+                        options.path, options.size);
     return put_payload(to, len);
 }
 
@@ -156,9 +160,11 @@ static bool use_keys(void)
         return false;
     }
     return zmq_curve_public(public.text, keys.secret.text) == 0 &&
-           zmq_setsockopt(state.socket, ZMQ_CURVE_SERVERKEY, keys.brokers[0].text, CURVE_KEY_LEN + 1) == 0 &&
+           zmq_setsockopt(state.socket, ZMQ_CURVE_SERVERKEY, keys.brokers[0].text,
+                          CURVE_KEY_LEN + 1) == 0 &&
            zmq_setsockopt(state.socket, ZMQ_CURVE_PUBLICKEY, public.text, CURVE_KEY_LEN + 1) == 0 &&
-           zmq_setsockopt(state.socket, ZMQ_CURVE_SECRETKEY, keys.secret.text, CURVE_KEY_LEN + 1) == 0;
+           zmq_setsockopt(state.socket, ZMQ_CURVE_SECRETKEY, keys.secret.text, CURVE_KEY_LEN + 1) ==
+               0;
 }
 
 static bool zmq_open(int type, const char *endpoint)
@@ -203,7 +209,8 @@ static void dealer_receive(void)
         size_t len = zmq_msg_size(&frame);
         bool ok = options.echo || memmem(reply, len, good, sizeof good - 1) != NULL;
         if (!ok)
-            snprintf(state.last_error, sizeof state.last_error, "%.*s", (int)(len < 200 ? len : 200), reply);
+            snprintf(state.last_error, sizeof state.last_error, "%.*s",
+                     (int)(len < 200 ? len : 200), reply);
         answer(ok);
     }
     zmq_msg_close(&frame);
@@ -231,8 +238,8 @@ static bool http_open(void)
 
 static void http_flush(void)
 {
-    ssize_t n = send(state.fd, state.unsent + state.unsent_from, state.unsent_to - state.unsent_from,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = send(state.fd, state.unsent + state.unsent_from,
+                     state.unsent_to - state.unsent_from, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         state.unsent_from += (size_t)n;
     if (state.unsent_from == state.unsent_to)
@@ -356,18 +363,20 @@ static void await_answers(void)
 static void report(uint64_t began)
 {
     double seconds = (double)(stamp_now() - began) / 1e9;
-    printf("{\"events\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"unanswered\":%" PRIu64 ",\"failed\":%" PRIu64
+    printf("{\"events\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"unanswered\":%" PRIu64
+           ",\"failed\":%" PRIu64
            ",\"seconds\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f}\n",
-           state.events, state.answered * options.batch, state.sent - state.answered, state.failed, seconds,
-           (double)histogram_at(&state.acks, 0.5) / 1e6, (double)histogram_at(&state.acks, 0.99) / 1e6,
-           (double)state.acks.max / 1e6);
+           state.events, state.answered * options.batch, state.sent - state.answered, state.failed,
+           seconds, (double)histogram_at(&state.acks, 0.5) / 1e6,
+           (double)histogram_at(&state.acks, 0.99) / 1e6, (double)state.acks.max / 1e6);
     if (state.failed)
         fprintf(stderr, "publish: %s\n", state.last_error);
 }
 
 static void check_options(void)
 {
-    bool sizes = options.size >= STAMP_MIN && options.size <= SIZE_MAX_BYTES && options.batch <= BATCH_MAX;
+    bool sizes =
+        options.size >= STAMP_MIN && options.size <= SIZE_MAX_BYTES && options.batch <= BATCH_MAX;
     if (sizes && options.window <= IN_FLIGHT && (options.batch <= 1 || options.size <= 512) &&
         !(options.keys && options.frame))
         return;

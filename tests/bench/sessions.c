@@ -35,9 +35,10 @@ static void say_all(void *socket, unsigned long count, uint64_t n)
     for (unsigned long i = 0; i < count; i++) {
         snprintf(connection, sizeof connection, NAME "-%lu", i);
         snprintf(session, sizeof session, "somebody-%lu", i);
-        wire_add_presence(
-            &b, &(struct wire_presence_item){
-                    .kind = ITEM_OPENED, .connection = slice(connection), .session = slice(session), .since_ms = 1});
+        wire_add_presence(&b, &(struct wire_presence_item){.kind = ITEM_OPENED,
+                                                           .connection = slice(connection),
+                                                           .session = slice(session),
+                                                           .since_ms = 1});
     }
     say(socket, &b);
 }

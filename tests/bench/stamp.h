@@ -31,8 +31,9 @@ static inline uint64_t stamp_now(void)
 static inline void stamp_write(char *to, size_t size, uint64_t n, uint64_t t)
 {
     char head[64];
-    int len = snprintf(head, sizeof head, "{\"n\":%llu,\"t\":%llu,\"p\":\"", (unsigned long long)(STAMP_N_BASE + n),
-                       (unsigned long long)(STAMP_T_BASE + t));
+    int len =
+        snprintf(head, sizeof head, "{\"n\":%llu,\"t\":%llu,\"p\":\"",
+                 (unsigned long long)(STAMP_N_BASE + n), (unsigned long long)(STAMP_T_BASE + t));
     memset(to, 'x', size);
     memcpy(to, head, (size_t)len);
     memcpy(to + size - 2, "\"}", 2);

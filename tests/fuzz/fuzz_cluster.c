@@ -21,7 +21,8 @@ static struct slice bytes_of(const struct buf *b)
 
 static bool within(struct slice part, struct slice whole)
 {
-    return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+    return part.len == 0 ||
+           (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
 static void check_batch(struct slice message)
@@ -33,8 +34,10 @@ static void check_batch(struct slice message)
     must(within(once.entries, message) && once.entries.len == message.len - BATCH_HEADER_LEN);
     batch_put_header(head, &once);
     must(batch_get((struct slice){head, sizeof head}, &again) == 0 && again.entries.len == 0);
-    must(batch_same_name(&once.name, &again.name) && batch_same_name(&once.predecessor, &again.predecessor));
-    must(once.offset == again.offset && once.position == again.position && once.incomplete == again.incomplete);
+    must(batch_same_name(&once.name, &again.name) &&
+         batch_same_name(&once.predecessor, &again.predecessor));
+    must(once.offset == again.offset && once.position == again.position &&
+         once.incomplete == again.incomplete);
     must(once.begins == again.begins);
 }
 

@@ -47,7 +47,8 @@ static void one_is_connected(struct world *w)
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     must(wire_get_presence((struct slice){b.data, b.len}, &m) == 0);
-    must(presence_hello(w->presence, slice_of("w"), &(struct wire_hello){.worker = slice_of("worker")}, 0) == 0);
+    must(presence_hello(w->presence, slice_of("w"),
+                        &(struct wire_hello){.worker = slice_of("worker")}, 0) == 0);
     presence_report(w->presence, slice_of("w"), &m, 0);
     for (struct presence_change change; presence_next(w->presence, &change);)
         continue;
@@ -76,13 +77,17 @@ static void begin(struct world *w)
 
 static const struct grant *grant_of(char who)
 {
-    return who == 'p' ? &publisher : who == 'l' ? &limited : who == 'w' ? &worker : &grant_everything;
+    return who == 'p'   ? &publisher
+           : who == 'l' ? &limited
+           : who == 'w' ? &worker
+                        : &grant_everything;
 }
 
 static uint64_t errors(const struct world *w)
 {
-    return w->counters[ERRORS_BAD_JSON] + w->counters[ERRORS_BAD_REQUEST] + w->counters[ERRORS_UNKNOWN_OP] +
-           w->counters[ERRORS_TOO_LARGE] + w->counters[ERRORS_FORBIDDEN] + w->counters[ERRORS_STORE_FAILED];
+    return w->counters[ERRORS_BAD_JSON] + w->counters[ERRORS_BAD_REQUEST] +
+           w->counters[ERRORS_UNKNOWN_OP] + w->counters[ERRORS_TOO_LARGE] +
+           w->counters[ERRORS_FORBIDDEN] + w->counters[ERRORS_STORE_FAILED];
 }
 
 /* --- what was published --- */
@@ -96,8 +101,8 @@ static void on_event(void *context, const struct sse_event *event)
 {
     struct seen *seen = context;
     seen->events += event->has_data;
-    seen->ours =
-        event->type.len >= 8 && memcmp(event->type.data, EVENT_RESERVED, 8) == 0 && event->type.len < NAME_BYTES_MAX;
+    seen->ours = event->type.len >= 8 && memcmp(event->type.data, EVENT_RESERVED, 8) == 0 &&
+                 event->type.len < NAME_BYTES_MAX;
     must(!event->id.len || cursor_valid(event->id));
 }
 
@@ -107,7 +112,8 @@ static void can_be_read(const struct event *e)
     struct seen seen = {0};
     if (event_is_record(e))
         return; /* nobody reads it */
-    struct sse_decoder *d = sse_decoder_new(&(struct sse_handler){.event = on_event, .context = &seen});
+    struct sse_decoder *d =
+        sse_decoder_new(&(struct sse_handler){.event = on_event, .context = &seen});
     must(d && sse_decoder_feed(d, e->text.data, e->text.len) == 0);
     must(seen.events == 1);
     must(seen.ours == (e->kind == EVENT_SHUTDOWN));
@@ -180,7 +186,8 @@ static void is_a_reply(struct slice text, struct slice ref)
     uint64_t number;
     must(ref.len <= COMMAND_REF_MAX);
     if (ref.len) {
-        must(text.len > ref.len && memcmp(text.data + text.len - 1 - ref.len, ref.data, ref.len) == 0);
+        must(text.len > ref.len &&
+             memcmp(text.data + text.len - 1 - ref.len, ref.data, ref.len) == 0);
         return;
     }
     must(json_text_valid(text));
@@ -211,7 +218,8 @@ static void run(struct world *w, char who, struct slice text, struct buf *reply)
     must(ok || (sequence_head(w->sequence) == head && !outcome.provisional));
     if (who == 'f' && outcome.provisional) {
         sequence_rollback(w->sequence, head);
-        command_store_failed(&w->context, &(struct store_failure){(enum store_outcome)(head % 2), "the disk"},
+        command_store_failed(&w->context,
+                             &(struct store_failure){(enum store_outcome)(head % 2), "the disk"},
                              outcome.ref, reply);
         must(!is_ok((struct slice){reply->data, reply->len}) && errors(w) == failed + 1);
     }

@@ -46,11 +46,13 @@ static void agrees_with_jansson(struct slice text, bool valid)
 
 static bool within(struct slice part, struct slice whole)
 {
-    return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+    return part.len == 0 ||
+           (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
 /* A field's source text is what the field is. */
-static void has_its_source(const struct json_object *o, const char *key, const json_t *value, struct slice text)
+static void has_its_source(const struct json_object *o, const char *key, const json_t *value,
+                           struct slice text)
 {
     struct slice raw = json_raw(o, key);
     must(json_has(o, key) && raw.len && within(raw, text) && json_text_valid(raw));
@@ -66,7 +68,8 @@ static bool is_text(const json_t *value, struct slice text)
 }
 
 /* raw: it is handed on, and no getter reads it. */
-static void scalars_agree(const struct json_object *o, const char *key, const json_t *value, bool raw)
+static void scalars_agree(const struct json_object *o, const char *key, const json_t *value,
+                          bool raw)
 {
     struct json_fault fault = {0};
     struct slice out = {0};
@@ -92,7 +95,8 @@ static void names_agree(const struct json_object *o, const char *key, const json
     must(json_list_length(o, key) == (raw ? 0 : json_array_size(value)));
     if (json_get_names(o, key, &names, &fault) != 0)
         return;
-    must(!raw && json_is_array(value) && names.count == json_array_size(value) && names.count <= EVENT_LIST_MAX);
+    must(!raw && json_is_array(value) && names.count == json_array_size(value) &&
+         names.count <= EVENT_LIST_MAX);
     for (size_t i = 0; i < names.count; i++)
         must(is_text(json_array_get(value, i), names.items[i]));
 }
@@ -100,8 +104,8 @@ static void names_agree(const struct json_object *o, const char *key, const json
 #define OBJECTS_MAX 5 /* within each other */
 
 /* level: of the fields of o; events: its values are in the list `events` of the request. */
-static void fields_agree(const struct json_object *o, const json_t *object, size_t level, bool events,
-                         struct slice text)
+static void fields_agree(const struct json_object *o, const json_t *object, size_t level,
+                         bool events, struct slice text)
 {
     struct json_fault fault = {0};
     const char *key;
@@ -143,7 +147,8 @@ static void broker_reads(struct slice text, bool valid)
     struct json *j = json_parse(text, &fault);
     must(!j || valid || is_deep(text));
     must(j || fault.code);
-    must(within(json_ref(text), text) && (!j || slice_equal(json_ref(text), json_raw(json_root(j), "ref"))));
+    must(within(json_ref(text), text) &&
+         (!j || slice_equal(json_ref(text), json_raw(json_root(j), "ref"))));
     if (j)
         fields_are_found(json_root(j), text);
     json_free(&j);
@@ -151,12 +156,14 @@ static void broker_reads(struct slice text, bool valid)
 
 /* A node and its values stand in the text and in the array one behind the other.
  * Returns the next node. */
-static const struct json_node *node_is_sound(const struct json_tree *tree, const struct json_node *node, size_t depth)
+static const struct json_node *node_is_sound(const struct json_tree *tree,
+                                             const struct json_node *node, size_t depth)
 {
     struct slice source = json_tree_source(tree, node);
     const struct json_node *value = json_tree_first(node), *behind = json_tree_next(tree, node);
     const char *upto = source.data;
-    must(within(source, tree->text) && source.len && behind > node && behind <= tree->nodes + tree->count);
+    must(within(source, tree->text) && source.len && behind > node &&
+         behind <= tree->nodes + tree->count);
     must(node->count == 0 || (!node->raw && (*source.data == '{' || *source.data == '[')));
     for (uint32_t i = 0; i < node->count && depth < 100; i++) {
         struct slice inner = json_tree_source(tree, value);
@@ -178,7 +185,8 @@ static void has_a_tree(struct slice text, bool valid, bool data)
     must(verdict == JSON_GOOD || !valid || is_deep(text) || strstr(tree.what, "duplicate") ||
          (!data && strstr(tree.what, "\\u escape")));
     if (verdict == JSON_GOOD)
-        must(node_is_sound(&tree, tree.nodes, 0) == tree.nodes + tree.count && (!data || tree.count == 1));
+        must(node_is_sound(&tree, tree.nodes, 0) == tree.nodes + tree.count &&
+             (!data || tree.count == 1));
     else
         must(!tree.count && tree.at <= text.len);
     json_tree_release(&tree);
@@ -225,7 +233,8 @@ static void library_reads(struct slice text)
 
 static void see(void *context, const struct presence_message *n)
 {
-    must(n->channel_count <= PRESENCE_CHANNELS_MAX && n->connection && n->session && n->cause && n->run);
+    must(n->channel_count <= PRESENCE_CHANNELS_MAX && n->connection && n->session && n->cause &&
+         n->run);
     (*(size_t *)context)++;
 }
 

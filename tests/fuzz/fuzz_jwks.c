@@ -12,9 +12,11 @@ static void is_public(const struct jwk *key)
 {
     must(key->public && !key->data);
     if (key->use == JWK_RS256)
-        must(EVP_PKEY_get_base_id(key->public) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key->public) >= JWKS_RSA_BITS_MIN);
+        must(EVP_PKEY_get_base_id(key->public) == EVP_PKEY_RSA &&
+             EVP_PKEY_get_bits(key->public) >= JWKS_RSA_BITS_MIN);
     else
-        must(EVP_PKEY_get_base_id(key->public) == EVP_PKEY_EC && EVP_PKEY_get_bits(key->public) == 256);
+        must(EVP_PKEY_get_base_id(key->public) == EVP_PKEY_EC &&
+             EVP_PKEY_get_bits(key->public) == 256);
 }
 
 static void is_a_key(int kind, const struct jwk *key)

@@ -60,7 +60,8 @@ static void read_one_key(struct slice text)
     struct curve_key key;
     for (int half = CURVE_PUBLIC; half <= CURVE_SECRET; half++)
         if (curve_key_find(text, (enum curve_key_half)half, &key) == 0)
-            must(curve_key_valid(slice_of(key.text)) && memmem(text.data, text.len, key.text, CURVE_KEY_LEN));
+            must(curve_key_valid(slice_of(key.text)) &&
+                 memmem(text.data, text.len, key.text, CURVE_KEY_LEN));
     if (text.len >= CURVE_KEY_BYTES) {
         curve_key_encode((const unsigned char *)text.data, &key);
         must(curve_key_valid(slice_of(key.text)));

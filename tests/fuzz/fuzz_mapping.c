@@ -25,13 +25,15 @@ static bool text_is(const json_t *value, struct slice text)
            slice_equal((struct slice){json_string_value(value), json_string_length(value)}, text);
 }
 
-static void check_plain(struct slice result, enum mapping_payload kind, const struct mapping_source *s)
+static void check_plain(struct slice result, enum mapping_payload kind,
+                        const struct mapping_source *s)
 {
     json_t *object = object_of(result, JSON_REJECT_DUPLICATES); /* also one in a payload */
     const json_t *channels = json_object_get(json_object_get(object, "to"), "channels");
     must(json_array_size(channels) == 1 && text_is(json_array_get(channels, 0), s->name));
     must(text_is(json_object_get(object, "id"), slice_of(s->id)));
-    must(!s->keyed == !json_object_get(object, "key") && s->remove == json_is_true(json_object_get(object, "remove")));
+    must(!s->keyed == !json_object_get(object, "key") &&
+         s->remove == json_is_true(json_object_get(object, "remove")));
 
     if (!s->remove && kind == PAYLOAD_TEXT)
         must(text_is(json_object_get(object, "text"), s->payload));
@@ -41,7 +43,8 @@ static void check_plain(struct slice result, enum mapping_payload kind, const st
         const json_t *text = json_object_get(object, "text");
         char *bytes = malloc(s->payload.len);
         struct slice encoded = {json_string_value(text), json_string_length(text)};
-        must(bytes && base64_decode(BASE64_PLAIN, encoded, bytes, s->payload.len) == s->payload.len);
+        must(bytes &&
+             base64_decode(BASE64_PLAIN, encoded, bytes, s->payload.len) == s->payload.len);
         must(memcmp(bytes, s->payload.data, s->payload.len) == 0);
         free(bytes);
     }
@@ -55,13 +58,14 @@ static void check_copied(struct slice result)
     static const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX};
     struct json_tree tree;
     enum json_verdict verdict = json_tree_read(result, &bounds, &tree);
-    must(verdict == JSON_GOOD ||
-         (verdict == JSON_BAD && strstr(tree.what, "duplicate") && memchr(result.data, '\\', result.len)));
+    must(verdict == JSON_GOOD || (verdict == JSON_BAD && strstr(tree.what, "duplicate") &&
+                                  memchr(result.data, '\\', result.len)));
     json_tree_release(&tree);
 
     json_t *object = json_loadb(result.data, result.len, JSON_ALLOW_NUL, NULL);
     if (object)
-        must(json_object_get(object, "id") && (json_object_get(object, "data") || json_object_get(object, "text")));
+        must(json_object_get(object, "id") &&
+             (json_object_get(object, "data") || json_object_get(object, "text")));
     json_decref(object);
 }
 
@@ -76,8 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     enum mapping_payload kind = how % (PAYLOAD_MESSAGE + 1);
     char *payload = exact_copy(rest);
-    const struct mapping m = {.channel = "%s", .event = "e", .payload = kind, .name_field = "topic"};
-    struct mapping_source s = {.name = name, .payload = {payload, rest.len}, .id = "i", .keyed = how & 0x20};
+    const struct mapping m = {
+        .channel = "%s", .event = "e", .payload = kind, .name_field = "topic"};
+    struct mapping_source s = {
+        .name = name, .payload = {payload, rest.len}, .id = "i", .keyed = how & 0x20};
     s.remove = s.keyed && how & 0x40;
 
     bool row = how & 0x80, copied = row || (kind == PAYLOAD_MESSAGE && !s.remove);

@@ -36,7 +36,8 @@ static void hush(void)
     must(quiet >= 0 && out_file >= 0 && err_file >= 0);
 }
 
-static enum option_result load(const struct option_program *program, char **args, int count, union config *config)
+static enum option_result load(const struct option_program *program, char **args, int count,
+                               union config *config)
 {
     fflush(NULL);
     int out = dup(STDOUT_FILENO);

@@ -83,7 +83,9 @@ static bool take_length(struct slice *rest, size_t *length)
     size_t width = *p & 0x80 ? 4 : 1;
     if (rest->len < width)
         return false;
-    *length = width == 1 ? *p : ((size_t)(*p & 0x7f) << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]);
+    *length = width == 1
+                  ? *p
+                  : ((size_t)(*p & 0x7f) << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]);
     *rest = (struct slice){rest->data + width, rest->len - width};
     return true;
 }
@@ -95,8 +97,8 @@ static struct reading read_params(struct slice bytes)
     size_t name, value;
     must(r.text);
     while (rest.len && !r.beyond) {
-        r.beyond =
-            !take_length(&rest, &name) || !take_length(&rest, &value) || name > rest.len || value > rest.len - name;
+        r.beyond = !take_length(&rest, &name) || !take_length(&rest, &value) || name > rest.len ||
+                   value > rest.len - name;
         if (r.beyond)
             break;
         r.odd = r.odd || memchr(rest.data, 0, name + value) != NULL || name == 0;
@@ -163,7 +165,8 @@ static bool in_pieces(struct intakes *set, struct slice bytes, size_t piece, str
     enum intake_progress progress = INTAKE_WAITING;
     connect_pair(pair);
     for (size_t at = 0; at < bytes.len && progress == INTAKE_WAITING; at += piece) {
-        send_all(pair[0], (struct slice){bytes.data + at, bytes.len - at < piece ? bytes.len - at : piece});
+        send_all(pair[0],
+                 (struct slice){bytes.data + at, bytes.len - at < piece ? bytes.len - at : piece});
         progress = intake_more(set, &in, pair[1], out);
         must(set->held <= in.size && set->held <= set->room); /* the first bytes of each are free */
     }
@@ -198,17 +201,20 @@ static void is_what_was_sent(const struct params *params, struct slice bytes)
 
 static void are_the_same(const struct params *a, const struct params *b)
 {
-    must(length_of(a->text) == length_of(b->text) && memcmp(a->text, b->text, length_of(a->text)) == 0);
+    must(length_of(a->text) == length_of(b->text) &&
+         memcmp(a->text, b->text, length_of(a->text)) == 0);
     must(a->request == b->request);
     if (a->body_state == BODY_WHOLE && b->body_state == BODY_WHOLE)
-        must(a->body_len == b->body_len && (!a->body_len || memcmp(a->body, b->body, a->body_len) == 0));
+        must(a->body_len == b->body_len &&
+             (!a->body_len || memcmp(a->body, b->body, a->body_len) == 0));
 }
 
 static void arrive(struct slice bytes)
 {
     struct intakes set = {.body_max = body_max, .room = 16384};
     struct params once = {0}, pieces = {0};
-    bool first = at_once(&set, bytes, &once), second = in_pieces(&set, bytes, 1 + bytes.len / 5, &pieces);
+    bool first = at_once(&set, bytes, &once),
+         second = in_pieces(&set, bytes, 1 + bytes.len / 5, &pieces);
     if (first)
         is_what_was_sent(&once, bytes);
     if (second)

@@ -18,9 +18,12 @@
 
 static char *queries[] = {"query:session"},
             *others[] = {"cookie:sid", "header:X-Session", "env:SESSION", "remote-user"},
-            *all[] = {"cookie:sid", "query:session", "header:X-Session", "env:SESSION", "remote-user"},
-            *jwts[] = {"jwt"}, *queries_or_jwt[] = {"query:channels", "jwt"}, *channel_queries[] = {"query:channels"},
-            *channel_headers[] = {"header:Channels", "query:ch"}, *origins[] = {"https://example.org", "*"};
+            *all[] = {"cookie:sid", "query:session", "header:X-Session", "env:SESSION",
+                      "remote-user"},
+            *jwts[] = {"jwt"}, *queries_or_jwt[] = {"query:channels", "jwt"},
+            *channel_queries[] = {"query:channels"},
+            *channel_headers[] = {"header:Channels", "query:ch"},
+            *origins[] = {"https://example.org", "*"};
 static const struct option_list sessions_from[] = {{queries, 1}, {others, 4}, {all, 5}, {jwts, 1}},
                                 channels_from[] = {{channel_queries, 1},
                                                    {channel_headers, 2},
@@ -74,7 +77,8 @@ static void channels_are_valid(const struct request *r)
 
 static void is_consistent(const struct request *r, const struct params *params)
 {
-    const char *method = params_get(params, "REQUEST_METHOD"), *origin = params_get(params, "HTTP_ORIGIN");
+    const char *method = params_get(params, "REQUEST_METHOD"),
+               *origin = params_get(params, "HTTP_ORIGIN");
     must(!r->origin || strcmp(r->origin, "*") == 0 || (origin && strcmp(r->origin, origin) == 0));
     must(!r->origin || origin);
     must(!r->last_id || *r->last_id);
@@ -91,7 +95,8 @@ static void is_consistent(const struct request *r, const struct params *params)
 }
 
 /* A token that does not count opens nothing, and one that does opens no more than it says. */
-static void is_allowed(const struct request *r, const struct request_rules *rules, const struct token *token)
+static void is_allowed(const struct request *r, const struct request_rules *rules,
+                       const struct token *token)
 {
     bool needed = rules->session_from->items == jwts, believed = token->verdict == TOKEN_GOOD;
     if (r->kind != REQUEST_STREAM)
@@ -102,14 +107,16 @@ static void is_allowed(const struct request *r, const struct request_rules *rule
         return;
     must(!r->expires_ms || r->expires_ms == token->expires_ms);
     for (size_t i = 0; token->has_channels && i < r->channel_count; i++)
-        must(patterns_match(&token->channels, r->channels[i]) && selectors_match(r->grants, r->channels[i]));
+        must(patterns_match(&token->channels, r->channels[i]) &&
+             selectors_match(r->grants, r->channels[i]));
 }
 
 /* Nobody is identified by what came twice, and no service has more than one segment. */
 static void is_said_once(const struct params *params, const struct request_rules *rules)
 {
     struct request r = {0};
-    struct route route = route_find(&(struct route_rules){.cgi = rules->max_name_bytes & 1}, params);
+    struct route route =
+        route_find(&(struct route_rules){.cgi = rules->max_name_bytes & 1}, params);
     must(!memchr(route.name.len ? route.name.data : "", '/', route.name.len));
     if (request_refuse_repeated(params, rules, &r)) {
         must(r.kind == REQUEST_REFUSED && r.status == 400 && *r.message);
@@ -121,7 +128,8 @@ static void is_said_once(const struct params *params, const struct request_rules
 }
 
 /* The hub reads the same parameters. */
-static void is_read_by_the_hub(const struct params *params, const struct request_rules *request_rules, bool anonymous)
+static void is_read_by_the_hub(const struct params *params,
+                               const struct request_rules *request_rules, bool anonymous)
 {
     struct request r;
     struct mercure_rules rules = {.anonymous = anonymous,
@@ -130,7 +138,8 @@ static void is_read_by_the_hub(const struct params *params, const struct request
                                   .cors_origins = request_rules->cors_origins};
     must(mercure_read(params, &rules, &(struct token){0}, &r) == 0);
     size_t patterns = r.patterns ? r.patterns->count : 0;
-    must(!r.session && !r.grants && !r.expires_ms && r.channel_count + patterns <= rules.max_topics);
+    must(!r.session && !r.grants && !r.expires_ms &&
+         r.channel_count + patterns <= rules.max_topics);
     must(r.kind == REQUEST_REFUSED ? r.status && *r.message
                                    : anonymous && (r.every_channel || r.channel_count || patterns));
     /* Maybe both were mixed. */
@@ -193,7 +202,8 @@ static void checks_are_exact(const char *text)
     if (!request_check_source(text))
         must(strlen(text) < 256);
     if (!origin_check(text))
-        must(strlen(text) < 256 && !strchr(text, ',') && origin_matches(text, text) == !strstr(text, "://*"));
+        must(strlen(text) < 256 && !strchr(text, ',') &&
+             origin_matches(text, text) == !strstr(text, "://*"));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

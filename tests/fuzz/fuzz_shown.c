@@ -36,7 +36,8 @@ static void log_it(struct slice text)
 {
     char message[LOG_REPEATED_MAX];
     snprintf(message, sizeof message, "%.*s", text.len < 150 ? (int)text.len : 150, text.data);
-    struct log_field fields[] = {log_text("name", text), log_count("count", text.len), log_text("again", text)};
+    struct log_field fields[] = {log_text("name", text), log_count("count", text.len),
+                                 log_text("again", text)};
     struct log_record r = {.at_ms = 1763710000123,
                            .level = LOG_WARN,
                            .program = "prog",
@@ -64,7 +65,8 @@ static void is_a_sample(struct slice shown)
 static void measure(struct slice name)
 {
     static const uint64_t counters[WORKER_COUNTERS], gauges[WORKER_GAUGES];
-    struct metrics_worker worker = {.name = name, .counters = counters, .gauges = gauges, .heard = true};
+    struct metrics_worker worker = {
+        .name = name, .counters = counters, .gauges = gauges, .heard = true};
     struct metrics m = {0};
     must(metrics_begin(&m) == 0);
     metrics_workers(&m, &worker, 1);

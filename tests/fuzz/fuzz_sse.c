@@ -57,7 +57,8 @@ static void on_comment(void *context, struct slice text)
 static struct diary told(struct slice stream, size_t piece)
 {
     struct diary diary = {0};
-    struct sse_decoder *d = sse_decoder_new(&(struct sse_handler){on_event, on_retry, on_comment, &diary});
+    struct sse_decoder *d =
+        sse_decoder_new(&(struct sse_handler){on_event, on_retry, on_comment, &diary});
     must(d);
     for (size_t at = 0; at < stream.len; at += piece) {
         size_t len = stream.len - at < piece ? stream.len - at : piece;
@@ -123,7 +124,8 @@ static void reader_field(struct reader *r, struct slice name, struct slice value
         r->has_data = true;
         note(&r->data, "", value);
         r->data.text[r->data.len - 1] = '\n';
-    } else if (slice_equal(name, slice_of("id")) && !(value.len && memchr(value.data, 0, value.len))) {
+    } else if (slice_equal(name, slice_of("id")) &&
+               !(value.len && memchr(value.data, 0, value.len))) {
         r->id_moved = true;
         set(&r->id, value);
     } else if (slice_equal(name, slice_of("retry"))) {
@@ -178,7 +180,8 @@ static void same(const struct diary *a, const struct diary *b)
 
 static void is_read_the_same_way(struct slice stream)
 {
-    struct diary whole = told(stream, stream.len + 1), bytes = told(stream, 1), sevens = told(stream, 7);
+    struct diary whole = told(stream, stream.len + 1), bytes = told(stream, 1),
+                 sevens = told(stream, 7);
     struct diary should = should_be_told(stream);
     same(&whole, &bytes);
     same(&whole, &sevens);
@@ -208,7 +211,8 @@ static void library_keeps_the_id(struct slice stream)
 {
     struct diary last = {0};
     struct ssecast_decoder *d;
-    const struct ssecast_decoder_handler handler = {.message = on_message, .id = on_id, .context = &last};
+    const struct ssecast_decoder_handler handler = {
+        .message = on_message, .id = on_id, .context = &last};
     must(ssecast_decoder_new(&d, &handler, 256) == 0);
     int err = ssecast_decoder_feed(d, stream.data, stream.len);
     must(slice_equal(slice_of(ssecast_decoder_last_id(d)), text_of(&last)));
@@ -236,7 +240,8 @@ static struct slice normal(struct slice data, char *out)
 
 static void comes_back(struct slice parts)
 {
-    struct sse_block block = {.has_data = true, .has_retry = parts.len % 2, .retry = (uint32_t)(parts.len * 77777)};
+    struct sse_block block = {
+        .has_data = true, .has_retry = parts.len % 2, .retry = (uint32_t)(parts.len * 77777)};
     struct diary should = {0};
     next_part(&parts, UNIT, &block.id);
     next_part(&parts, UNIT, &block.event);

@@ -55,12 +55,14 @@ static void put_id(MDB_txn *txn, MDB_dbi dbi, uint64_t seq, struct slice bytes, 
         memcpy(both + 8, bytes.data, bytes.len < 8 ? bytes.len : 8);
     memcpy(value, both + 8, 8);
     put_u64(value + 8, XXH3_64bits(both, sizeof both) + !good);
-    mdb_put(txn, dbi, &(MDB_val){sizeof seq, &seq}, &(MDB_val){bytes.len < 16 ? sizeof value : 3, value}, 0);
+    mdb_put(txn, dbi, &(MDB_val){sizeof seq, &seq},
+            &(MDB_val){bytes.len < 16 ? sizeof value : 3, value}, 0);
 }
 
 static void put_row(MDB_txn *txn, uint8_t which, uint64_t key, struct slice bytes)
 {
-    MDB_dbi events = table(txn, "events", MDB_INTEGERKEY), runs = table(txn, "runs", MDB_INTEGERKEY);
+    MDB_dbi events = table(txn, "events", MDB_INTEGERKEY),
+            runs = table(txn, "runs", MDB_INTEGERKEY);
     MDB_dbi ids = table(txn, "ids", MDB_INTEGERKEY), meta = table(txn, "meta", 0);
     MDB_dbi kept = table(txn, "kept", MDB_INTEGERKEY);
     MDB_val value = {bytes.len, (void *)bytes.data};
@@ -82,7 +84,8 @@ static void put_rows(MDB_txn *txn, struct slice rest)
     while (rest.len >= 4) {
         size_t len = get_u16(rest.data + 2);
         len = len < rest.len - 4 ? len : rest.len - 4;
-        put_row(txn, (uint8_t)rest.data[0], (uint8_t)rest.data[1], (struct slice){rest.data + 4, len});
+        put_row(txn, (uint8_t)rest.data[0], (uint8_t)rest.data[1],
+                (struct slice){rest.data + 4, len});
         rest = (struct slice){rest.data + 4 + len, rest.len - 4 - len};
     }
 }
@@ -111,7 +114,8 @@ struct loaded {
 static bool on_event(void *context, struct event *e)
 {
     struct loaded *l = context;
-    must(e->seq > l->last_event && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || event_is_record(e)));
+    must(e->seq > l->last_event &&
+         (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || event_is_record(e)));
     must(e->text.len <= e->entry.len);
     l->last_event = e->seq;
     l->count++;
@@ -149,12 +153,14 @@ static void goes_on(struct store *s, const struct loaded *before)
 {
     char why[STORE_WHY_MAX] = "";
     struct loaded after = {0};
-    uint64_t next = (before->last_event > before->last_run ? before->last_event : before->last_run) + 1;
+    uint64_t next =
+        (before->last_event > before->last_run ? before->last_event : before->last_run) + 1;
     if (next <= store_trimmed(s))
         next = store_trimmed(s) + 1;
     if (!next)
         return; /* no broker goes on behind the last position */
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = next, .data = {"x", 1}});
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = next, .data = {"x", 1}});
     must(e && store_append(s, &e, 1, 0) == 0);
     event_unref(&e);
     must(store_load(s, &(struct store_loader){on_event, on_run, on_id, on_kept, &after}, why) == 0);

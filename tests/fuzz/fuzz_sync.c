@@ -46,7 +46,8 @@ static void take_changes(struct world *w)
 static void begin(struct world *w)
 {
     struct history_limits limits = {.events = 20, .bytes = 8000, .age_ms = 60000};
-    *w = (struct world){.sequence = sequence_new(&limits, START, RUN), .presence = presence_new(), .now = 1000};
+    *w = (struct world){
+        .sequence = sequence_new(&limits, START, RUN), .presence = presence_new(), .now = 1000};
     must(w->sequence && w->presence);
     presence_set_epoch(w->presence, RUN);
     w->log = (struct event_log){.sequence = w->sequence};
@@ -58,7 +59,8 @@ static void publish(struct world *w, struct slice data)
 {
     struct sequenced out;
     struct slice session = {"a", 1}, connection = {"c", 1};
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = w->now, .data = data, .has_to = data.len & 1};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .time_ms = w->now, .data = data, .has_to = data.len & 1};
     spec.lists[TO_SESSIONS] = (struct names){&session, spec.has_to};
     spec.lists[EXCEPT_CONNECTIONS] = (struct names){&connection, data.len & 2 ? 1 : 0};
     uint64_t head = sequence_head(w->sequence);
@@ -70,7 +72,8 @@ static void publish(struct world *w, struct slice data)
 static void shut_down(struct world *w, struct slice session)
 {
     struct sequenced out;
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = w->now, .has_to = true, .block_s = 60};
+    struct event_spec spec = {
+        .kind = EVENT_SHUTDOWN, .time_ms = w->now, .has_to = true, .block_s = 60};
     if (!session.len || session.len > NAME_BYTES_MAX)
         return; /* no command has such a name */
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
@@ -83,7 +86,8 @@ static void is_a_welcome(const struct world *w, struct slice answer)
 {
     struct wire_welcome m;
     must(wire_get_welcome(answer, &m) == 0);
-    must(m.run == RUN && m.head == sequence_head(w->sequence) && m.complete <= m.head && m.oldest <= m.head + 1);
+    must(m.run == RUN && m.head == sequence_head(w->sequence) && m.complete <= m.head &&
+         m.oldest <= m.head + 1);
     must(m.oldest > m.complete || m.oldest > 0);
 }
 
@@ -177,7 +181,8 @@ static void adds_up(const struct world *w)
     struct names everyone[EVENT_LISTS] = {0};
     must(presence_match(w->presence, false, everyone) == presence_connections(w->presence));
     must(presence_match(w->presence, true, everyone) == 0);
-    must(w->connected == presence_connections(w->presence) && w->online == presence_sessions(w->presence));
+    must(w->connected == presence_connections(w->presence) &&
+         w->online == presence_sessions(w->presence));
 }
 
 static void hear(struct world *w, uint8_t worker, struct slice message, struct buf *answer)

@@ -26,10 +26,14 @@ static char *audience_items[] = {"us"};
 static const struct option_list audience = {audience_items, 1};
 static struct tokens *strict, *plain;
 
-static struct tokens *tokens_with(const char *file, const char *issuer, const struct option_list *for_whom)
+static struct tokens *tokens_with(const char *file, const char *issuer,
+                                  const struct option_list *for_whom)
 {
-    struct tokens *t = tokens_new(&(struct token_rules){
-        .secret_file = file, .issuer = issuer, .audience = for_whom, .cookie = "ssecast_token", .leeway_ms = 5000});
+    struct tokens *t = tokens_new(&(struct token_rules){.secret_file = file,
+                                                        .issuer = issuer,
+                                                        .audience = for_whom,
+                                                        .cookie = "ssecast_token",
+                                                        .leeway_ms = 5000});
     must(t);
     return t;
 }
@@ -56,7 +60,8 @@ static char *encode(struct slice bytes)
 {
     char *out = malloc(bytes.len * 4 / 3 + 8);
     must(out);
-    int len = EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)bytes.data, (int)bytes.len);
+    int len =
+        EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)bytes.data, (int)bytes.len);
     while (len && out[len - 1] == '=')
         out[--len] = '\0';
     for (char *c = out; *c; c++)
@@ -94,7 +99,8 @@ static bool decode_sum(const char *text, unsigned char out[32])
 static void sum(struct slice text, unsigned char out[32])
 {
     unsigned len = 0;
-    must(HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (const unsigned char *)text.data, text.len, out, &len));
+    must(HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (const unsigned char *)text.data, text.len,
+              out, &len));
     must(len == 32);
 }
 
@@ -139,7 +145,8 @@ static void is_valid(const struct token *token)
     must(token->expires_ms == 0 || token->expires_ms > NOW);
     must(token->has_channels || !token->channels.count);
     must(token->may_publish ? token->publish.roles == ROLE_PUBLISHER : !token->publish.roles);
-    must(token->publish.limited || !(token->publish.sessions.count || token->publish.channels.count));
+    must(token->publish.limited ||
+         !(token->publish.sessions.count || token->publish.channels.count));
     patterns_are_valid(&token->channels);
     patterns_are_valid(&token->publish.sessions);
     patterns_are_valid(&token->publish.channels);

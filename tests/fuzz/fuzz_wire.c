@@ -19,7 +19,8 @@ static struct slice bytes_of(const struct buf *b)
 
 static bool within(struct slice part, struct slice whole)
 {
-    return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+    return part.len == 0 ||
+           (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
 /* Walk a list of names; those that fit are left in items. */
@@ -61,7 +62,8 @@ static void walk_bans(const struct event *e)
     int64_t until_ms;
     size_t cursor = 0;
     while (event_next_ban(e, &cursor, &session, &until_ms)) {
-        must(within(session, e->text) && session.len && session.len <= NAME_BYTES_MAX && until_ms >= 0);
+        must(within(session, e->text) && session.len && session.len <= NAME_BYTES_MAX &&
+             until_ms >= 0);
         must(!event_concerns(e, &(struct audience){.session = session, .connection = session}));
     }
     must(cursor == (e->kind == EVENT_BANS ? e->text.len : 0));
@@ -198,7 +200,8 @@ static bool replay(struct slice message, struct buf *b)
     struct wire_replay m;
     if (wire_get_replay(message, &m) != 0)
         return false;
-    must(within(m.id, message) && within(m.who.session, message) && within(m.who.connection, message));
+    must(within(m.id, message) && within(m.who.session, message) &&
+         within(m.who.connection, message));
     m.who.channels = names_of(m.channels, items);
     wire_put_replay(b, &m);
     return true;
@@ -234,8 +237,10 @@ static void cut(struct slice items)
 {
     size_t ended, total = 0;
     for (size_t max = 1; items.len > total; max = max * 2 + 1) {
-        struct slice rest = {items.data + total, items.len - total}, piece = wire_cut_presence(rest, max, &ended);
-        must(piece.data == rest.data && piece.len > 0 && piece.len <= rest.len && ended <= piece.len);
+        struct slice rest = {items.data + total, items.len - total},
+                     piece = wire_cut_presence(rest, max, &ended);
+        must(piece.data == rest.data && piece.len > 0 && piece.len <= rest.len &&
+             ended <= piece.len);
         must(piece.len >= max || piece.len == rest.len);
         total += piece.len;
     }

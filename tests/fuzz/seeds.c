@@ -55,10 +55,11 @@ static void add_bans(struct buf *b)
     char text[64];
     event_put_ban(text, a, 1763710060000);
     event_put_ban(text + event_ban_size(a), b_, 0);
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_BANS,
-                                                     .seq = 1004,
-                                                     .time_ms = 1763710000000,
-                                                     .data = {text, event_ban_size(a) + event_ban_size(b_)}});
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_BANS,
+                                       .seq = 1004,
+                                       .time_ms = 1763710000000,
+                                       .data = {text, event_ban_size(a) + event_ban_size(b_)}});
     must(e);
     wire_add_entry(b, e);
     event_unref(&e);
@@ -92,8 +93,10 @@ static void add_keys(struct buf *b)
         event_unref(&old);
         event_unref(&new);
     }
-    struct event *e = event_new(&(struct event_spec){
-        .kind = EVENT_STATE, .seq = 1007, .time_ms = 1763710000000, .data = {entries.data, entries.len}});
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_STATE,
+                                                     .seq = 1007,
+                                                     .time_ms = 1763710000000,
+                                                     .data = {entries.data, entries.len}});
     must(e && !entries.failed);
     wire_add_entry(b, e);
     event_unref(&e);
@@ -123,35 +126,40 @@ static void put_presence(struct buf *b, uint64_t n, bool full)
                                                       .channels = {channels, 2},
                                                       .acknowledged = true,
                                                       .meta = {"\xfe\x7f\0\0\1", 5}});
-    wire_add_presence(b,
-                      &(struct wire_presence_item){
-                          .kind = ITEM_OPENED, .connection = slice_of("c2"), .session = slice_of("a"), .since_ms = 1});
-    wire_add_presence(b, &(struct wire_presence_item){.connection = slice_of("c2"), .cause = END_SLOW});
+    wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_OPENED,
+                                                      .connection = slice_of("c2"),
+                                                      .session = slice_of("a"),
+                                                      .since_ms = 1});
     wire_add_presence(
-        b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = slice_of("c1"), .sent = 1001, .queued = 9});
+        b, &(struct wire_presence_item){.connection = slice_of("c2"), .cause = END_SLOW});
+    wire_add_presence(
+        b, &(struct wire_presence_item){
+               .kind = ITEM_LAGS, .connection = slice_of("c1"), .sent = 1001, .queued = 9});
 }
 
 static void put_replay(struct buf *b, bool everything, const char *id)
 {
     struct slice channels[] = {slice_of("b"), slice_of("c")};
-    wire_put_replay(b, &(struct wire_replay){.request = 9,
-                                             .after = 1001,
-                                             .max_bytes = 65536,
-                                             .everything = everything,
-                                             .id = slice_of(id),
-                                             .who = {slice_of("a"), slice_of("c1"), {channels, everything ? 0 : 2}}});
+    wire_put_replay(b, &(struct wire_replay){
+                           .request = 9,
+                           .after = 1001,
+                           .max_bytes = 65536,
+                           .everything = everything,
+                           .id = slice_of(id),
+                           .who = {slice_of("a"), slice_of("c1"), {channels, everything ? 0 : 2}}});
 }
 
 static void put_command(struct buf *b, bool limited)
 {
     struct slice patterns[] = {slice_of("s*"), slice_of("c")};
-    wire_put_command(b, &(struct wire_command){.request = 4,
-                                               .grant = {.roles = ROLE_PUBLISHER,
-                                                         .limited = limited,
-                                                         .sessions = {patterns, limited ? 2 : 0},
-                                                         .channels = {patterns, limited},
-                                                         .publisher = slice_of(limited ? "token:0123" : NULL)},
-                                               .json = slice_of("{\"op\":\"publish\",\"data\":1}")});
+    wire_put_command(
+        b, &(struct wire_command){.request = 4,
+                                  .grant = {.roles = ROLE_PUBLISHER,
+                                            .limited = limited,
+                                            .sessions = {patterns, limited ? 2 : 0},
+                                            .channels = {patterns, limited},
+                                            .publisher = slice_of(limited ? "token:0123" : NULL)},
+                                  .json = slice_of("{\"op\":\"publish\",\"data\":1}")});
 }
 
 /* For fuzz_wire as it is, for fuzz_sync as a step of worker 0. */
@@ -194,19 +202,22 @@ static void messages(void)
     save_message("state", &b);
     wire_put_shutdowns(&b, &(struct wire_shutdowns){.request = 9, .after = 1001, .age_ms = 5000});
     save_message("shutdowns", &b);
-    wire_put_taken(&b, &(struct wire_taken){.run = 77, .n = 3, .head = 1003, .clock = 1763710000000000});
+    wire_put_taken(
+        &b, &(struct wire_taken){.run = 77, .n = 3, .head = 1003, .clock = 1763710000000000});
     save_message("taken", &b);
     put_replay(&b, true, NULL);
     save_message("replay-all", &b);
     put_replay(&b, false, "order-17");
     save_message("replay-one", &b);
-    wire_put_page(&b,
-                  &(struct wire_page){.request = 9, .run = 77, .from = 1000, .upto = 1004, .head = 1004, .gap = true});
+    wire_put_page(
+        &b, &(struct wire_page){
+                .request = 9, .run = 77, .from = 1000, .upto = 1004, .head = 1004, .gap = true});
     add_events(&b);
     save_message("page", &b);
     put_presence(&b, 1, true);
     save_message("presence", &b);
-    wire_put_presence(&b, &(struct wire_presence){.n = 2, .full = true, .rest = true, .more = true});
+    wire_put_presence(&b,
+                      &(struct wire_presence){.n = 2, .full = true, .rest = true, .more = true});
     save_message("presence-piece", &b);
     wire_put_presence(&b, &(struct wire_presence){.n = 3, .bye = true});
     save_message("presence-bye", &b);
@@ -269,10 +280,12 @@ static void conversation(const char *name, uint64_t position, bool everything)
     say(&talk, 0, &b);
     hello(&talk, 2, 0);
     for (uint64_t n = 1; n < 4; n++) {
-        wire_put_presence(&b, &(struct wire_presence){.n = n, .full = true, .rest = n > 1, .more = n < 3});
-        wire_add_presence(
-            &b, &(struct wire_presence_item){
-                    .kind = ITEM_OPENED, .connection = slice_of("d"), .session = slice_of("a"), .since_ms = 1});
+        wire_put_presence(
+            &b, &(struct wire_presence){.n = n, .full = true, .rest = n > 1, .more = n < 3});
+        wire_add_presence(&b, &(struct wire_presence_item){.kind = ITEM_OPENED,
+                                                           .connection = slice_of("d"),
+                                                           .session = slice_of("a"),
+                                                           .since_ms = 1});
         say(&talk, 2, &b);
     }
     wire_put_shutdowns(&b, &(struct wire_shutdowns){.request = 9, .age_ms = 60000});
@@ -310,7 +323,8 @@ static void a_turn(void)
 static void some_gossip(const char *name, enum gossip_type type, size_t body, size_t max)
 {
     struct buf all = {0};
-    struct gossip m = {.type = type, .epoch = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
+    struct gossip m = {
+        .type = type, .epoch = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
     m.body.data = calloc(1, body + 1);
     unsigned parts = 1;
     for (unsigned part = 0; part < parts; part++) {
@@ -361,7 +375,8 @@ static void stored(const char *name, uint8_t sum, struct slice doubt)
 static void record(struct buf *b, uint8_t type, struct slice content)
 {
     char head[FCGI_HEADER_LEN] = {
-        FCGI_VERSION_1, (char)type, 0, 1, (char)(content.len >> 8), (char)content.len, (char)(-content.len & 7), 0};
+        FCGI_VERSION_1,           (char)type, 0, 1, (char)(content.len >> 8), (char)content.len,
+        (char)(-content.len & 7), 0};
     wire_add_bytes(b, (struct slice){head, sizeof head});
     wire_add_bytes(b, content);
     wire_add_bytes(b, (struct slice){(char[8]){0}, (unsigned char)head[6]});
@@ -395,7 +410,8 @@ static void request(const char *name, bool long_one, const char *body)
         pair(&params, "HTTP_COOKIE", (struct slice){cookie, sizeof cookie});
     record(&b, FCGI_BEGIN_REQUEST, (struct slice){"\0\1\0\0\0\0\0\0", 8});
     record(&b, FCGI_PARAMS, (struct slice){params.data, params.len / 2});
-    record(&b, FCGI_PARAMS, (struct slice){params.data + params.len / 2, params.len - params.len / 2});
+    record(&b, FCGI_PARAMS,
+           (struct slice){params.data + params.len / 2, params.len - params.len / 2});
     record(&b, FCGI_PARAMS, (struct slice){0});
     if (body)
         record(&b, FCGI_STDIN, slice_of(body));

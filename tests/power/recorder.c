@@ -40,7 +40,8 @@ static void __attribute__((constructor)) open_log(void)
     const char *path = getenv("POWER_LOG");
 
     if (path)
-        log_fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        log_fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                              0600);
 }
 
 /* The whole record in one write, so that those of a child process do not mix with ours. */
@@ -103,7 +104,8 @@ static int fails(char what)
 
 /* --- writes --- */
 
-static void record_write(int fd, off_t offset, const struct iovec *pieces, int count, ssize_t written)
+static void record_write(int fd, off_t offset, const struct iovec *pieces, int count,
+                         ssize_t written)
 {
     struct iovec whole[1024];
     size_t left = written > 0 ? (size_t)written : 0;

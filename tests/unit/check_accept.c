@@ -43,12 +43,14 @@ static void dropped(void *context)
     (void)context;
 }
 
-static const struct accept_hooks hooks = {.request = unexpected_request, .body_max = no_body, .dropped = dropped};
+static const struct accept_hooks hooks = {
+    .request = unexpected_request, .body_max = no_body, .dropped = dropped};
 
 static void setup(void)
 {
     socklen_t len = sizeof address;
-    address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
     ck_assert_int_eq(listen(listener, 8), 0);

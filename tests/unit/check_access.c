@@ -149,7 +149,8 @@ int main(void)
     tcase_add_test(tests, presence_is_not_for_those_with_limits);
     tcase_add_test(tests, a_message_has_its_sender_s_grant);
     tcase_add_test(tests, without_keys_everybody_may_everything);
-    tcase_add_loop_test(tests, who_is_gone_is_cut_off, 0, (int)(sizeof changes / sizeof changes[0]));
+    tcase_add_loop_test(tests, who_is_gone_is_cut_off, 0,
+                        (int)(sizeof changes / sizeof changes[0]));
     tcase_add_test(tests, what_cannot_be_read_changes_nothing);
     return run_suite(suite);
 }

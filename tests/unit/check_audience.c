@@ -55,7 +55,8 @@ START_TEST(it_concerns_who_is_in_to_and_not_in_except)
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = concerned[_i].has_to};
     for (int i = 0; i < 3; i++) {
         spec.lists[TO_SESSIONS + i] = split(concerned[_i].to[i], scratch[TO_SESSIONS + i]);
-        spec.lists[EXCEPT_SESSIONS + i] = split(concerned[_i].except[i], scratch[EXCEPT_SESSIONS + i]);
+        spec.lists[EXCEPT_SESSIONS + i] =
+            split(concerned[_i].except[i], scratch[EXCEPT_SESSIONS + i]);
     }
     struct event *e = make(&spec);
     ck_assert(event_concerns(e, &who) == concerned[_i].concerns);
@@ -80,7 +81,8 @@ START_TEST(a_private_event_stays_private)
     struct audience all = {.connection = S("c"), .every_channel = true};
     ck_assert(event_names_itself(e, &mine) && !event_names_channel(e, &mine));
     ck_assert(!event_names_itself(e, &reader) && event_names_channel(e, &reader));
-    ck_assert(!event_names_itself(e, &all) && event_names_channel(e, &all) && event_concerns(e, &all));
+    ck_assert(!event_names_itself(e, &all) && event_names_channel(e, &all) &&
+              event_concerns(e, &all));
 
     ck_assert(!event_is_hidden(e, &reader));
     mine.public_only = reader.public_only = true;
@@ -131,11 +133,13 @@ START_TEST(a_long_except_excludes_whom_a_short_one_excludes)
 
     for (int n = 0; n < 1300; n++) {
         char wanted[8];
-        struct slice name = {wanted, (size_t)snprintf(wanted, sizeof wanted, "n%d", n)}, nobody = S("nobody");
+        struct slice name = {wanted, (size_t)snprintf(wanted, sizeof wanted, "n%d", n)},
+                     nobody = S("nobody");
         for (int which = 0; which < 3; which++) {
             struct slice asked[3] = {nobody, nobody, nobody};
             asked[which] = name;
-            struct audience who = {.session = asked[0], .channels = {&asked[1], 1}, .connection = asked[2]};
+            struct audience who = {
+                .session = asked[0], .channels = {&asked[1], 1}, .connection = asked[2]};
             ck_assert(event_excludes(e, &who) == excludes_plainly(e, &who));
             ck_assert(event_excludes(copy, &who) == excludes_plainly(e, &who));
         }

@@ -32,8 +32,8 @@ static void assert_bans(const char *should)
     struct slice session;
     int64_t until_ms;
     for (const void *ban = NULL; (ban = bans_next(bans, ban, &session, &until_ms)); count++)
-        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s=%" PRId64, len ? " " : "", (int)session.len,
-                                session.data, until_ms);
+        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s=%" PRId64, len ? " " : "",
+                                (int)session.len, session.data, until_ms);
     ck_assert_str_eq(is, should);
     ck_assert_uint_eq(bans_count(bans), count);
 }
@@ -107,15 +107,17 @@ START_TEST(a_shutdown_without_block_seconds_lifts)
 END_TEST
 
 /* The bans of a record: name, end, ... */
-static struct event *record(uint64_t seq, const char *first, int64_t first_until, const char *second,
-                            int64_t second_until)
+static struct event *record(uint64_t seq, const char *first, int64_t first_until,
+                            const char *second, int64_t second_until)
 {
     char text[100];
     size_t size = event_ban_size(slice_of(first));
     event_put_ban(text, slice_of(first), first_until);
     event_put_ban(text + size, slice_of(second), second_until);
-    struct event_spec spec = {
-        .kind = EVENT_BANS, .seq = seq, .time_ms = 5000, .data = {text, size + event_ban_size(slice_of(second))}};
+    struct event_spec spec = {.kind = EVENT_BANS,
+                              .seq = seq,
+                              .time_ms = 5000,
+                              .data = {text, size + event_ban_size(slice_of(second))}};
     struct event *e = event_new(&spec);
     ck_assert_ptr_nonnull(e);
     return e;
@@ -300,7 +302,8 @@ static void assert_collected(size_t max, const char *should)
     struct slice session;
     int64_t until_ms;
     for (size_t cursor = 0; event_next_ban(e, &cursor, &session, &until_ms);)
-        at += (size_t)snprintf(is + at, sizeof is - at, "%s%.*s", at ? " " : "", (int)session.len, session.data);
+        at += (size_t)snprintf(is + at, sizeof is - at, "%s%.*s", at ? " " : "", (int)session.len,
+                               session.data);
     ck_assert_str_eq(is, should);
     event_unref(&e);
     free(text);
@@ -386,7 +389,8 @@ int main(void)
     tcase_add_test(tests, a_shutdown_without_block_seconds_lifts);
     tcase_add_test(tests, a_record_of_bans_says_it_for_each);
     tcase_add_test(tests, a_record_is_an_entry_like_others);
-    tcase_add_loop_test(tests, what_is_no_record_of_bans_is_no_event, 0, (int)(sizeof broken / sizeof broken[0]));
+    tcase_add_loop_test(tests, what_is_no_record_of_bans_is_no_event, 0,
+                        (int)(sizeof broken / sizeof broken[0]));
     tcase_add_test(tests, those_that_ended_are_forgotten);
     tcase_add_test(tests, what_was_not_settled_is_taken_back);
     tcase_add_test(tests, what_was_settled_stays);

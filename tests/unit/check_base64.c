@@ -22,7 +22,8 @@ static void assert_decoded(enum base64_alphabet alphabet, const char *text, cons
 {
     char out[16];
     size_t len = base64_decode(alphabet, slice_of(text), out, sizeof out);
-    ck_assert_msg(slice_equal((struct slice){out, len}, slice_of(bytes)), "'%s' became %zu bytes", text, len);
+    ck_assert_msg(slice_equal((struct slice){out, len}, slice_of(bytes)), "'%s' became %zu bytes",
+                  text, len);
 }
 
 START_TEST(both_alphabets_are_decoded)
@@ -42,15 +43,18 @@ END_TEST
 
 static const char *const wrong_url[] = {"",    "=",    "Zg==", "Zg=",  "Z",     "Zh",
                                         "Zm9", "Zg g", "Zg\n", "+/+/", "Zm9v.", "\xc3\xa4"};
-static const char *const wrong_plain[] = {"", "=", "==", "Z", "Zh==", "-_-_", "Zg =", "Zg==Zg==", "Zm9v\r\n"};
+static const char *const wrong_plain[] = {
+    "", "=", "==", "Z", "Zh==", "-_-_", "Zg =", "Zg==Zg==", "Zm9v\r\n"};
 
 START_TEST(what_no_encoder_writes_is_refused)
 {
     char out[16];
     for (size_t i = 0; i < sizeof wrong_url / sizeof wrong_url[0]; i++)
-        ck_assert_msg(!base64_decode(BASE64_URL, slice_of(wrong_url[i]), out, sizeof out), "%s", wrong_url[i]);
+        ck_assert_msg(!base64_decode(BASE64_URL, slice_of(wrong_url[i]), out, sizeof out), "%s",
+                      wrong_url[i]);
     for (size_t i = 0; i < sizeof wrong_plain / sizeof wrong_plain[0]; i++)
-        ck_assert_msg(!base64_decode(BASE64_PLAIN, slice_of(wrong_plain[i]), out, sizeof out), "%s", wrong_plain[i]);
+        ck_assert_msg(!base64_decode(BASE64_PLAIN, slice_of(wrong_plain[i]), out, sizeof out), "%s",
+                      wrong_plain[i]);
     ck_assert_uint_eq(base64_decode(BASE64_URL, (struct slice){"Zm9v\0", 5}, out, sizeof out), 0);
     ck_assert_uint_eq(base64_decode(BASE64_URL, (struct slice){NULL, 0}, out, sizeof out), 0);
 }
@@ -61,8 +65,10 @@ START_TEST(a_byte_above_127_is_no_digit)
     char out[16];
     for (int byte = 128; byte < 256; byte++) {
         const char text[] = {'Z', 'm', '9', (char)byte};
-        ck_assert_uint_eq(base64_decode(BASE64_URL, (struct slice){text, sizeof text}, out, sizeof out), 0);
-        ck_assert_uint_eq(base64_decode(BASE64_PLAIN, (struct slice){text, sizeof text}, out, sizeof out), 0);
+        ck_assert_uint_eq(
+            base64_decode(BASE64_URL, (struct slice){text, sizeof text}, out, sizeof out), 0);
+        ck_assert_uint_eq(
+            base64_decode(BASE64_PLAIN, (struct slice){text, sizeof text}, out, sizeof out), 0);
     }
 }
 END_TEST

@@ -21,7 +21,8 @@ START_TEST(what_was_written_is_read)
     batch_put_header(message, &sample);
     memcpy(message + BATCH_HEADER_LEN, "after", 5);
     ck_assert_int_eq(batch_get((struct slice){message, sizeof message}, &t), 0);
-    ck_assert(batch_same_name(&t.name, &sample.name) && batch_same_name(&t.predecessor, &sample.predecessor));
+    ck_assert(batch_same_name(&t.name, &sample.name) &&
+              batch_same_name(&t.predecessor, &sample.predecessor));
     ck_assert_uint_eq(t.offset, 41);
     ck_assert_uint_eq(t.position, sample.position);
     ck_assert_uint_eq(t.incomplete, 17);

@@ -98,7 +98,8 @@ START_TEST(an_invalid_start_is_refused_with_what_is_accepted)
 }
 END_TEST
 
-static const char *const repeated[] = {"last=1&last=1", "from=earliest&from=", "since=&a=b&since=0"};
+static const char *const repeated[] = {"last=1&last=1",
+                                       "from=earliest&from=", "since=&a=b&since=0"};
 
 START_TEST(a_start_given_twice_is_refused)
 {

@@ -38,7 +38,8 @@ static void end(void)
 
 static int bind_to(size_t which, const char *endpoint)
 {
-    return bindings_add(&bindings, "commands", endpoint, SECRET_MODE, &sockets[which], &notices[which]);
+    return bindings_add(&bindings, "commands", endpoint, SECRET_MODE, &sockets[which],
+                        &notices[which]);
 }
 
 START_TEST(a_wildcard_is_remembered_with_its_port)

@@ -15,10 +15,14 @@ static void teardown(void)
 
 static const struct slice to_a = S_INIT("a"), to_b = S_INIT("b");
 
-static struct event *make(enum event_kind kind, uint64_t seq, const struct slice *to, const struct slice *except)
+static struct event *make(enum event_kind kind, uint64_t seq, const struct slice *to,
+                          const struct slice *except)
 {
-    struct event_spec spec = {
-        .kind = kind, .seq = seq, .time_ms = (int64_t)seq * 10, .data = S("x"), .has_to = to != NULL};
+    struct event_spec spec = {.kind = kind,
+                              .seq = seq,
+                              .time_ms = (int64_t)seq * 10,
+                              .data = S("x"),
+                              .has_to = to != NULL};
     if (to)
         spec.lists[TO_SESSIONS] = (struct names){to, 1};
     if (except)
@@ -84,7 +88,8 @@ END_TEST
 
 START_TEST(nobody_and_everybody_are_not_the_same)
 {
-    struct event *nobody = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 1, .has_to = true});
+    struct event *nobody =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 1, .has_to = true});
     add(nobody);
     ck_assert(!takes(make(EVENT_MESSAGE, 2, NULL, NULL)));
 }

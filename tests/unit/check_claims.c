@@ -120,8 +120,10 @@ START_TEST(channels_limit)
 {
     assert_good("{\"sub\":\"a\",\"channels\":[\"room:*\",\"news\"]}");
     ck_assert(token.has_channels);
-    ck_assert(patterns_match(&token.channels, S("room:7")) && patterns_match(&token.channels, S("news")));
-    ck_assert(!patterns_match(&token.channels, S("newsletter")) && !patterns_match(&token.channels, S("roo")));
+    ck_assert(patterns_match(&token.channels, S("room:7")) &&
+              patterns_match(&token.channels, S("news")));
+    ck_assert(!patterns_match(&token.channels, S("newsletter")) &&
+              !patterns_match(&token.channels, S("roo")));
     assert_good("{\"sub\":\"a\",\"channels\":[]}");
     ck_assert(token.has_channels && token.channels.count == 0);
 }
@@ -132,11 +134,14 @@ START_TEST(publish_is_granted)
     assert_good("{\"publish\":true}");
     ck_assert(token.may_publish && !token.publish.limited);
     ck_assert_uint_eq(token.publish.roles, ROLE_PUBLISHER);
-    assert_good("{\"channels\":[\"x\"],\"publish\":{\"sessions\":[\"a\",\"b*\"],\"channels\":[\"c\"]}}");
+    assert_good(
+        "{\"channels\":[\"x\"],\"publish\":{\"sessions\":[\"a\",\"b*\"],\"channels\":[\"c\"]}}");
     ck_assert(token.may_publish && token.publish.limited);
     ck_assert_uint_eq(token.channels.count, 1);
-    ck_assert(patterns_match(&token.publish.sessions, S("bob")) && !patterns_match(&token.publish.sessions, S("c")));
-    ck_assert(patterns_match(&token.publish.channels, S("c")) && !patterns_match(&token.publish.channels, S("x")));
+    ck_assert(patterns_match(&token.publish.sessions, S("bob")) &&
+              !patterns_match(&token.publish.sessions, S("c")));
+    ck_assert(patterns_match(&token.publish.channels, S("c")) &&
+              !patterns_match(&token.publish.channels, S("x")));
     assert_good("{\"publish\":{}}");
     ck_assert(token.may_publish && token.publish.limited && token.publish.sessions.count == 0);
     assert_good("{\"publish\":false}");
@@ -182,7 +187,8 @@ START_TEST(a_refusal_has_its_reason)
     rules.issuer = "https://id";
     char claims[200];
     bool has_issuer = strstr(faults[_i].claims, "iss");
-    snprintf(claims, sizeof claims, has_issuer ? "%s" : "{\"iss\":\"https://id\",%s", faults[_i].claims + !has_issuer);
+    snprintf(claims, sizeof claims, has_issuer ? "%s" : "{\"iss\":\"https://id\",%s",
+             faults[_i].claims + !has_issuer);
     const char *fault = judge(claims);
     ck_assert_msg(fault && strstr(fault, faults[_i].fault), "it says: %s", fault);
 }
@@ -198,7 +204,8 @@ int main(void)
     tcase_add_loop_test(tests, a_token_is_from_whom_and_for_whom_it_must_be, 0, COUNT(parties));
     tcase_add_test(tests, channels_limit);
     tcase_add_test(tests, publish_is_granted);
-    tcase_add_loop_test(tests, claims_that_are_not_what_they_must_be_give_nothing, 0, COUNT(bad_claims));
+    tcase_add_loop_test(tests, claims_that_are_not_what_they_must_be_give_nothing, 0,
+                        COUNT(bad_claims));
     tcase_add_loop_test(tests, a_refusal_has_its_reason, 0, COUNT(faults));
     return run_suite(suite);
 }

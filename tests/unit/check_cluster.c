@@ -60,8 +60,9 @@ static void start(int i)
     static const char *const names[] = {"one", "two", "three"};
     struct node *n = &nodes[i];
     n->presence = presence_new();
-    n->cluster = cluster_new(&(struct cluster_config){(uint64_t)(100 + i), slice_of(names[i]), n->presence, n->counters,
-                                                      send_all, NULL, on_resync, n});
+    n->cluster =
+        cluster_new(&(struct cluster_config){(uint64_t)(100 + i), slice_of(names[i]), n->presence,
+                                             n->counters, send_all, NULL, on_resync, n});
     ck_assert_ptr_nonnull(n->cluster);
 }
 
@@ -96,7 +97,8 @@ static void say_hello(int i)
 {
     struct buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = id});
-    ck_assert_int_eq(presence_hello(nodes[i].presence, id, &(struct wire_hello){.worker = id}, now), 0);
+    ck_assert_int_eq(presence_hello(nodes[i].presence, id, &(struct wire_hello){.worker = id}, now),
+                     0);
     cluster_forward(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
     buf_release(&b);
 }
@@ -112,9 +114,10 @@ static void report(int i, uint64_t n, bool full, bool opened, int first, int cou
     for (int c = first; c < first + count; c++) {
         char name[16];
         sprintf(name, "c%d", c);
-        wire_add_presence(&b, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
-                                                           .connection = slice_of(name),
-                                                           .session = S("s")});
+        wire_add_presence(&b,
+                          &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
+                                                       .connection = slice_of(name),
+                                                       .session = S("s")});
     }
     struct slice message = {b.data, b.len};
     struct wire_presence decoded;
@@ -291,8 +294,8 @@ START_TEST(one_that_was_started_again_takes_the_place_of_the_former)
     cluster_free(&nodes[1].cluster);
     seconds(7);
     ck_assert_uint_eq(missing(0), 1);
-    nodes[1].cluster = cluster_new(&(struct cluster_config){999, S("two"), nodes[1].presence, nodes[1].counters,
-                                                            send_all, NULL, on_resync, &nodes[1]});
+    nodes[1].cluster = cluster_new(&(struct cluster_config){
+        999, S("two"), nodes[1].presence, nodes[1].counters, send_all, NULL, on_resync, &nodes[1]});
     seconds(1);
     ck_assert_uint_eq(missing(0), 0);
     ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);

@@ -94,7 +94,8 @@ static const struct event *last_event(void)
 {
     struct event *e;
     uint64_t upto, head = sequence_head(sequence);
-    ck_assert_uint_eq(history_read(sequence_history(sequence), NULL, head - 1, &e, 1, 1 << 20, &upto), 1);
+    ck_assert_uint_eq(
+        history_read(sequence_history(sequence), NULL, head - 1, &e, 1, 1 << 20, &upto), 1);
     return e;
 }
 
@@ -106,8 +107,8 @@ static void text_is(const char *text)
 static void text_holds(const char *part)
 {
     struct slice text = last_event()->text;
-    ck_assert_msg(memmem(text.data, text.len, part, strlen(part)) != NULL, "%s is not in %.*s", part, (int)text.len,
-                  text.data);
+    ck_assert_msg(memmem(text.data, text.len, part, strlen(part)) != NULL, "%s is not in %.*s",
+                  part, (int)text.len, text.data);
 }
 
 static void report(const char *worker, const struct wire_presence *m)
@@ -151,7 +152,8 @@ START_TEST(what_is_no_request_is_refused)
     refuses("{}", "bad_request", "`op` is missing; accepted: publish, shutdown");
     refuses("{\"op\":1}", "bad_request", "`op`");
     refuses("{\"op\":\"pong\"}", "unknown_op", "\\\"pong\\\" is unknown; accepted: publish");
-    refuses("{\"op\":\"ping\",\"x\":1}", "bad_request", "`x` is not a field here; accepted: op, ref");
+    refuses("{\"op\":\"ping\",\"x\":1}", "bad_request",
+            "`x` is not a field here; accepted: op, ref");
     ck_assert_uint_eq(counters[REQUESTS], 7);
     ck_assert_uint_eq(counters[ERRORS_BAD_JSON], 2);
     ck_assert_uint_eq(counters[ERRORS_BAD_REQUEST], 4);
@@ -162,7 +164,8 @@ END_TEST
 START_TEST(ref_comes_back_as_it_was_written)
 {
     holds(ask("{\"op\":\"ping\",\"ref\": [1.50, \"\\u00e4\"] }"), ",\"ref\":[1.50, \"\\u00e4\"]}");
-    holds(ask("{\"op\":\"pong\",\"ref\":12345678901234567890123}"), ",\"ref\":12345678901234567890123}");
+    holds(ask("{\"op\":\"pong\",\"ref\":12345678901234567890123}"),
+          ",\"ref\":12345678901234567890123}");
 }
 END_TEST
 
@@ -198,9 +201,11 @@ START_TEST(an_event_is_published)
     text_holds("data: {\"a\": 0.10}\n");
     text_holds("retry: 500\n");
     text_holds("event: m\n");
-    answers("{\"op\":\"publish\",\"text\":\"two\\nlines\"}", "{\"ok\":true,\"seq\":1002,\"online\":0}");
+    answers("{\"op\":\"publish\",\"text\":\"two\\nlines\"}",
+            "{\"ok\":true,\"seq\":1002,\"online\":0}");
     text_is("id: 1002\ndata: two\ndata: lines\n\n");
-    ck_assert_str_eq(ask_with("{\"op\":\"publish\"}", S("{\"big\":1}")), "{\"ok\":true,\"seq\":1003,\"online\":0}");
+    ck_assert_str_eq(ask_with("{\"op\":\"publish\"}", S("{\"big\":1}")),
+                     "{\"ok\":true,\"seq\":1003,\"online\":0}");
     text_is("id: 1003\ndata: {\"big\":1}\n\n");
     ck_assert_uint_eq(counters[PUBLISHES], 3);
 }
@@ -208,9 +213,11 @@ END_TEST
 
 START_TEST(there_is_exactly_one_payload)
 {
-    refuses("{\"op\":\"publish\"}", "bad_request", "`data` is missing, and so are `text` and a second frame");
+    refuses("{\"op\":\"publish\"}", "bad_request",
+            "`data` is missing, and so are `text` and a second frame");
     refuses("{\"op\":\"publish\",\"data\":1,\"text\":\"a\"}", "bad_request", "exactly one of");
-    is_refused(ask_with("{\"op\":\"publish\",\"text\":\"a\"}", S("b")), "bad_request", "exactly one of");
+    is_refused(ask_with("{\"op\":\"publish\",\"text\":\"a\"}", S("b")), "bad_request",
+               "exactly one of");
     is_refused(ask_with("{\"op\":\"publish\",\"data\":1}", S("")), "bad_request", "exactly one of");
 }
 END_TEST
@@ -220,7 +227,8 @@ START_TEST(null_and_empty_are_payloads)
     answers("{\"op\":\"publish\",\"data\":null}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
     text_is("id: 1001\ndata: null\n\n");
     answers("{\"op\":\"publish\",\"text\":\"\"}", "{\"ok\":true,\"seq\":1002,\"online\":0}");
-    ck_assert_str_eq(ask_with("{\"op\":\"publish\"}", S("")), "{\"ok\":true,\"seq\":1003,\"online\":0}");
+    ck_assert_str_eq(ask_with("{\"op\":\"publish\"}", S("")),
+                     "{\"ok\":true,\"seq\":1003,\"online\":0}");
 }
 END_TEST
 
@@ -232,7 +240,8 @@ START_TEST(a_payload_over_the_limit_is_refused)
     refuses(request, "too_large", "`text` has 101 bytes; accepted: at most 100");
     snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":\"%.99s\"}", data);
     refuses(request, "too_large", "`data` has 101 bytes");
-    snprintf(request, sizeof request, "{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"%.101s\"}]}", data);
+    snprintf(request, sizeof request,
+             "{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"%.101s\"}]}", data);
     refuses(request, "too_large", "`events[1].text` has 101 bytes");
     is_refused(ask_with("{\"op\":\"publish\"}", (struct slice){data, 101}), "too_large",
                "the second frame has 101 bytes");
@@ -244,19 +253,23 @@ END_TEST
 
 START_TEST(wrong_fields_of_an_event_are_named)
 {
-    refuses("{\"op\":\"publish\",\"data\":1,\"dat\":1}", "bad_request", "`dat` is not a field here");
+    refuses("{\"op\":\"publish\",\"data\":1,\"dat\":1}", "bad_request",
+            "`dat` is not a field here");
     refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"session\":[\"a\"]}}", "bad_request",
             "`to.session` is not a field here");
     refuses("{\"op\":\"publish\",\"data\":1,\"to\":null}", "bad_request", "`to`");
-    refuses("{\"op\":\"publish\",\"data\":1,\"except\":{\"sessions\":\"a\"}}", "bad_request", "`except.sessions`");
-    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"\"]}}", "bad_request", "`to.sessions[0]`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"except\":{\"sessions\":\"a\"}}", "bad_request",
+            "`except.sessions`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"\"]}}", "bad_request",
+            "`to.sessions[0]`");
     refuses("{\"op\":\"publish\",\"data\":1,\"retry\":2147483648}", "bad_request", "`retry`");
     refuses("{\"op\":\"publish\",\"data\":1,\"retry\":99}", "bad_request",
             "`retry` must be a whole number from 100 to 2147483647, not 99");
     context.limits.retry_ms = 3600000;
     refuses("{\"op\":\"publish\",\"data\":1,\"retry\":3600001}", "bad_request",
             "`retry` must be a whole number from 100 to 3600000, not 3600001");
-    refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"ssecast.gap\"}", "bad_request", "not beginning with");
+    refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"ssecast.gap\"}", "bad_request",
+            "not beginning with");
     refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"a\\nb\"}", "bad_request", "`event`");
     refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"a\\u0000\"}", "bad_request", "`event`");
 }
@@ -264,18 +277,21 @@ END_TEST
 
 START_TEST(an_id_is_text_that_no_seq_can_be)
 {
-    static const char *const wrong[] = {"",          "12",        "+5",    "-5x",      "a\\nb",   "a\\rb",
-                                        "a\\u0000b", "a\\u0001b", "a\\fb", "a\\u001f", "\\u007f", " x",
-                                        "x ",        "\\tx",      "x\\t",  " "};
-    static const char *const right[] = {"order-17", "+",   "-a",      "12a",     "0x10",          "\\u00e4",
-                                        "a\\tb",    "a b", "\\u0085", "\\u2028", "\\ud83d\\ude00"};
+    static const char *const wrong[] = {
+        "",      "12",       "+5",      "-5x", "a\\nb", "a\\rb", "a\\u0000b", "a\\u0001b",
+        "a\\fb", "a\\u001f", "\\u007f", " x",  "x ",    "\\tx",  "x\\t",      " "};
+    static const char *const right[] = {"order-17",      "+",     "-a",  "12a",     "0x10",
+                                        "\\u00e4",       "a\\tb", "a b", "\\u0085", "\\u2028",
+                                        "\\ud83d\\ude00"};
     char request[200];
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}", wrong[i]);
+        snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}",
+                 wrong[i]);
         refuses(request, "bad_request", "`id`");
     }
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
-        snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}", right[i]);
+        snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}",
+                 right[i]);
         holds(ask(request), "\"ok\":true");
     }
 }
@@ -284,7 +300,8 @@ END_TEST
 START_TEST(the_same_id_again_is_a_duplicate)
 {
     three_connections();
-    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"online\":3}");
+    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"a\"}",
+            "{\"ok\":true,\"seq\":1001,\"online\":3}");
     answers("{\"op\":\"publish\",\"data\":2,\"id\":\"a\"}",
             "{\"ok\":true,\"seq\":1001,\"duplicate\":true,\"online\":0}");
     ck_assert_uint_eq(sequence_head(sequence), 1001);
@@ -315,8 +332,10 @@ END_TEST
 START_TEST(a_batch_with_the_id_of_another_publisher_is_published_whole)
 {
     holds(publish_as("key:a", "{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}"), "\"seq\":1001");
-    holds(publish_as("key:b", "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":1,\"id\":\"j\"},"
-                              "{\"data\":1,\"id\":\"i\"}]}"),
+    holds(publish_as(
+              "key:b",
+              "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":1,\"id\":\"j\"},"
+              "{\"data\":1,\"id\":\"i\"}]}"),
           "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[2]}");
 }
 END_TEST
@@ -326,9 +345,11 @@ START_TEST(online_counts_whom_it_concerns)
     three_connections();
     holds(ask("{\"op\":\"publish\",\"data\":1}"), "\"online\":3");
     holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]}}"), "\"online\":2");
-    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"channels\":[\"x\"]}}"), "\"online\":3");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"channels\":[\"x\"]}}"),
+          "\"online\":3");
     holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{}}"), "\"online\":0");
-    holds(ask("{\"op\":\"publish\",\"data\":1,\"except\":{\"connections\":[\"c1\"]}}"), "\"online\":2");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"except\":{\"connections\":[\"c1\"]}}"),
+          "\"online\":2");
 }
 END_TEST
 
@@ -348,7 +369,8 @@ START_TEST(a_batch_is_published_whole_or_not_at_all)
     refuses("{\"op\":\"publish\",\"events\":[]}", "bad_request", "`events` is empty");
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},2]}", "bad_request", "`events[1]`");
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{}]}", "bad_request", "`events[1].data`");
-    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":1,\"ref\":1}]}", "bad_request", "`events[1].ref`");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":1,\"ref\":1}]}", "bad_request",
+            "`events[1].ref`");
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1}],\"event\":\"m\"}", "bad_request",
             "`event` is not a field here");
     ck_assert_uint_eq(counters[PUBLISHES], 0);
@@ -361,13 +383,17 @@ START_TEST(what_cannot_be_stored_takes_its_batch_back)
     memset(data, 'x', sizeof data);
     context.max_event_bytes = sizeof data;
     ck_assert_int_gt(
-        asprintf(&request, "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"text\":\"%.25000s\"}]}", data),
+        asprintf(
+            &request,
+            "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"text\":\"%.25000s\"}]}",
+            data),
         0);
     refuses(request, "store_failed", "--history-bytes is 20000");
     free(request);
     ck_assert_uint_eq(counters[ERRORS_STORE_FAILED], 1);
     ck_assert_int_eq(sequence_accept(sequence), 0);
-    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}",
+            "{\"ok\":true,\"seq\":1001,\"online\":0}");
 }
 END_TEST
 
@@ -376,7 +402,8 @@ END_TEST
 static void publish(const char *fields)
 {
     char request[500];
-    snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1%s%s}", *fields ? "," : "", fields);
+    snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1%s%s}", *fields ? "," : "",
+             fields);
     holds(ask(request), "\"ok\":true");
     ck_assert_int_ge(sequence_accept(sequence), 0);
 }
@@ -424,7 +451,8 @@ START_TEST(a_batch_that_exceeds_the_state_is_taken_back)
     effects_limit_state(sequence_effects(sequence), &context.limits.state);
     refuses("{\"op\":\"publish\",\"events\":[{\"key\":\"a\",\"data\":1},{\"key\":\"b\",\"data\":1},"
             "{\"key\":\"c\",\"data\":1}]}",
-            "state_full", "`events[2]`: the state has no room for this key: it has 2 keys of 2 (--state-events)");
+            "state_full",
+            "`events[2]`: the state has no room for this key: it has 2 keys of 2 (--state-events)");
     ck_assert_uint_eq(counters[ERRORS_STATE_FULL], 1);
     ck_assert_uint_eq(state_count(sequence_state(sequence)), 0);
     publish("\"key\":\"a\"");
@@ -446,7 +474,8 @@ static void assert_keys(const char *fields, const char *should)
     const char *rest = ask(request);
     while ((rest = strstr(rest, "\"key\":\""))) {
         rest += strlen("\"key\":\"");
-        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s", len ? " " : "", (int)strcspn(rest, "\""), rest);
+        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s", len ? " " : "",
+                                (int)strcspn(rest, "\""), rest);
     }
     if (strstr(answer, "\"more\":true"))
         snprintf(is + len, sizeof is - len, " +");
@@ -497,7 +526,8 @@ START_TEST(the_place_of_the_longest_key_fits_into_an_answer)
     static char text[EVENT_KEY_MAX + NAME_BYTES_MAX];
     memset(text, 'k', sizeof text);
     struct slice channel = {text, NAME_BYTES_MAX};
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .has_to = true, .data = S("1"), .key = {text, EVENT_KEY_MAX}};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .has_to = true, .data = S("1"), .key = {text, EVENT_KEY_MAX}};
     struct sequenced done;
     spec.lists[TO_CHANNELS] = (struct names){&channel, 1};
     ck_assert_int_eq(sequence_append(sequence, &spec, &done), 0);
@@ -519,9 +549,10 @@ START_TEST(a_private_key_is_listed_behind_the_public_one)
     publish("\"key\":\"b\",\"to\":{\"sessions\":[\"x\"]},\"private\":true");
     assert_keys("", "b b b b");
     assert_keys("\"channel\":\"x\"", "b b");
-    holds(answer, "{\"seq\":1003,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"at\":5000},"
-                  "{\"seq\":1001,\"data\":\"1\","
-                  "\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"private\":true,\"at\":5000}");
+    holds(answer,
+          "{\"seq\":1003,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"at\":5000},"
+          "{\"seq\":1001,\"data\":\"1\","
+          "\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"private\":true,\"at\":5000}");
     assert_keys("\"limit\":1", "b +");
     holds(answer, "\"next\":\"b\\nSx\"");
     assert_keys("\"limit\":1,\"after\":\"b\\nSx\"", "b +");
@@ -560,7 +591,8 @@ START_TEST(a_shutdown_of_nobody_is_no_record)
     answers("{\"op\":\"shutdown\",\"sessions\":[],\"channels\":[]}", "{\"ok\":true,\"closed\":0}");
     ck_assert_uint_eq(sequence_head(sequence), START);
     refuses("{\"op\":\"shutdown\"}", "bad_request", "needs at least one of");
-    refuses("{\"op\":\"shutdown\",\"session\":\"a\"}", "bad_request", "`session` is not a field here");
+    refuses("{\"op\":\"shutdown\",\"session\":\"a\"}", "bad_request",
+            "`session` is not a field here");
     refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"block\":-1}", "bad_request", "`block`");
     refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"reason\":1}", "bad_request", "`reason`");
 }
@@ -571,13 +603,16 @@ END_TEST
 START_TEST(online_sessions_and_connections_are_told)
 {
     three_connections();
-    answers("{\"op\":\"online\",\"session\":\"a\"}", "{\"ok\":true,\"online\":true,\"connections\":2}");
-    answers("{\"op\":\"online\",\"session\":\"z\"}", "{\"ok\":true,\"online\":false,\"connections\":0}");
+    answers("{\"op\":\"online\",\"session\":\"a\"}",
+            "{\"ok\":true,\"online\":true,\"connections\":2}");
+    answers("{\"op\":\"online\",\"session\":\"z\"}",
+            "{\"ok\":true,\"online\":false,\"connections\":0}");
     answers("{\"op\":\"sessions\",\"limit\":1}",
             "{\"ok\":true,\"sessions\":[{\"session\":\"a\",\"connections\":2}],\"more\":true}");
     answers("{\"op\":\"sessions\",\"after\":\"a\"}",
             "{\"ok\":true,\"sessions\":[{\"session\":\"b\",\"connections\":1}],\"more\":false}");
-    answers("{\"op\":\"sessions\",\"prefix\":\"z\"}", "{\"ok\":true,\"sessions\":[],\"more\":false}");
+    answers("{\"op\":\"sessions\",\"prefix\":\"z\"}",
+            "{\"ok\":true,\"sessions\":[],\"more\":false}");
     answers("{\"op\":\"connections\",\"session\":\"b\"}",
             "{\"ok\":true,\"connections\":[{\"connection\":\"c3\","
             "\"session\":\"b\",\"channels\":[\"x\"],\"worker\":\"worker\","
@@ -597,11 +632,14 @@ START_TEST(history_is_told_as_it_is_delivered)
     ask_with("{\"op\":\"publish\",\"to\":{\"channels\":[\"y\"]}}", S("\xff\nevent: z"));
     const char *first = "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\","
                         "\"data\":\"a\\nevent: b\",\"retry\":500,\"at\":5000}";
-    const char *second = "{\"seq\":1002,\"data\":\"1\",\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},"
-                         "\"except\":{\"channels\":[\"x\"]},\"at\":5000}";
-    const char *third = "{\"seq\":1003,\"data\":\"\xef\xbf\xbd\\nevent: z\",\"to\":{\"channels\":[\"y\"]},\"at\":5000}";
+    const char *second =
+        "{\"seq\":1002,\"data\":\"1\",\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},"
+        "\"except\":{\"channels\":[\"x\"]},\"at\":5000}";
+    const char *third = "{\"seq\":1003,\"data\":\"\xef\xbf\xbd\\nevent: "
+                        "z\",\"to\":{\"channels\":[\"y\"]},\"at\":5000}";
     char all[1000];
-    snprintf(all, sizeof all, "{\"ok\":true,\"events\":[%s,%s,%s],\"more\":false}", first, second, third);
+    snprintf(all, sizeof all, "{\"ok\":true,\"events\":[%s,%s,%s],\"more\":false}", first, second,
+             third);
     const char *text = ask("{\"op\":\"history\"}");
     holds(text, "\"retry\":500");
     holds(text, "\"id\":\"i\"");
@@ -649,7 +687,8 @@ START_TEST(stats_and_ping_tell_numbers)
     holds(stats, "\"history_head\":1001,");
     holds(stats, "\"publishes\":1,");
     holds(stats, "\"deliveries\":12,");
-    answers("{\"op\":\"ping\"}", "{\"ok\":true,\"version\":\"" SSECAST_VERSION "\",\"head\":1001,\"now\":5000}");
+    answers("{\"op\":\"ping\"}",
+            "{\"ok\":true,\"version\":\"" SSECAST_VERSION "\",\"head\":1001,\"now\":5000}");
 }
 END_TEST
 
@@ -660,7 +699,8 @@ START_TEST(status_tells_what_the_page_shows)
     three_connections();
     ask("{\"op\":\"publish\",\"data\":1}");
     for (uint64_t i = 0; i < 3; i++)
-        overview_sample(&overview, &(struct overview_sample){(int64_t)i * 1000, 10 + i, 5 * i, 7 * i, {0}});
+        overview_sample(&overview,
+                        &(struct overview_sample){(int64_t)i * 1000, 10 + i, 5 * i, 7 * i, {0}});
     overview_ended(&overview, 4000, "slow", S("a<b>"), S("w"), 2);
     const char *told = ask("{\"op\":\"status\"}");
     holds(told, "\"connections\":3,\"sessions\":2,");
@@ -681,7 +721,8 @@ START_TEST(log_changes_the_level_and_tells_it)
 {
     log_set_level(LOG_ERROR);
     answers("{\"op\":\"log\"}", "{\"ok\":true,\"level\":\"error\",\"before\":\"error\"}");
-    answers("{\"op\":\"log\",\"level\":\"warn\"}", "{\"ok\":true,\"level\":\"warn\",\"before\":\"error\"}");
+    answers("{\"op\":\"log\",\"level\":\"warn\"}",
+            "{\"ok\":true,\"level\":\"warn\",\"before\":\"error\"}");
     refuses("{\"op\":\"log\",\"level\":\"loud\"}", "bad_request",
             "`level` must be error, warn, info or debug, not \\\"loud\\\"");
     refuses("{\"op\":\"log\",\"workers\":true}", "bad_request", "`workers` goes with `level`");
@@ -697,7 +738,8 @@ static void many_workers(uint64_t count)
 {
     char name[16];
     for (uint64_t i = 1; i <= count; i++) {
-        struct wire_presence m = {.n = 1, .full = true, .gauges = {[GAUGE_STREAMS] = i, [GAUGE_QUEUED_BYTES] = 1000}};
+        struct wire_presence m = {
+            .n = 1, .full = true, .gauges = {[GAUGE_STREAMS] = i, [GAUGE_QUEUED_BYTES] = 1000}};
         snprintf(name, sizeof name, "w%03u", (unsigned)i);
         presence_hello(presence, slice_of(name), &(struct wire_hello){.worker = slice_of(name)}, 0);
         report(name, &m);
@@ -757,7 +799,8 @@ END_TEST
 START_TEST(each_counter_has_a_row)
 {
     for (int i = 0; i < BROKER_COUNTERS; i++)
-        ck_assert_msg(broker_counter_rows[i].name && broker_counter_rows[i].help, "counter %d has none", i);
+        ck_assert_msg(broker_counter_rows[i].name && broker_counter_rows[i].help,
+                      "counter %d has none", i);
 }
 END_TEST
 
@@ -765,7 +808,8 @@ END_TEST
 
 START_TEST(who_may_only_publish_is_refused_the_rest)
 {
-    static const char *const others[] = {"shutdown", "online", "sessions", "connections", "history", "stats", "ping"};
+    static const char *const others[] = {"shutdown", "online", "sessions", "connections",
+                                         "history",  "stats",  "ping"};
     char request[64];
     grant.roles = ROLE_EVENTS;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
@@ -792,15 +836,19 @@ END_TEST
 START_TEST(a_limited_grant_reaches_whom_it_names)
 {
     struct slice sessions[] = {S_INIT("user-*")}, channels[] = {S_INIT("room:7")};
-    grant = (struct grant){.roles = ROLE_EVENTS, .limited = true, .sessions = {sessions, 1}, .channels = {channels, 1}};
+    grant = (struct grant){.roles = ROLE_EVENTS,
+                           .limited = true,
+                           .sessions = {sessions, 1},
+                           .channels = {channels, 1}};
     refuses("{\"data\":1}", "forbidden", "everyone");
     refuses("{\"data\":1,\"except\":{\"sessions\":[\"a\"]}}", "forbidden", "everyone");
     refuses("{\"data\":1,\"to\":{\"sessions\":[\"user-1\",\"admin\"]}}", "forbidden", "admin");
     refuses("{\"data\":1,\"to\":{\"channels\":[\"room:8\"]}}", "forbidden", "room:8");
     refuses("{\"data\":1,\"to\":{\"connections\":[\"c1\"]}}", "forbidden", "connections");
-    refuses("{\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"user-1\"]}},{\"data\":2}]}", "forbidden",
-            "`events[1]`: this key or token may not send to everyone");
-    holds(ask("{\"data\":1,\"to\":{\"sessions\":[\"user-1\"],\"channels\":[\"room:7\"]}}"), "\"ok\":true");
+    refuses("{\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"user-1\"]}},{\"data\":2}]}",
+            "forbidden", "`events[1]`: this key or token may not send to everyone");
+    holds(ask("{\"data\":1,\"to\":{\"sessions\":[\"user-1\"],\"channels\":[\"room:7\"]}}"),
+          "\"ok\":true");
 }
 END_TEST
 
@@ -808,20 +856,25 @@ END_TEST
 
 START_TEST(limits_are_told_with_their_option)
 {
-    context.limits = (struct command_limits){.json = {.name_bytes = 4, .depth = 5}, .batch = 2, .targets = 3};
+    context.limits =
+        (struct command_limits){.json = {.name_bytes = 4, .depth = 5}, .batch = 2, .targets = 3};
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":2},{\"data\":3}]}", "too_large",
             "`events` has 3 events; accepted: at most 2 (--max-batch)");
     refuses("{\"op\":\"publish\",\"data\":1,"
             "\"to\":{\"sessions\":[\"a\",\"b\"]},\"except\":{\"channels\":[\"c\",\"d\"]}}",
-            "too_large", "it names 4 sessions, channels and connections; accepted: at most 3 (--max-targets)");
+            "too_large",
+            "it names 4 sessions, channels and connections; accepted: at most 3 (--max-targets)");
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1,"
             "\"to\":{\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}}]}",
             "too_large", "`events[0]` names 4");
-    refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}", "too_large", "it names 4");
-    refuses("{\"op\":\"online\",\"session\":\"abcde\"}", "bad_request", "`session` must be a string of 1 to 4 bytes");
-    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"abcde\"]}}", "bad_request",
-            "`to.sessions[1]` must be a string of 1 to 4 bytes");
-    refuses("{\"op\":\"publish\",\"data\":[[[[[1]]]]]}", "bad_json", "at most 5 levels (--max-json-depth)");
+    refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}", "too_large",
+            "it names 4");
+    refuses("{\"op\":\"online\",\"session\":\"abcde\"}", "bad_request",
+            "`session` must be a string of 1 to 4 bytes");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"abcde\"]}}",
+            "bad_request", "`to.sessions[1]` must be a string of 1 to 4 bytes");
+    refuses("{\"op\":\"publish\",\"data\":[[[[[1]]]]]}", "bad_json",
+            "at most 5 levels (--max-json-depth)");
     ck_assert_uint_eq(counters[ERRORS_TOO_LARGE], 4);
     answers("{\"op\":\"publish\",\"data\":[[[1]]],\"to\":{\"sessions\":[\"abcd\",\"b\",\"c\"]}}",
             "{\"ok\":true,\"seq\":1001,\"online\":0}");
@@ -830,11 +883,17 @@ END_TEST
 
 START_TEST(what_is_refused_unseen_still_has_its_ref)
 {
-    command_refuse(&context, CODE_TOO_LARGE, "too many", S("{\"op\":\"publish\",\"data\":1,\"ref\":7}"), &reply);
+    command_refuse(&context, CODE_TOO_LARGE, "too many",
+                   S("{\"op\":\"publish\",\"data\":1,\"ref\":7}"), &reply);
     ck_assert_int_eq(
-        strncmp(reply.data, "{\"ok\":false,\"error\":\"too_large\",\"message\":\"too many\",\"ref\":7}", reply.len), 0);
+        strncmp(reply.data,
+                "{\"ok\":false,\"error\":\"too_large\",\"message\":\"too many\",\"ref\":7}",
+                reply.len),
+        0);
     command_refuse(&context, CODE_TOO_LARGE, "too many", S("{no"), &reply);
-    ck_assert_int_eq(strncmp(reply.data, "{\"ok\":false,\"error\":\"too_large\",\"message\":\"too many\"}", reply.len),
+    ck_assert_int_eq(strncmp(reply.data,
+                             "{\"ok\":false,\"error\":\"too_large\",\"message\":\"too many\"}",
+                             reply.len),
                      0);
     ck_assert_uint_eq(counters[REQUESTS], 2);
     ck_assert_uint_eq(counters[ERRORS_TOO_LARGE], 2);
@@ -850,9 +909,10 @@ START_TEST(a_publisher_publishes_and_asks_who_is_there)
     holds(ask("{\"op\":\"publish\",\"data\":1}"), "\"ok\":true");
     holds(ask("{\"op\":\"online\",\"session\":\"a\"}"), "\"ok\":true");
     holds(ask("{\"op\":\"ping\"}"), "\"ok\":true");
-    static const char *const others[] = {"shutdown", "sessions", "connections", "presence", "history",
-                                         "workers",  "metrics",  "stats",       "status",   "log",
-                                         "bans",     "unban",    "state",       "members",  "subscriptions"};
+    static const char *const others[] = {"shutdown", "sessions", "connections",  "presence",
+                                         "history",  "workers",  "metrics",      "stats",
+                                         "status",   "log",      "bans",         "unban",
+                                         "state",    "members",  "subscriptions"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char request[64];
         snprintf(request, sizeof request, "{\"op\":\"%s\"}", others[i]);
@@ -903,12 +963,14 @@ START_TEST(a_ref_is_bounded)
     refuses(with_ref("\"op\":\"ping\",", COMMAND_REF_MAX + 1), "bad_request",
             "`ref` has 1025 bytes; accepted: at most 1024");
     ck_assert_ptr_null(strstr(answer, "rrr"));
-    refuses(with_ref("\"op\":\"nothing\",", COMMAND_REF_MAX + 1), "bad_request", "`ref` has 1025 bytes");
-    struct command_outcome outcome =
-        command_refuse(&context, CODE_TOO_LARGE, "too many", slice_of(with_ref("", COMMAND_REF_MAX + 1)), &reply);
+    refuses(with_ref("\"op\":\"nothing\",", COMMAND_REF_MAX + 1), "bad_request",
+            "`ref` has 1025 bytes");
+    struct command_outcome outcome = command_refuse(
+        &context, CODE_TOO_LARGE, "too many", slice_of(with_ref("", COMMAND_REF_MAX + 1)), &reply);
     ck_assert_uint_eq(outcome.ref.len, 0);
     ck_assert_ptr_null(memmem(reply.data, reply.len, "rrr", 3));
-    outcome = command_refuse(&context, CODE_TOO_LARGE, "too many", slice_of(with_ref("", COMMAND_REF_MAX)), &reply);
+    outcome = command_refuse(&context, CODE_TOO_LARGE, "too many",
+                             slice_of(with_ref("", COMMAND_REF_MAX)), &reply);
     ck_assert_uint_eq(outcome.ref.len, COMMAND_REF_MAX);
 }
 END_TEST
@@ -945,7 +1007,8 @@ START_TEST(limits_of_a_key_hold_for_every_command)
     three_connections();
     ask("{\"op\":\"publish\",\"data\":1,"
         "\"to\":{\"sessions\":[\"a\",\"b\"],\"channels\":[\"x\",\"y\"],\"connections\":[\"c1\"]}}");
-    grant = (struct grant){.roles = ROLE_OPERATOR, .limited = true, .sessions = {only_a, 1}, .channels = {rooms, 2}};
+    grant = (struct grant){
+        .roles = ROLE_OPERATOR, .limited = true, .sessions = {only_a, 1}, .channels = {rooms, 2}};
     static const char *const forbidden[] = {
         "{\"op\":\"publish\",\"data\":1}",
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\"]}}",
@@ -974,7 +1037,8 @@ START_TEST(limits_of_a_key_hold_for_every_command)
         "{\"op\":\"workers\"}",
     };
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
-        ck_assert_msg(strstr(ask(forbidden[i]), "\"error\":\"forbidden\""), "%s: %s", forbidden[i], answer);
+        ck_assert_msg(strstr(ask(forbidden[i]), "\"error\":\"forbidden\""), "%s: %s", forbidden[i],
+                      answer);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
     answers("{\"op\":\"sessions\"}",
             "{\"ok\":true,\"sessions\":[{\"session\":\"a\",\"connections\":2}],\"more\":false}");
@@ -1019,7 +1083,8 @@ int main(void)
     tcase_add_test(tests, a_batch_is_published_whole_or_not_at_all);
     tcase_add_test(tests, what_cannot_be_stored_takes_its_batch_back);
     tcase_add_test(tests, an_event_may_have_a_key);
-    tcase_add_loop_test(tests, a_wrong_key_is_refused, 0, (int)(sizeof wrong_keys / sizeof wrong_keys[0]));
+    tcase_add_loop_test(tests, a_wrong_key_is_refused, 0,
+                        (int)(sizeof wrong_keys / sizeof wrong_keys[0]));
     tcase_add_test(tests, a_batch_that_exceeds_the_state_is_taken_back);
     tcase_add_test(tests, the_keys_are_listed);
     tcase_add_test(tests, keys_in_any_order_are_listed_page_by_page);

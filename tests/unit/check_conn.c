@@ -156,7 +156,8 @@ static void append(char **text, size_t *len, const char *more, size_t more_len)
     (*text)[*len] = '\0';
 }
 
-static void send_with(struct peer *p, const char *text, size_t len, void (*queue)(struct conn *c, struct event *e))
+static void send_with(struct peer *p, const char *text, size_t len,
+                      void (*queue)(struct conn *c, struct event *e))
 {
     struct event *e = event_text((struct slice){text, len});
     bool open = p->conn.state == CONN_OPEN;
@@ -437,7 +438,8 @@ START_TEST(one_that_falls_behind_goes_on_when_it_reads)
 {
     struct peer *p = peer_new((enum conn_transport)_i, 4096);
     fall_behind(p);
-    ck_assert(p->conn.state == CONN_OPEN && p->conn.behind && TAILQ_FIRST(&conns.behind) == &p->conn);
+    ck_assert(p->conn.state == CONN_OPEN && p->conn.behind &&
+              TAILQ_FIRST(&conns.behind) == &p->conn);
     ck_assert_uint_eq(conns_load(&conns).bytes, queue_bytes(&p->conn.queue));
     read_all(p);
     ck_assert_uint_eq(queue_bytes(&p->conn.queue), 0);
@@ -798,7 +800,8 @@ END_TEST
 
 START_TEST(the_longest_idle_comes_first)
 {
-    struct peer *a = peer_new(CONN_RECORDS, 0), *b = peer_new(CONN_RECORDS, 0), *c = peer_new(CONN_RECORDS, 0);
+    struct peer *a = peer_new(CONN_RECORDS, 0), *b = peer_new(CONN_RECORDS, 0),
+                *c = peer_new(CONN_RECORDS, 0);
     ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &a->conn);
     say(a, "x");
     turn();
@@ -1071,8 +1074,8 @@ END_TEST
 /* An event that was published so long ago. */
 static struct event *published(uint64_t seq, int64_t ago_ms)
 {
-    return event_new(
-        &(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .time_ms = clock_unix_ms() - ago_ms, .data = S("x")});
+    return event_new(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = seq, .time_ms = clock_unix_ms() - ago_ms, .data = S("x")});
 }
 
 static void send_published(struct peer *p, uint64_t seq, int64_t ago_ms)
@@ -1095,7 +1098,11 @@ START_TEST(what_a_write_took_is_counted_from_the_publish)
     static const struct {
         int64_t ago_ms;
         enum worker_counter bucket;
-    } cases[] = {{-5000, LATENCY_1}, {40, LATENCY_50}, {60, LATENCY_100}, {4900, LATENCY_5000}, {5100, LATENCY_MORE}};
+    } cases[] = {{-5000, LATENCY_1},
+                 {40, LATENCY_50},
+                 {60, LATENCY_100},
+                 {4900, LATENCY_5000},
+                 {5100, LATENCY_MORE}};
     struct peer *p = peer_new(CONN_RECORDS, 0);
     p->conn.timed_after = 10;
     for (uint64_t i = 0; i < 5; i++) {
@@ -1145,10 +1152,11 @@ START_TEST(an_event_is_timed_when_its_last_byte_has_left)
 {
     struct peer *p = peer_new(CONN_RECORDS, 2048);
     char text[60000];
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
-                                                     .seq = 11,
-                                                     .time_ms = clock_unix_ms(),
-                                                     .data = {memset(text, 'x', sizeof text), sizeof text}});
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                       .seq = 11,
+                                       .time_ms = clock_unix_ms(),
+                                       .data = {memset(text, 'x', sizeof text), sizeof text}});
     p->conn.timed_after = 10;
     conn_send(&p->conn, e);
     turn();
@@ -1184,9 +1192,12 @@ static void add_writing(TCase *tests)
     tcase_add_test(tests, over_its_budget_it_ends_with_the_record_that_has_begun);
     tcase_add_test(tests, one_that_takes_nothing_of_its_last_record_is_closed);
     tcase_add_test(tests, a_plain_response_over_its_budget_is_closed);
-    tcase_add_loop_test(tests, one_that_falls_behind_goes_on_when_it_reads, CONN_RECORDS, CONN_SOCKET + 1);
-    tcase_add_loop_test(tests, one_that_falls_behind_and_takes_nothing_is_cut, CONN_RECORDS, CONN_SOCKET + 1);
-    tcase_add_loop_test(tests, one_that_took_nothing_for_long_cannot_fall_behind, CONN_RECORDS, CONN_SOCKET + 1);
+    tcase_add_loop_test(tests, one_that_falls_behind_goes_on_when_it_reads, CONN_RECORDS,
+                        CONN_SOCKET + 1);
+    tcase_add_loop_test(tests, one_that_falls_behind_and_takes_nothing_is_cut, CONN_RECORDS,
+                        CONN_SOCKET + 1);
+    tcase_add_loop_test(tests, one_that_took_nothing_for_long_cannot_fall_behind, CONN_RECORDS,
+                        CONN_SOCKET + 1);
     tcase_add_test(tests, one_that_is_cut_between_two_records_is_told_the_end);
     tcase_add_test(tests, a_burst_over_the_budget_is_written_at_once);
     tcase_add_test(tests, one_event_may_be_larger_than_the_budget);
@@ -1351,7 +1362,8 @@ static int connect_to_us(int *other)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
     ck_assert_int_eq(listen(listener, 1), 0);
     ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
@@ -1423,7 +1435,8 @@ static void add_sockets(TCase *tests)
 int main(void)
 {
     Suite *suite = suite_create("conn");
-    TCase *writing = one_case(suite, "writing"), *ends = one_case(suite, "ends"), *times = one_case(suite, "times");
+    TCase *writing = one_case(suite, "writing"), *ends = one_case(suite, "ends"),
+          *times = one_case(suite, "times");
     tcase_add_checked_fixture(times, setup, teardown);
     tcase_add_checked_fixture(writing, setup, teardown);
     tcase_add_checked_fixture(ends, setup, teardown);

@@ -24,8 +24,9 @@ static void set(char *const *list)
 }
 
 /* The cursor of headers Last-Event-ID, each a parameter. */
-#define header(seqs, ...)                                                                                              \
-    (set((char *[]){"REQUEST_METHOD=GET", __VA_ARGS__, NULL}), cursor = cursor_from_header(&params, (seqs)))
+#define header(seqs, ...)                                                                          \
+    (set((char *[]){"REQUEST_METHOD=GET", __VA_ARGS__, NULL}),                                     \
+     cursor = cursor_from_header(&params, (seqs)))
 
 /* What a web server makes of two headers, and the cursor. */
 static const struct {
@@ -50,7 +51,8 @@ static const struct {
     {"earliest, #5", "earliest, #5", "earliest, #5"},
     {",", ",", ","},
     {"5, 99999999999999999999", "5, 99999999999999999999", "5, 99999999999999999999"},
-    {"5, 000000000000000000000000000007", "5, 000000000000000000000000000007", "5, 000000000000000000000000000007"},
+    {"5, 000000000000000000000000000007", "5, 000000000000000000000000000007",
+     "5, 000000000000000000000000000007"},
 };
 
 START_TEST(the_newest_seq_of_a_list_counts)
@@ -64,10 +66,13 @@ END_TEST
 
 START_TEST(several_parameters_are_a_list)
 {
-    ck_assert_str_eq(header(CURSOR_SEQS_PLAIN, "HTTP_LAST_EVENT_ID=7", "A=b", "HTTP_LAST_EVENT_ID=5"), "7");
-    ck_assert_str_eq(header(CURSOR_SEQS_PLAIN, "HTTP_LAST_EVENT_ID=", "HTTP_LAST_EVENT_ID=order-1"), "order-1");
-    ck_assert_str_eq(header(CURSOR_SEQS_PLAIN, "HTTP_LAST_EVENT_ID=order-1", "HTTP_LAST_EVENT_ID=order-2"),
-                     "order-1, order-2"); /* names no event: a gap */
+    ck_assert_str_eq(
+        header(CURSOR_SEQS_PLAIN, "HTTP_LAST_EVENT_ID=7", "A=b", "HTTP_LAST_EVENT_ID=5"), "7");
+    ck_assert_str_eq(header(CURSOR_SEQS_PLAIN, "HTTP_LAST_EVENT_ID=", "HTTP_LAST_EVENT_ID=order-1"),
+                     "order-1");
+    ck_assert_str_eq(
+        header(CURSOR_SEQS_PLAIN, "HTTP_LAST_EVENT_ID=order-1", "HTTP_LAST_EVENT_ID=order-2"),
+        "order-1, order-2"); /* names no event: a gap */
 }
 END_TEST
 
@@ -85,9 +90,10 @@ static const struct {
     char *query;
     const char *cursor;
 } queries[] = {
-    {"QUERY_STRING=a=5", "5"},        {"QUERY_STRING=a=5&a=7&a=", "7"},  {"QUERY_STRING=b=5&a=7", "7"},
-    {"QUERY_STRING=b=5&a=&b=6", "6"}, {"QUERY_STRING=a=5%2C+7", "5, 7"}, /* nobody joins these */
-    {"QUERY_STRING=a=&b=", NULL},     {"QUERY_STRING=", NULL},
+    {"QUERY_STRING=a=5", "5"},         {"QUERY_STRING=a=5&a=7&a=", "7"},
+    {"QUERY_STRING=b=5&a=7", "7"},     {"QUERY_STRING=b=5&a=&b=6", "6"},
+    {"QUERY_STRING=a=5%2C+7", "5, 7"}, /* nobody joins these */
+    {"QUERY_STRING=a=&b=", NULL},      {"QUERY_STRING=", NULL},
 };
 
 START_TEST(of_the_query_the_last_value_counts)

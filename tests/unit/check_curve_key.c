@@ -50,8 +50,8 @@ static int find(const char *text, enum curve_key_half half, struct curve_key *ou
     return curve_key_find(slice_of(text), half, out);
 }
 
-#define CERTIFICATE                                                                                                    \
-    "#   a comment\n\nmetadata\n    role = \"publisher\"\ncurve\n    public-key = \"" ONE                              \
+#define CERTIFICATE                                                                                \
+    "#   a comment\n\nmetadata\n    role = \"publisher\"\ncurve\n    public-key = \"" ONE          \
     "\"\n    secret-key = \"" TWO "\"\n"
 
 START_TEST(a_file_is_a_key_alone_or_a_certificate)

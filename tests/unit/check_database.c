@@ -38,7 +38,8 @@ START_TEST(a_password_is_refused_and_not_repeated)
 }
 END_TEST
 
-static const char *const bad[] = {"shop", "dbname=shop colour=red", "postgresql://[::1/shop", "dbname='shop"};
+static const char *const bad[] = {"shop", "dbname=shop colour=red", "postgresql://[::1/shop",
+                                  "dbname='shop"};
 
 START_TEST(what_is_no_connection_string_is_refused)
 {

@@ -17,7 +17,8 @@ struct transcript {
 static void note(struct transcript *t, const char *mark, const char *text, size_t len)
 {
     ck_assert_uint_lt(t->len + strlen(mark) + len, sizeof t->text);
-    t->len += (size_t)snprintf(t->text + t->len, sizeof t->text - t->len, "%s%.*s", mark, (int)len, text);
+    t->len +=
+        (size_t)snprintf(t->text + t->len, sizeof t->text - t->len, "%s%.*s", mark, (int)len, text);
 }
 
 static void on_message(void *context, const struct ssecast_message *m)
@@ -159,7 +160,8 @@ START_TEST(a_stop_comes_between_two_messages)
     begin(&t, 0);
     decoder_stop_on(t.decoder, &t.stop);
     t.stop_after = 1;
-    ck_assert_int_eq(feed(&t, "id: 1\ndata: a\n\nretry: 1\n: c\nid: 2\ndata: b\n\nid: 3\n\n"), -ECANCELED);
+    ck_assert_int_eq(feed(&t, "id: 1\ndata: a\n\nretry: 1\n: c\nid: 2\ndata: b\n\nid: 3\n\n"),
+                     -ECANCELED);
     ck_assert_str_eq(ssecast_decoder_last_id(t.decoder), "1");
     end(&t, "Mmessage|a|1");
 }

@@ -7,7 +7,8 @@ static struct delivery *d;
 static void begin(void)
 {
     static const char *const endpoint = "tcp://127.0.0.1:1";
-    const struct ssecast_publisher_options options = {.endpoints = &endpoint, .endpoint_count = 1, .timeout_ms = 20};
+    const struct ssecast_publisher_options options = {
+        .endpoints = &endpoint, .endpoint_count = 1, .timeout_ms = 20};
     ck_assert_int_eq(delivery_new(&d, &options, endpoint), 0);
 }
 

@@ -81,7 +81,8 @@ START_TEST(without_a_log_nothing_is_due)
 {
     set_both();
     fill(40);
-    ck_assert(!effects_bans_due(effects) && !effects_keys_due(effects) && !effects_is_urgent(effects));
+    ck_assert(!effects_bans_due(effects) && !effects_keys_due(effects) &&
+              !effects_is_urgent(effects));
 }
 END_TEST
 
@@ -177,7 +178,8 @@ START_TEST(publishers_with_limits_leave_a_quarter_of_each_bound)
     effects_limit_state(effects, &bounds[_i]);
 
     int limited = set_keys('a', true), others = set_keys('A', false), all = limited + others;
-    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d", limited, all);
+    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d",
+                  limited, all);
     ck_assert_int_eq(apply_by(make("z", NULL, 50000), true), -EDQUOT);
     ck_assert_int_eq(apply_by(make("a", NULL, 40000), true), 0);
 }
@@ -232,7 +234,8 @@ START_TEST(who_bans_within_limits_leaves_a_quarter_of_each_bound)
         effects_limit_bans(effects, 8); /* less than their share of the log */
 
     int limited = set_bans('a', true), others = set_bans('A', false), all = limited + others;
-    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d", limited, all);
+    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d",
+                  limited, all);
     ck_assert_int_ne(apply_by(make(NULL, "z", 0), true), 0);
     ck_assert_int_eq(apply_by(make(NULL, "a", 0), true), 0); /* no further session */
 }

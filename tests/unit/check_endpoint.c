@@ -8,11 +8,19 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const char *const good[] = {
-    "tcp://127.0.0.1:5570",   "tcp://[::1]:65535",        "tcp://host.example:80", "tcp://eth0:1",    "tcp://a_b-c:1",
-    "tcp://[fe80::1%eth0]:1", "tcp://[::ffff:1.2.3.4]:1", "ipc:///run/x.sock",     "ipc://@abstract", "ipc://relative"};
+static const char *const good[] = {"tcp://127.0.0.1:5570",
+                                   "tcp://[::1]:65535",
+                                   "tcp://host.example:80",
+                                   "tcp://eth0:1",
+                                   "tcp://a_b-c:1",
+                                   "tcp://[fe80::1%eth0]:1",
+                                   "tcp://[::ffff:1.2.3.4]:1",
+                                   "ipc:///run/x.sock",
+                                   "ipc://@abstract",
+                                   "ipc://relative"};
 
-static const char *const only_to_bind[] = {"tcp://*:1", "tcp://*:0", "tcp://*:*", "tcp://127.0.0.1:0", "tcp://[::]:*"};
+static const char *const only_to_bind[] = {"tcp://*:1", "tcp://*:0", "tcp://*:*",
+                                           "tcp://127.0.0.1:0", "tcp://[::]:*"};
 
 static const char *const bad[] = {"",
                                   "tcp://",
@@ -59,7 +67,8 @@ END_TEST
 
 START_TEST(wildcards_are_for_binding)
 {
-    ck_assert_msg(endpoint_check_connect(only_to_bind[_i]) != NULL, "'%s' is accepted", only_to_bind[_i]);
+    ck_assert_msg(endpoint_check_connect(only_to_bind[_i]) != NULL, "'%s' is accepted",
+                  only_to_bind[_i]);
     ck_assert_msg(!endpoint_check_bind(only_to_bind[_i]), "'%s' is refused", only_to_bind[_i]);
 }
 END_TEST
@@ -87,7 +96,8 @@ static void splits(const char *text, const char *host, const char *port)
 {
     struct slice h, p;
     ck_assert_msg(endpoint_split(slice_of(text), &h, &p), "'%s' is refused", text);
-    ck_assert_msg(slice_equal(h, slice_of(host)), "the host of '%s' is %.*s", text, (int)h.len, h.data);
+    ck_assert_msg(slice_equal(h, slice_of(host)), "the host of '%s' is %.*s", text, (int)h.len,
+                  h.data);
     ck_assert_msg(slice_equal(p, slice_of(port)) && !p.data == !port, "the port of '%s'", text);
 }
 

@@ -29,7 +29,8 @@ END_TEST
 
 START_TEST(its_text_can_have_another_id)
 {
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 7, .time_ms = 9, .event = S("m"), .data = S("id: x")};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = 7, .time_ms = 9, .event = S("m"), .data = S("id: x")};
     struct event *e = make(&spec), *other = event_with_id(e, S("#7"));
     ck_assert_ptr_nonnull(other);
     assert_slice(other->text, S("id: #7\nevent: m\ndata: id: x\n\n"));

@@ -36,7 +36,8 @@ START_TEST(a_name_is_found_with_and_without_an_index)
         for (size_t i = 0; i < 40; i++) {
             struct slice name = {text[i], strlen(text[i])};
             ck_assert_int_eq(event_index_has(e, EXCEPT_SESSIONS, name), i < count && name.len);
-            ck_assert(!event_index_has(e, EXCEPT_CHANNELS, name) && !event_index_has(e, TO_SESSIONS, name));
+            ck_assert(!event_index_has(e, EXCEPT_CHANNELS, name) &&
+                      !event_index_has(e, TO_SESSIONS, name));
         }
         event_unref(&e);
     }
@@ -55,7 +56,8 @@ START_TEST(names_of_a_long_target_are_found_too)
     for (size_t i = 0; i < 40; i++) {
         ck_assert_int_eq(event_index_has(e, TO_SESSIONS, names[i]), i < 20);
         ck_assert_int_eq(event_index_has(e, TO_CHANNELS, names[i]), i >= 10 && i < 30);
-        ck_assert(!event_index_has(e, TO_CONNECTIONS, names[i]) && !event_index_has(e, EXCEPT_SESSIONS, names[i]));
+        ck_assert(!event_index_has(e, TO_CONNECTIONS, names[i]) &&
+                  !event_index_has(e, EXCEPT_SESSIONS, names[i]));
     }
     event_unref(&e);
 }

@@ -4,18 +4,23 @@
 #include "events.h"
 
 /* The sessions, channels, connections and excepted names of a target. */
-static bool key_allowed(bool has_to, size_t sessions, size_t channels, size_t connections, size_t excepted)
+static bool key_allowed(bool has_to, size_t sessions, size_t channels, size_t connections,
+                        size_t excepted)
 {
-    struct names lists[EVENT_LISTS] = {{some_names, sessions}, {some_names, channels}, {some_names, connections}};
+    struct names lists[EVENT_LISTS] = {
+        {some_names, sessions}, {some_names, channels}, {some_names, connections}};
     lists[EXCEPT_CHANNELS] = (struct names){some_names, excepted};
     return event_key_allows(has_to, lists);
 }
 
 START_TEST(a_key_needs_one_target)
 {
-    ck_assert(key_allowed(false, 0, 0, 0, 0) && key_allowed(true, 1, 0, 0, 0) && key_allowed(true, 0, 1, 0, 0));
-    ck_assert(!key_allowed(true, 0, 0, 0, 0) && !key_allowed(true, 0, 0, 1, 0) && !key_allowed(true, 1, 1, 0, 0));
-    ck_assert(!key_allowed(true, 2, 0, 0, 0) && !key_allowed(true, 1, 0, 0, 1) && !key_allowed(false, 0, 0, 0, 1));
+    ck_assert(key_allowed(false, 0, 0, 0, 0) && key_allowed(true, 1, 0, 0, 0) &&
+              key_allowed(true, 0, 1, 0, 0));
+    ck_assert(!key_allowed(true, 0, 0, 0, 0) && !key_allowed(true, 0, 0, 1, 0) &&
+              !key_allowed(true, 1, 1, 0, 0));
+    ck_assert(!key_allowed(true, 2, 0, 0, 0) && !key_allowed(true, 1, 0, 0, 1) &&
+              !key_allowed(false, 0, 0, 0, 1));
 }
 END_TEST
 
@@ -46,7 +51,8 @@ END_TEST
 
 static struct event *make_at(struct slice key, enum event_list list, bool is_private)
 {
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .key = key, .data = S("x"), .is_private = is_private};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = 1, .key = key, .data = S("x"), .is_private = is_private};
     spec.has_to = list != EVENT_LISTS;
     if (spec.has_to)
         spec.lists[list] = (struct names){some_names, 1};
@@ -69,7 +75,8 @@ START_TEST(being_private_is_a_part_of_the_place)
     assert_place(make_at(S("k"), TO_CHANNELS, false), TARGET_CHANNEL, "a", false);
     assert_place(make_at(S("k"), TO_CHANNELS, true), TARGET_CHANNEL, "a", true);
     assert_place(make_at(S("k"), TO_SESSIONS, true), TARGET_SESSION, "a", true);
-    assert_place(make_at(event_member_key(S("m"), room), TO_CHANNELS, true), TARGET_CHANNEL, "a", false);
+    assert_place(make_at(event_member_key(S("m"), room), TO_CHANNELS, true), TARGET_CHANNEL, "a",
+                 false);
 }
 END_TEST
 
@@ -82,7 +89,8 @@ START_TEST(the_key_of_a_member_is_no_name)
     assert_slice(session, S("anna"));
     ck_assert(event_is_member_key(event_member_key((struct slice){0}, out), &session));
     ck_assert_uint_eq(session.len, 0);
-    ck_assert(!event_is_member_key(S("anna"), &session) && !event_is_member_key((struct slice){0}, &session));
+    ck_assert(!event_is_member_key(S("anna"), &session) &&
+              !event_is_member_key((struct slice){0}, &session));
 }
 END_TEST
 

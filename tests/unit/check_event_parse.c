@@ -141,7 +141,8 @@ START_TEST(a_name_that_is_too_long_is_refused)
     static char text[NAME_BYTES_MAX + 1];
     memset(text, 'x', sizeof text);
     struct slice name = {text, NAME_BYTES_MAX};
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{&name, 1}}};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{&name, 1}}};
     struct event *e = make(&spec);
     ck_assert(parses(e->entry.data, e->entry.len));
     event_unref(&e);

@@ -7,8 +7,11 @@
 
 static size_t put_entry(char *out, uint64_t seq, const char *key, bool remove)
 {
-    struct event *e = make(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .remove = remove, .data = S("value")});
+    struct event *e = make(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                .seq = seq,
+                                                .key = slice_of(key),
+                                                .remove = remove,
+                                                .data = S("value")});
     size_t len = e->entry.len;
     memcpy(out, e->entry.data, len);
     event_unref(&e);
@@ -18,7 +21,8 @@ static size_t put_entry(char *out, uint64_t seq, const char *key, bool remove)
 /* A record at seq 100 with this text. Is it taken for one? */
 static bool is_record(const char *text, size_t len)
 {
-    struct event *e = make(&(struct event_spec){.kind = EVENT_STATE, .seq = 100, .data = {text, len}});
+    struct event *e =
+        make(&(struct event_spec){.kind = EVENT_STATE, .seq = 100, .data = {text, len}});
     bool valid = parses(e->entry.data, e->entry.len);
     event_unref(&e);
     return valid;
@@ -29,7 +33,8 @@ START_TEST(a_record_has_the_events_of_keys)
     char text[1000];
     size_t len = put_entry(text, 7, "a", false), used, cursor = 0;
     len += put_entry(text + len, 5, "b", false);
-    struct event *e = make(&(struct event_spec){.kind = EVENT_STATE, .seq = 100, .time_ms = 3, .data = {text, len}});
+    struct event *e = make(
+        &(struct event_spec){.kind = EVENT_STATE, .seq = 100, .time_ms = 3, .data = {text, len}});
     struct event *copy = event_parse(e->entry, &used), *one;
     ck_assert(copy && event_is_record(copy) && !event_concerns(copy, &(struct audience){0}));
     for (uint64_t seq = 7; seq > 3; seq -= 2) {
@@ -101,7 +106,8 @@ START_TEST(a_record_has_bans)
     event_put_ban(text, S("anna"), 5000);
     event_put_ban(text + len, S("b"), 0);
     len += event_ban_size(S("b"));
-    struct event *e = make(&(struct event_spec){.kind = EVENT_BANS, .seq = 100, .data = {text, len}});
+    struct event *e =
+        make(&(struct event_spec){.kind = EVENT_BANS, .seq = 100, .data = {text, len}});
     struct event *copy = event_parse(e->entry, &used);
     ck_assert(copy && event_record_is_whole(copy));
 

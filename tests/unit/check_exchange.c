@@ -272,7 +272,8 @@ START_TEST(lighttpd_gets_a_small_buffer)
     socklen_t len = sizeof bytes;
     struct incoming in = request(&params, CONN_PIPE, &client);
 
-    char *list[] = {(char *)(_i ? "SERVER_SOFTWARE=lighttpd/1.4.69" : "SERVER_SOFTWARE=nginx/1.22"), NULL};
+    char *list[] = {(char *)(_i ? "SERVER_SOFTWARE=lighttpd/1.4.69" : "SERVER_SOFTWARE=nginx/1.22"),
+                    NULL};
     ck_assert_int_eq(params_copy(&params, list), 0);
     const struct visit *v = visit(&in);
     ck_assert_int_eq(getsockopt(in.fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len), 0);

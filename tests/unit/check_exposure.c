@@ -8,9 +8,10 @@
 
 #include "support.h"
 
-static const char *const kept[] = {"tcp://127.0.0.1:5570",       "tcp://127.1.2.3:1", "tcp://127.1:1",
-                                   "tcp://[::1]:5570",           "tcp://lo:5570",     "tcp://localhost:5570",
-                                   "tcp://[::ffff:127.0.0.1]:1", "ipc:///run/x",      "ipc://x@y"};
+static const char *const kept[] = {
+    "tcp://127.0.0.1:5570",       "tcp://127.1.2.3:1", "tcp://127.1:1",
+    "tcp://[::1]:5570",           "tcp://lo:5570",     "tcp://localhost:5570",
+    "tcp://[::ffff:127.0.0.1]:1", "ipc:///run/x",      "ipc://x@y"};
 
 static const char *const open_[] = {"tcp://*:5570",
                                     "tcp://0.0.0.0:5570",
@@ -53,7 +54,8 @@ START_TEST(interfaces_are_what_their_addresses_are)
             ck_assert_msg(endpoint_exposed(endpoint), "%s", endpoint);
     }
     freeifaddrs(all);
-    ck_assert(host_port_exposed("0.0.0.0:80") && host_port_exposed("[::]:80") && host_port_exposed("*:80"));
+    ck_assert(host_port_exposed("0.0.0.0:80") && host_port_exposed("[::]:80") &&
+              host_port_exposed("*:80"));
     ck_assert(!host_port_exposed("127.0.0.1:80") && !host_port_exposed("[::1]:80") &&
               !host_port_exposed("localhost:80"));
     ck_assert(!endpoint_is_tcp("ipc:///tcp://"));

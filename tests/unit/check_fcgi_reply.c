@@ -32,8 +32,8 @@ static const char *said(struct event *e)
     return text;
 }
 
-#define STREAM_HEAD                                                                                                    \
-    "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, "                                   \
+#define STREAM_HEAD                                                                                \
+    "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, "               \
     "no-transform\r\nX-Accel-Buffering: no\r\n"
 
 static struct request request_from(const char *origin)
@@ -46,7 +46,8 @@ static struct request request_from(const char *origin)
 START_TEST(a_stream_has_its_head)
 {
     struct request r = request_from(NULL);
-    ck_assert_str_eq(said(reply_stream(&rules, &r, "w-1-2")), STREAM_HEAD "Ssecast-Connection: w-1-2\r\n\r\n");
+    ck_assert_str_eq(said(reply_stream(&rules, &r, "w-1-2")),
+                     STREAM_HEAD "Ssecast-Connection: w-1-2\r\n\r\n");
     ck_assert_str_eq(said(reply_stream(&rules, &r, NULL)), STREAM_HEAD "\r\n");
 }
 END_TEST
@@ -55,7 +56,8 @@ START_TEST(a_redirect_carries_the_query_along)
 {
     ck_assert_str_eq(said(reply_redirect("/sse-fcgi", NULL, "session=a&b=%20")),
                      "Status: 200 OK\r\nLocation: /sse-fcgi?session=a&b=%20\r\n\r\n");
-    ck_assert_str_eq(said(reply_redirect("/sse-fcgi", NULL, NULL)), "Status: 200 OK\r\nLocation: /sse-fcgi\r\n\r\n");
+    ck_assert_str_eq(said(reply_redirect("/sse-fcgi", NULL, NULL)),
+                     "Status: 200 OK\r\nLocation: /sse-fcgi\r\n\r\n");
     ck_assert_str_eq(said(reply_redirect("/handoff/1", "connection=x", "session=a")),
                      "Status: 200 OK\r\nLocation: /handoff/1?connection=x&session=a\r\n\r\n");
     ck_assert_str_eq(said(reply_redirect("/handoff/1", "connection=x", "")),
@@ -83,7 +85,8 @@ START_TEST(extra_headers_are_added)
     struct request r = request_from(NULL);
     add(&headers, "X-One: 1");
     add(&headers, "X-Two: 2, 3");
-    ck_assert_str_eq(said(reply_stream(&rules, &r, NULL)), STREAM_HEAD "X-One: 1\r\nX-Two: 2, 3\r\n\r\n");
+    ck_assert_str_eq(said(reply_stream(&rules, &r, NULL)),
+                     STREAM_HEAD "X-One: 1\r\nX-Two: 2, 3\r\n\r\n");
 }
 END_TEST
 
@@ -120,7 +123,8 @@ START_TEST(any_origin_gets_no_credentials)
 {
     struct request r = request_from("*");
     add(&origins, "*");
-    ck_assert_str_eq(said(reply_stream(&rules, &r, NULL)), STREAM_HEAD "Access-Control-Allow-Origin: *\r\n\r\n");
+    ck_assert_str_eq(said(reply_stream(&rules, &r, NULL)),
+                     STREAM_HEAD "Access-Control-Allow-Origin: *\r\n\r\n");
 }
 END_TEST
 
@@ -135,8 +139,9 @@ START_TEST(no_content_stops_for_good)
 {
     struct request r = request_from("*");
     add(&origins, "*");
-    ck_assert_str_eq(said(reply_no_content(&rules, &r)), "Status: 204 No Content\r\nCache-Control: no-store\r\n"
-                                                         "Access-Control-Allow-Origin: *\r\n\r\n");
+    ck_assert_str_eq(said(reply_no_content(&rules, &r)),
+                     "Status: 204 No Content\r\nCache-Control: no-store\r\n"
+                     "Access-Control-Allow-Origin: *\r\n\r\n");
 }
 END_TEST
 
@@ -148,9 +153,11 @@ START_TEST(a_preflight_is_answered)
     ck_assert_int_eq(strncmp(answer, "Status: 204 No Content\r\n", 24), 0);
     ck_assert_ptr_nonnull(strstr(answer, "\r\nAccess-Control-Allow-Origin: https://a.example\r\n"));
     ck_assert_ptr_nonnull(strstr(answer, "\r\nAccess-Control-Allow-Credentials: true\r\n"));
-    ck_assert_ptr_nonnull(strstr(answer, "\r\nAccess-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"));
     ck_assert_ptr_nonnull(
-        strstr(answer, "\r\nAccess-Control-Allow-Headers: Last-Event-ID, Cache-Control, Authorization\r\n"));
+        strstr(answer, "\r\nAccess-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"));
+    ck_assert_ptr_nonnull(strstr(
+        answer,
+        "\r\nAccess-Control-Allow-Headers: Last-Event-ID, Cache-Control, Authorization\r\n"));
     ck_assert_ptr_nonnull(strstr(answer, "\r\nVary: Origin\r\n"));
     ck_assert_str_eq(answer + strlen(answer) - 4, "\r\n\r\n");
 }
@@ -160,7 +167,8 @@ START_TEST(a_preflight_from_elsewhere_is_given_nothing)
 {
     struct request r = request_from(NULL);
     ck_assert_ptr_null(
-        strstr(said(reply_preflight(&rules, r.origin, REQUEST_METHODS, REQUEST_HEADERS)), "Access-Control"));
+        strstr(said(reply_preflight(&rules, r.origin, REQUEST_METHODS, REQUEST_HEADERS)),
+               "Access-Control"));
 }
 END_TEST
 
@@ -181,10 +189,11 @@ START_TEST(a_refusal_says_what_is_wrong)
                      "Content-Type: application/json\r\nCache-Control: no-store\r\n\r\n"
                      "{\"error\":\"missing_session\",\"message\":\"who?\"}\n");
     r = refusal(405, "method_not_allowed", "no");
-    ck_assert_str_eq(said(reply_refused(&rules, &r)),
-                     "Status: 405 Method Not Allowed\r\n"
-                     "Content-Type: application/json\r\nCache-Control: no-store\r\n"
-                     "Allow: GET, HEAD, OPTIONS\r\n\r\n{\"error\":\"method_not_allowed\",\"message\":\"no\"}\n");
+    ck_assert_str_eq(
+        said(reply_refused(&rules, &r)),
+        "Status: 405 Method Not Allowed\r\n"
+        "Content-Type: application/json\r\nCache-Control: no-store\r\n"
+        "Allow: GET, HEAD, OPTIONS\r\n\r\n{\"error\":\"method_not_allowed\",\"message\":\"no\"}\n");
 }
 END_TEST
 
@@ -193,14 +202,15 @@ START_TEST(a_message_is_a_json_string_whatever_it_holds)
     struct request r = refusal(400, "e", "\"\\\r\n\t\x01\x7f\xc3\xa9\xff\xe2\x82");
     ck_assert_ptr_nonnull(
         strstr(said(reply_refused(&rules, &r)),
-               "\"message\":\"\\\"\\\\\\u000d\\n\\u0009\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"}\n"));
+               "\"message\":"
+               "\"\\\"\\\\\\u000d\\n\\u0009\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"}\n"));
 }
 END_TEST
 
 /* --- headers that may be added --- */
 
-static const char *const good_headers[] = {"X: y", "X:y", "Strict-Transport-Security: max-age=1; includeSubDomains",
-                                           "X-A_b.c~1:"};
+static const char *const good_headers[] = {
+    "X: y", "X:y", "Strict-Transport-Security: max-age=1; includeSubDomains", "X-A_b.c~1:"};
 static const char *const bad_headers[] = {"",
                                           "X",
                                           ": y",
@@ -225,7 +235,8 @@ START_TEST(a_header_is_one_line_and_not_one_of_ours)
     for (size_t i = 0; i < sizeof good_headers / sizeof good_headers[0]; i++)
         ck_assert_msg(!reply_check_header(good_headers[i]), "'%s' is refused", good_headers[i]);
     for (size_t i = 0; i < sizeof bad_headers / sizeof bad_headers[0]; i++)
-        ck_assert_msg(reply_check_header(bad_headers[i]) != NULL, "'%s' is accepted", bad_headers[i]);
+        ck_assert_msg(reply_check_header(bad_headers[i]) != NULL, "'%s' is accepted",
+                      bad_headers[i]);
 }
 END_TEST
 
@@ -233,8 +244,9 @@ END_TEST
 
 START_TEST(a_block_moves_the_cursor_and_no_more)
 {
-    ck_assert_str_eq(said(reply_block(&(struct block){.has_retry = true, .retry = 15000, .id = S("42")})),
-                     "retry: 15000\nid: 42\n\n");
+    ck_assert_str_eq(
+        said(reply_block(&(struct block){.has_retry = true, .retry = 15000, .id = S("42")})),
+        "retry: 15000\nid: 42\n\n");
     ck_assert_str_eq(said(reply_block(&(struct block){.id = S("7")})), "id: 7\n\n");
 }
 END_TEST
@@ -243,8 +255,9 @@ START_TEST(a_checkpoint_is_an_event)
 {
     ck_assert_str_eq(said(reply_block(&(struct block){.id = S("7"), .checkpoint = true})),
                      "event: ssecast.checkpoint\nid: 7\ndata: {}\n\n");
-    ck_assert_str_eq(said(reply_block(&(struct block){.has_retry = true, .retry = 1, .checkpoint = true})),
-                     "retry: 1\n\n");
+    ck_assert_str_eq(
+        said(reply_block(&(struct block){.has_retry = true, .retry = 1, .checkpoint = true})),
+        "retry: 1\n\n");
 }
 END_TEST
 
@@ -256,15 +269,19 @@ START_TEST(the_first_checkpoint_names_the_connection)
                           .checkpoint = true,
                           .connection = "w-1-2",
                           .heartbeat_ms = 15000};
-    ck_assert_str_eq(said(reply_block(&block)), "retry: 15000\nevent: ssecast.checkpoint\nid: 42\n"
-                                                "data: {\"connection\":\"w-1-2\",\"heartbeat\":15000}\n\n");
+    ck_assert_str_eq(said(reply_block(&block)),
+                     "retry: 15000\nevent: ssecast.checkpoint\nid: 42\n"
+                     "data: {\"connection\":\"w-1-2\",\"heartbeat\":15000}\n\n");
 }
 END_TEST
 
 START_TEST(the_first_checkpoint_may_name_the_owner)
 {
-    struct block block = {
-        .id = S("42"), .checkpoint = true, .connection = "w-1-2", .heartbeat_ms = 15000, .owner = "ab"};
+    struct block block = {.id = S("42"),
+                          .checkpoint = true,
+                          .connection = "w-1-2",
+                          .heartbeat_ms = 15000,
+                          .owner = "ab"};
     ck_assert_str_eq(said(reply_block(&block)),
                      "event: ssecast.checkpoint\nid: 42\n"
                      "data: {\"connection\":\"w-1-2\",\"heartbeat\":15000,\"owner\":\"ab\"}\n\n");
@@ -314,7 +331,8 @@ static const struct {
 START_TEST(a_gap_tells_the_clients_cursor)
 {
     char should[256];
-    snprintf(should, sizeof should, "event: ssecast.gap\ndata: {\"last\":%s,\"oldest\":7}\n\n", gaps[_i].shown);
+    snprintf(should, sizeof should, "event: ssecast.gap\ndata: {\"last\":%s,\"oldest\":7}\n\n",
+             gaps[_i].shown);
     ck_assert_str_eq(said(reply_gap(gaps[_i].last, 7)), should);
 }
 END_TEST
@@ -323,7 +341,8 @@ START_TEST(a_gap_does_not_repeat_a_cursor_without_end)
 {
     static char cursor[10240];
     memset(cursor, 'x', sizeof cursor);
-    ck_assert_uint_lt(strlen(said(reply_gap((struct slice){cursor, sizeof cursor}, UINT64_MAX))), 400);
+    ck_assert_uint_lt(strlen(said(reply_gap((struct slice){cursor, sizeof cursor}, UINT64_MAX))),
+                      400);
     ck_assert_ptr_nonnull(strstr(text, "\",\"oldest\":18446744073709551615}\n\n"));
 }
 END_TEST
@@ -355,7 +374,8 @@ int main(void)
     tcase_add_test(tests, a_visible_beat_leaves_the_cursor_where_it_is);
     tcase_add_test(tests, a_keep_alive_is_one_line);
     tcase_add_test(tests, padding_is_two_kilobytes_of_comment);
-    tcase_add_loop_test(tests, a_gap_tells_the_clients_cursor, 0, (int)(sizeof gaps / sizeof gaps[0]));
+    tcase_add_loop_test(tests, a_gap_tells_the_clients_cursor, 0,
+                        (int)(sizeof gaps / sizeof gaps[0]));
     tcase_add_test(tests, a_gap_does_not_repeat_a_cursor_without_end);
     return run_suite(suite);
 }

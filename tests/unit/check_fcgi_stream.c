@@ -86,7 +86,8 @@ static const char *after_place(struct client *c, const char *id)
 {
     char first[100];
     const char *text = heard(c);
-    int len = snprintf(first, sizeof first, "event: ssecast.checkpoint\nid: %s\ndata: {\"connection\":\"w-", id);
+    int len = snprintf(first, sizeof first,
+                       "event: ssecast.checkpoint\nid: %s\ndata: {\"connection\":\"w-", id);
     ck_assert_msg(strncmp(text, first, (size_t)len) == 0, "no checkpoint: '%s'", text);
     return strstr(text, "\n\n") + 2;
 }
@@ -104,7 +105,8 @@ static void say(const struct event_spec *spec)
 static void publish(uint64_t seq, const char *session)
 {
     struct slice name = slice_of(session);
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = S("x"), .has_to = session != NULL};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .data = S("x"), .has_to = session != NULL};
     if (session)
         spec.lists[TO_SESSIONS] = (struct names){&name, 1};
     say(&spec);
@@ -114,15 +116,19 @@ static void publish(uint64_t seq, const char *session)
 static void publish_key(uint64_t seq, const char *session, const char *key, const char *data)
 {
     struct slice name = slice_of(session);
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = slice_of(data), .has_to = session != NULL};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .key = slice_of(key),
+                              .data = slice_of(data),
+                              .has_to = session != NULL};
     if (session)
         spec.lists[TO_SESSIONS] = (struct names){&name, 1};
     say(&spec);
 }
 
 /* The same for channel c, perhaps as a removal, or private. */
-static void publish_in_channel(uint64_t seq, const char *key, const char *data, bool is_private, bool remove)
+static void publish_in_channel(uint64_t seq, const char *key, const char *data, bool is_private,
+                               bool remove)
 {
     struct slice name = S("c");
     struct event_spec spec = {.kind = EVENT_MESSAGE,
@@ -139,7 +145,8 @@ static void publish_in_channel(uint64_t seq, const char *key, const char *data, 
 /* The state of a welcome: one key, whose event has this seq (0: no key). */
 static void welcome(uint64_t position, uint64_t seq, const char *key)
 {
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = S("state")};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = S("state")};
     struct event *e = seq ? event_new(&spec) : NULL;
     current_clear(&set);
     if (e)
@@ -155,7 +162,8 @@ static void publish_range(uint64_t first, uint64_t last)
 }
 
 /* name is written to *room, which lasts as long as the spec. */
-static struct event_spec shutdown_of(uint64_t seq, enum event_list list, struct slice *room, int64_t time_ms)
+static struct event_spec shutdown_of(uint64_t seq, enum event_list list, struct slice *room,
+                                     int64_t time_ms)
 {
     struct event_spec spec = {.kind = EVENT_SHUTDOWN,
                               .seq = seq,
@@ -191,7 +199,8 @@ static void answer(struct stream *s, struct wire_page page, uint64_t first, uint
     struct buf b = {0};
     ck_assert_ptr_nonnull(s->pending);
     for (uint64_t seq = first; seq <= last; seq++) {
-        struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
+        struct event *e =
+            event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
         wire_add_entry(&b, e);
         event_unref(&e);
     }
@@ -270,7 +279,8 @@ START_TEST(what_is_no_stream_is_answered_and_closed)
     *c = (struct client){0};
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     c->fd = fds[1];
-    params_copy(&params, (char *[]){(char *)short_answers[_i].params[0], (char *)short_answers[_i].params[1], NULL});
+    params_copy(&params, (char *[]){(char *)short_answers[_i].params[0],
+                                    (char *)short_answers[_i].params[1], NULL});
     request_stream(fds[0], &params);
     const char *text = heard(c);
     ck_assert_int_eq(strncmp(text, short_answers[_i].status, strlen(short_answers[_i].status)), 0);
@@ -314,7 +324,8 @@ static void assert_replaced(struct client *c)
     ck_assert_int_eq(sscanf(text, "retry: %u\n", &retry), 1);
     ck_assert_uint_ge(retry, 15000);
     ck_assert_uint_le(retry, 150000);
-    ck_assert_str_eq(event, "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n");
+    ck_assert_str_eq(event,
+                     "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n");
     ck_assert(c->ended);
 }
 
@@ -450,7 +461,8 @@ START_TEST(a_stream_ends_with_its_token)
 {
     take_tokens();
     join(100);
-    struct client *late = open_for(0, "a", 60000), *soon = open_for(1, "a", 700), *never = open_for(2, "a", 0);
+    struct client *late = open_for(0, "a", 60000), *soon = open_for(1, "a", 700),
+                  *never = open_for(2, "a", 0);
     while (!set.counters[ENDS_EXPIRED]) {
         usleep(10000);
         turn();
@@ -621,8 +633,8 @@ START_TEST(records_of_bans_are_for_nobody)
     join(100);
     body(a);
     event_put_ban(text, S("b"), clock_unix_ms() + 60000);
-    struct event *e =
-        event_new(&(struct event_spec){.kind = EVENT_BANS, .seq = 101, .data = {text, event_ban_size(S("b"))}});
+    struct event *e = event_new(&(struct event_spec){
+        .kind = EVENT_BANS, .seq = 101, .data = {text, event_ban_size(S("b"))}});
     feed_event(&set, e);
     event_unref(&e);
     publish(102, NULL);
@@ -753,7 +765,8 @@ START_TEST(in_doubt_a_stream_ends)
     hear_clock();
     struct stream *s = last_stream();
     struct slice b = S("b");
-    struct event_spec spec = shutdown_of(102, TO_SESSIONS, &b, clock_unix_ms() - (clock_us() - s->opened_us) / 1000);
+    struct event_spec spec =
+        shutdown_of(102, TO_SESSIONS, &b, clock_unix_ms() - (clock_us() - s->opened_us) / 1000);
     say(&spec);
     assert_heard(tie, "event: ssecast.shutdown\ndata: {}\n\n");
 }
@@ -820,7 +833,8 @@ START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
         event_unref(&e);
     }
 
-    struct wire_page page = {.from = 50, .upto = 102, .head = 102, .oldest = 51, .entries = {b.data, b.len}};
+    struct wire_page page = {
+        .from = 50, .upto = 102, .head = 102, .oldest = 51, .entries = {b.data, b.len}};
     struct upstream_request *question = s->pending;
     ck_assert_ptr_nonnull(question);
     upstream_forget(s->set->upstream, &question);
@@ -863,8 +877,10 @@ START_TEST(one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhil
     join(100);
     struct client *later = open_in(3, "a", "x");
     body(later);
-    struct slice names[] = {name_in(list, 0), S("y")}, second = list == TO_CONNECTIONS ? S("w-1-2") : names[0];
-    struct event_spec specs[] = {shutdown_of(90, list, &names[0], stamp), shutdown_of(91, list, &second, stamp),
+    struct slice names[] = {name_in(list, 0), S("y")},
+                 second = list == TO_CONNECTIONS ? S("w-1-2") : names[0];
+    struct event_spec specs[] = {shutdown_of(90, list, &names[0], stamp),
+                                 shutdown_of(91, list, &second, stamp),
                                  shutdown_of(92, TO_CHANNELS, &names[1], long_ago)};
     tell_past(specs, 3, 100, false);
     ck_assert_str_eq(after_place(before, "100"), "event: ssecast.shutdown\ndata: {}\n\n");
@@ -917,7 +933,8 @@ START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
     }
     struct upstream_request *question = s->pending;
     upstream_forget(s->set->upstream, &question);
-    resume_page(s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
+    resume_page(
+        s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
     buf_release(&b);
     assert_heard(c, "id: 82\ndata: x\n\nevent: ssecast.shutdown\ndata: {}\n\n");
     ck_assert(c->ended);
@@ -959,7 +976,8 @@ END_TEST
 START_TEST(a_publishers_id_is_a_cursor)
 {
     join(100);
-    say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .id = S("order-17"), .data = S("x")});
+    say(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = 101, .id = S("order-17"), .data = S("x")});
     publish(102, NULL);
     assert_begins(come_back(0, "a", "order-17"), "order-17", "id: 102\ndata: x\n\n");
 }
@@ -968,8 +986,11 @@ END_TEST
 /* A publisher's event as it comes from the broker. */
 static void say_own(uint64_t seq, const char *id, bool shown)
 {
-    say(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id), .seq_as_id = !shown, .data = S("x")});
+    say(&(struct event_spec){.kind = EVENT_MESSAGE,
+                             .seq = seq,
+                             .id = slice_of(id),
+                             .seq_as_id = !shown,
+                             .data = S("x")});
 }
 
 static const struct {
@@ -995,7 +1016,8 @@ START_TEST(the_newer_of_two_cursors_counts)
     say_own(101, "one", true);
     say_own(102, "two", true);
     say_own(103, "three", true);
-    bool first = strcmp(two_cursors[_i].taken, "one") == 0 || strcmp(two_cursors[_i].taken, "101") == 0;
+    bool first =
+        strcmp(two_cursors[_i].taken, "one") == 0 || strcmp(two_cursors[_i].taken, "101") == 0;
     if (first)
         snprintf(rest, sizeof rest, "id: two\ndata: x\n\nid: three\ndata: x\n\n");
     assert_begins(open_with(0, 0, query, header), two_cursors[_i].taken, rest);
@@ -1004,9 +1026,12 @@ END_TEST
 
 START_TEST(the_newer_of_two_cursors_counts_without_a_broker_too)
 {
-    struct client *c = open_with(0, 0, "QUERY_STRING=session=a&lastEventId=102", "HTTP_LAST_EVENT_ID=101");
+    struct client *c =
+        open_with(0, 0, "QUERY_STRING=session=a&lastEventId=102", "HTTP_LAST_EVENT_ID=101");
     assert_begins(c, "102", "");
-    assert_begins(open_with(1, 0, "QUERY_STRING=session=b&lastEventId=101", "HTTP_LAST_EVENT_ID=102"), "102", "");
+    assert_begins(
+        open_with(1, 0, "QUERY_STRING=session=b&lastEventId=101", "HTTP_LAST_EVENT_ID=102"), "102",
+        "");
     join(100);
     publish_range(101, 103);
 }
@@ -1030,8 +1055,9 @@ START_TEST(an_id_that_two_events_showed_is_not_guessed)
     struct client *c = come_back(0, "a", "daily");
     assert_begins(c, "daily", "");
     ck_assert_ptr_nonnull(last_stream()->pending);
-    answer(last_stream(), (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101,
-           102);
+    answer(last_stream(),
+           (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true},
+           101, 102);
     ck_assert_int_eq(strncmp(heard(c), "event: ssecast.gap\ndata: {\"last\":\"daily\"", 40), 0);
 }
 END_TEST
@@ -1115,14 +1141,16 @@ START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
         assert_body(c, "retry: 15000\n\n");
     publish(102, NULL);
     assert_heard(c, ""); /* live events wait behind the answer */
-    answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101, 102);
+    answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true},
+           101, 102);
     const char *text = heard(c);
     ck_assert_int_eq(strncmp(text, "event: ssecast.gap\ndata: {\"last\":", 33), 0);
     /* A stream whose first block has no id is told its connection in the first checkpoint that has
      * one. */
-    const char *place = unknown_cursors[_i].shown
-                            ? ",\"oldest\":101}\n\n" CHECKPOINT("100")
-                            : ",\"oldest\":101}\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":";
+    const char *place =
+        unknown_cursors[_i].shown
+            ? ",\"oldest\":101}\n\n" CHECKPOINT("100")
+            : ",\"oldest\":101}\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":";
     ck_assert_ptr_nonnull(strstr(text, place));
     ck_assert_ptr_nonnull(strstr(text, "}\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\n"));
     publish(103, NULL);
@@ -1139,9 +1167,11 @@ START_TEST(a_cursor_without_end_does_no_harm)
     struct client *c = come_back(0, "a", cursor);
     struct stream *s = last_stream();
     assert_body(c, "retry: 15000\n\n");
-    answer(s, (struct wire_page){.from = 100, .upto = 100, .head = 100, .oldest = 101, .gap = true}, 1, 0);
+    answer(s, (struct wire_page){.from = 100, .upto = 100, .head = 100, .oldest = 101, .gap = true},
+           1, 0);
     ck_assert_uint_lt(strlen(heard(c)), 600);
-    ck_assert_ptr_nonnull(strstr(c->text, "\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":\"w-"));
+    ck_assert_ptr_nonnull(
+        strstr(c->text, "\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":\"w-"));
 }
 END_TEST
 
@@ -1203,7 +1233,8 @@ START_TEST(a_broken_sequence_is_told)
     welcome(500, 0, "");
     publish(501, NULL);
     assert_heard(c, "id: 101\ndata: x\n\nevent: "
-                    "ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT("500") "id: 501\ndata: x\n\n");
+                    "ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT(
+                        "500") "id: 501\ndata: x\n\n");
     come_back(1, "a", "101");
     ck_assert_ptr_nonnull(last_stream()->pending);
 }
@@ -1245,7 +1276,8 @@ START_TEST(the_state_comes_before_the_first_checkpoint)
     publish_key(103, NULL, "a", "3");
     publish_key(104, "other", "a", "4");
     publish_key(105, "s", "a", "5");
-    const char *begin = "retry: 15000\n\ndata: 2\n\ndata: 3\n\ndata: 5\n\nevent: ssecast.checkpoint\nid: 105\n";
+    const char *begin =
+        "retry: 15000\n\ndata: 2\n\ndata: 3\n\ndata: 5\n\nevent: ssecast.checkpoint\nid: 105\n";
     const char *text = body(open_as(0, "s"));
     ck_assert_msg(strncmp(text, begin, strlen(begin)) == 0, "%s", text);
 }
@@ -1257,8 +1289,10 @@ START_TEST(the_checkpoint_follows_the_state_and_then_come_events)
     publish_key(101, NULL, "a", "1");
     struct client *c = open_as(0, "s");
     publish_key(102, NULL, "a", "2");
-    const char *text = body(c),
-               *begin = "retry: 15000\n\ndata: 1\n\nevent: ssecast.checkpoint\nid: 101\ndata: {\"connection\"";
+    const char
+        *text = body(c),
+        *begin =
+            "retry: 15000\n\ndata: 1\n\nevent: ssecast.checkpoint\nid: 101\ndata: {\"connection\"";
     ck_assert_msg(strncmp(text, begin, strlen(begin)) == 0, "%s", text);
     ck_assert_ptr_nonnull(strstr(text, "}\n\nid: 102\ndata: 2\n\n"));
     ck_assert(last_stream()->state == STREAM_LIVE);
@@ -1340,7 +1374,8 @@ START_TEST(streams_behind_lighttpd_share_the_texts_of_the_state)
 
     publish_key(231, "s", "own", "mine");
     open_with(3, 0, "QUERY_STRING=session=s", "SERVER_SOFTWARE=lighttpd/1.4.69");
-    ck_assert_ptr_nonnull(strstr(body(&clients[3]), "data: 230\n\ndata: mine\n\nevent: ssecast.checkpoint\nid: 231\n"));
+    ck_assert_ptr_nonnull(strstr(
+        body(&clients[3]), "data: 230\n\ndata: mine\n\nevent: ssecast.checkpoint\nid: 231\n"));
 }
 END_TEST
 
@@ -1351,7 +1386,8 @@ START_TEST(a_stream_that_waited_gets_the_state)
     welcome(100, 50, "a");
     join(100);
     const char *text = heard(c);
-    ck_assert_msg(strncmp(text, "data: state\n\nevent: ssecast.checkpoint\nid: 100\n", 46) == 0, "%s", text);
+    ck_assert_msg(strncmp(text, "data: state\n\nevent: ssecast.checkpoint\nid: 100\n", 46) == 0,
+                  "%s", text);
 }
 END_TEST
 
@@ -1367,7 +1403,8 @@ START_TEST(after_lost_events_the_state_follows_the_gap)
     welcome(500, 490, "a");
     ck_assert(last_stream()->scan_queued); /* all of them have to go on: each when it is its turn */
     assert_heard(c, "data: state\n\n" CHECKPOINT("500"));
-    ck_assert_ptr_nonnull(strstr(heard(fresh), "data: state\n\nevent: ssecast.checkpoint\nid: 500\n"));
+    ck_assert_ptr_nonnull(
+        strstr(heard(fresh), "data: state\n\nevent: ssecast.checkpoint\nid: 500\n"));
     publish_key(501, NULL, "a", "new");
     assert_heard(c, "id: 501\ndata: new\n\n");
 }
@@ -1384,7 +1421,9 @@ START_TEST(events_before_the_state_of_a_welcome_are_not_newer)
     publish(103, NULL);
     publish_key(104, NULL, "a", "state");
     publish_key(106, NULL, "b", "new");
-    assert_heard(c, "id: 102\ndata: x\n\nid: 103\ndata: x\n\nid: 104\ndata: state\n\nid: 106\ndata: new\n\n");
+    assert_heard(
+        c,
+        "id: 102\ndata: x\n\nid: 103\ndata: x\n\nid: 104\ndata: state\n\nid: 106\ndata: new\n\n");
     ck_assert_uint_eq(state_count(set.current), 2);
 }
 END_TEST
@@ -1394,10 +1433,16 @@ START_TEST(an_expired_event_is_delivered_to_nobody)
     join(100);
     struct client *c = open_as(0, "s");
     body(c);
-    say(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = 101, .time_ms = clock_unix_ms() - 5000, .ttl_s = 2, .data = S("old")});
-    say(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = 102, .time_ms = clock_unix_ms(), .ttl_s = 60, .data = S("new")});
+    say(&(struct event_spec){.kind = EVENT_MESSAGE,
+                             .seq = 101,
+                             .time_ms = clock_unix_ms() - 5000,
+                             .ttl_s = 2,
+                             .data = S("old")});
+    say(&(struct event_spec){.kind = EVENT_MESSAGE,
+                             .seq = 102,
+                             .time_ms = clock_unix_ms(),
+                             .ttl_s = 60,
+                             .data = S("new")});
     assert_heard(c, "id: 102\ndata: new\n\n");
     assert_begins(come_back(1, "s", "100"), "100", "id: 102\ndata: new\n\n");
 }
@@ -1534,7 +1579,8 @@ static void burst_of_keys(uint64_t first, uint64_t count)
     memset(data, 'x', sizeof data);
     for (uint64_t seq = first; seq < first + count; seq++) {
         snprintf(key, sizeof key, "k%" PRIu64, seq % 10);
-        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = {data, sizeof data}};
+        struct event_spec spec = {
+            .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = {data, sizeof data}};
         if (seq == 104)
             spec.key = (struct slice){0};
         say(&spec);
@@ -1691,7 +1737,8 @@ START_TEST(one_of_keys_that_takes_nothing_for_the_whole_time_is_cut)
     exchanges.conns.write_ms = 60;
     open_behind_keys(behind_software[_i]);
     uint64_t seq = 501;
-    for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until; seq += 100) {
+    for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until;
+         seq += 100) {
         poll(NULL, 0, 5);
         burst_of_keys(seq, 100);
         turn();
@@ -1704,7 +1751,8 @@ START_TEST(what_the_window_evicted_of_keys_comes_from_the_state)
 {
     set.limits.window_bytes = 2 * SMALL_BUDGET;
     struct stream *s = open_behind_keys(behind_software[_i]);
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 501, .key = S("lasting"), .data = S("x")};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = 501, .key = S("lasting"), .data = S("x")};
     say(&spec);
     burst_of_keys(502, 1);
     for (uint64_t seq = 503; seq < 900; seq++)
@@ -1724,8 +1772,11 @@ START_TEST(what_expired_while_it_waited_is_not_sent)
     open_with(0, 4096, "QUERY_STRING=session=a", NULL);
     turn();
     burst(101, 10);
-    say(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = 111, .time_ms = clock_unix_ms(), .ttl_s = 1, .data = S("short")});
+    say(&(struct event_spec){.kind = EVENT_MESSAGE,
+                             .seq = 111,
+                             .time_ms = clock_unix_ms(),
+                             .ttl_s = 1,
+                             .data = S("short")});
     publish(112, NULL);
     turn();
     poll(NULL, 0, 1100);
@@ -1745,19 +1796,23 @@ static struct stream *ahead_and_stalled(struct client **c)
     memset(data, 'x', sizeof data);
     exchanges.conns.stale_ms = 20;
     join(100);
-    say(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = 101, .time_ms = clock_unix_ms(), .ttl_s = 100, .data = S("has a ttl")});
+    say(&(struct event_spec){.kind = EVENT_MESSAGE,
+                             .seq = 101,
+                             .time_ms = clock_unix_ms(),
+                             .ttl_s = 100,
+                             .data = S("has a ttl")});
     *c = open_with(0, 4096, "QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=99");
     struct stream *s = last_stream();
     turn();
     struct buf b = {0};
     for (uint64_t seq = 100; seq <= 109; seq++) {
-        struct event *e =
-            event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
+        struct event *e = event_new(
+            &(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
         wire_add_entry(&b, e);
         event_unref(&e);
     }
-    struct wire_page page = {.from = 99, .upto = 109, .head = 109, .oldest = 1, .entries = buf_slice(&b)};
+    struct wire_page page = {
+        .from = 99, .upto = 109, .head = 109, .oldest = 1, .entries = buf_slice(&b)};
     struct upstream_request *question = s->pending;
     upstream_forget(s->set->upstream, &question);
     resume_page(s, &page);
@@ -1994,7 +2049,8 @@ START_TEST(without_checkpoints_the_cursor_moves_quietly)
     feed_broken(&set, 500, 501);
     welcome(500, 0, "");
     assert_heard(c, "event: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\nid: 500\n\n");
-    assert_body(open_with(1, 0, "QUERY_STRING=session=a&checkpoints=false", NULL), "retry: 15000\nid: 500\n\n");
+    assert_body(open_with(1, 0, "QUERY_STRING=session=a&checkpoints=false", NULL),
+                "retry: 15000\nid: 500\n\n");
 }
 END_TEST
 
@@ -2078,7 +2134,8 @@ static struct event *random_event(struct dice *dice, uint64_t seq)
     static const struct slice names[] = {S_INIT("a"), S_INIT("b"), S_INIT("c"), S_INIT("d")};
     static char data[3000];
     memset(data, 'a' + (int)(seq % 26), sizeof data);
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = {data, roll(dice, sizeof data)}};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .data = {data, roll(dice, sizeof data)}};
     spec.has_to = roll(dice, 2);
     if (spec.has_to)
         spec.lists[TO_SESSIONS] = (struct names){names + roll(dice, 3), 1 + roll(dice, 2)};
@@ -2165,19 +2222,23 @@ static struct client *open_hub(int number, const char *selectors, const char *cu
     char query[400];
     int fds[2];
     *c = (struct client){0};
-    set.mercure = (struct mercure_rules){
-        .anonymous = true, .max_topics = 10, .max_topic_bytes = 255, .max_patterns = 3, .cors_origins = &none};
+    set.mercure = (struct mercure_rules){.anonymous = true,
+                                         .max_topics = 10,
+                                         .max_topic_bytes = 255,
+                                         .max_patterns = 3,
+                                         .cors_origins = &none};
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     c->fd = fds[1];
-    snprintf(query, sizeof query, "QUERY_STRING=%s%s%s", selectors, cursor ? "&lastEventID=%23" : "",
-             cursor ? cursor : "");
+    snprintf(query, sizeof query, "QUERY_STRING=%s%s%s", selectors,
+             cursor ? "&lastEventID=%23" : "", cursor ? cursor : "");
     ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", query, NULL}), 0);
     open_mercure(&set, &(struct incoming){fds[0], &params, CONN_PIPE});
     params_release(&params);
     return c;
 }
 
-static struct event *event_to(enum event_kind kind, uint64_t seq, enum event_list list, const char *name)
+static struct event *event_to(enum event_kind kind, uint64_t seq, enum event_list list,
+                              const char *name)
 {
     struct slice room = slice_of(name);
     struct event_spec spec = {.kind = kind, .seq = seq, .data = slice_of(name), .has_to = true};
@@ -2221,8 +2282,10 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
     buf_release(&b);
 
     const char *text = heard(c);
-    ck_assert_msg(strcmp(text, "id: #91\ndata: /a/1\n\nid: #95\ndata: /named\n\nid: #101\ndata: /a/live\n\n") == 0,
-                  "%s", text);
+    ck_assert_msg(
+        strcmp(text,
+               "id: #91\ndata: /a/1\n\nid: #95\ndata: /named\n\nid: #101\ndata: /a/live\n\n") == 0,
+        "%s", text);
     ck_assert(!c->ended && s->state == STREAM_LIVE);
     leave(c);
 }
@@ -2366,7 +2429,8 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, what_the_broker_confirmed_needs_no_clock);
     tcase_add_test(tests, a_session_that_slipped_in_before_its_ban_was_known_is_ended);
     tcase_add_test(tests, a_page_that_brings_bans_before_the_feed_ends_the_stream);
-    tcase_add_loop_test(tests, one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile, 0, 9);
+    tcase_add_loop_test(
+        tests, one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile, 0, 9);
     tcase_add_test(tests, when_shutdowns_may_be_missing_those_who_waited_come_back);
     tcase_add_test(tests, one_that_waited_and_replays_past_an_old_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
@@ -2394,7 +2458,8 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, who_missed_nothing_is_sent_nothing);
     tcase_add_loop_test(tests, blanks_around_a_cursor_are_no_part_of_it, 0, 3);
     tcase_add_test(tests, a_client_may_come_back_before_the_broker);
-    tcase_add_loop_test(tests, the_broker_is_asked_for_what_the_window_does_not_know, 0, COUNT(unknown_cursors));
+    tcase_add_loop_test(tests, the_broker_is_asked_for_what_the_window_does_not_know, 0,
+                        COUNT(unknown_cursors));
     tcase_add_test(tests, a_cursor_without_end_does_no_harm);
     tcase_add_test(tests, pages_are_followed_by_the_window_and_by_live_events);
     tcase_add_test(tests, an_answer_that_is_ahead_repeats_nothing);
@@ -2403,7 +2468,8 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, the_state_comes_before_the_first_checkpoint);
     tcase_add_test(tests, the_checkpoint_follows_the_state_and_then_come_events);
     tcase_add_test(tests, a_client_with_a_cursor_gets_what_it_missed_and_no_state);
-    tcase_add_loop_test(tests, a_private_event_takes_no_public_one_from_a_stream_without_a_grant, 0, 2);
+    tcase_add_loop_test(tests, a_private_event_takes_no_public_one_from_a_stream_without_a_grant, 0,
+                        2);
     tcase_add_test(tests, a_large_state_is_sent_as_it_is_read);
     tcase_add_test(tests, streams_behind_lighttpd_share_the_texts_of_the_state);
     tcase_add_test(tests, a_stream_that_waited_gets_the_state);
@@ -2420,24 +2486,36 @@ static void add_resumes(TCase *tests)
 
 static void add_behind(TCase *tests)
 {
-    tcase_add_loop_test(tests, a_burst_beyond_the_budget_is_read_from_the_window, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, a_slow_reader_of_keys_is_spared_what_is_superseded, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, a_burst_beyond_the_budget_is_read_from_the_window, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, a_slow_reader_of_keys_is_spared_what_is_superseded, 0,
+                        COUNT(behind_software));
     tcase_add_loop_test(tests, a_state_without_the_keys_takes_no_values_from_one_that_is_behind, 0,
                         COUNT(behind_software));
-    tcase_add_loop_test(tests, a_slow_reader_is_not_spared_what_only_private_events_follow, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, one_that_was_spared_is_cut_when_more_comes_than_fits, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, a_slow_reader_is_not_spared_what_only_private_events_follow, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_was_spared_is_cut_when_more_comes_than_fits, 0,
+                        COUNT(behind_software));
     tcase_add_loop_test(tests, what_is_left_for_slow_readers_is_measured_within_a_bounded_time, 0,
                         COUNT(behind_software));
-    tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, what_is_taken_back_and_sent_again_counts_once, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, what_is_taken_back_and_sent_again_counts_once, 0,
+                        COUNT(behind_software));
     tcase_add_loop_test(tests, how_late_a_burst_is_counts, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, one_that_is_behind_and_takes_nothing_is_cut, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, one_that_the_window_has_left_behind_is_cut_after_what_waits, 0, COUNT(behind_software));
-    tcase_add_loop_test(tests, a_shutdown_reaches_one_that_is_behind_in_its_order, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_is_behind_and_takes_nothing_is_cut, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_the_window_has_left_behind_is_cut_after_what_waits, 0,
+                        COUNT(behind_software));
+    tcase_add_loop_test(tests, a_shutdown_reaches_one_that_is_behind_in_its_order, 0,
+                        COUNT(behind_software));
     tcase_add_test(tests, one_that_is_behind_and_waited_is_ended_by_what_was_shut_down_meanwhile);
-    tcase_add_loop_test(tests, one_that_is_behind_when_the_sequence_breaks_asks_the_broker, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_is_behind_when_the_sequence_breaks_asks_the_broker, 0,
+                        COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_is_behind_ends_with_its_worker, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, those_that_are_behind_lag, 0, COUNT(behind_software));
 }
@@ -2452,7 +2530,8 @@ static void begin_handoff(void)
 {
     strcpy(handoff_folder, "/tmp/check-stream-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(handoff_folder));
-    struct handoff_config config = {.folder = handoff_folder, .peer = geteuid(), .group = getegid()};
+    struct handoff_config config = {
+        .folder = handoff_folder, .peer = geteuid(), .group = getegid()};
     exchanges.handoffs = handoffs_new(set.loop, &config, &exchange_handoff_hooks, set.counters);
     set.redirects = (struct stream_redirects){"/handoff/", "/sse-fcgi"};
 }
@@ -2492,9 +2571,11 @@ static int pass_socket(const struct client *answer)
     socklen_t len = sizeof address;
     const char *token = strstr(answer->text, "Location: /handoff/");
     ck_assert_ptr_nonnull(token);
-    snprintf(to.sun_path, sizeof to.sun_path, "%s/%.32s", handoff_folder, token + strlen("Location: /handoff/"));
+    snprintf(to.sun_path, sizeof to.sun_path, "%s/%.32s", handoff_folder,
+             token + strlen("Location: /handoff/"));
 
-    int listener = socket(AF_INET, SOCK_STREAM, 0), browser = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0),
+        browser = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
     ck_assert_int_eq(listen(listener, 1), 0);
     getsockname(listener, (struct sockaddr *)&address, &len);
@@ -2504,10 +2585,13 @@ static int pass_socket(const struct client *answer)
 
     char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
     struct iovec piece = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    *c = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(c), &passed, sizeof(int));
     ck_assert_int_eq(sendmsg(peer, &message, 0), 1);
     turn();
@@ -2548,7 +2632,8 @@ START_TEST(tls_and_http_2_go_to_fastcgi)
     struct client *c = ASK(0, "QUERY_STRING=session=a", PLAIN_HTTP, "HTTPS=on");
     ck_assert_str_eq(c->text, "Status: 200 OK\r\nLocation: /sse-fcgi?session=a\r\n\r\n");
     close(c->fd);
-    c = ASK(0, "QUERY_STRING=session=a", "REQUEST_SCHEME=http", "SERVER_PROTOCOL=HTTP/2.0", "CONTENT_LENGTH=0");
+    c = ASK(0, "QUERY_STRING=session=a", "REQUEST_SCHEME=http", "SERVER_PROTOCOL=HTTP/2.0",
+            "CONTENT_LENGTH=0");
     ck_assert_str_eq(c->text, "Status: 200 OK\r\nLocation: /sse-fcgi?session=a\r\n\r\n");
     ck_assert_uint_eq(set.counters[STREAMS_OPENED], 0);
     close(c->fd);

@@ -13,7 +13,11 @@ struct values {
 
 static const struct option_row rows[] = {
     {.name = "text", .help = "text", .type = OPTION_FLAG, .offset = offsetof(struct values, text)},
-    {.name = "id", .arg = "ID", .help = "id", .type = OPTION_TEXT, .offset = offsetof(struct values, id)},
+    {.name = "id",
+     .arg = "ID",
+     .help = "id",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct values, id)},
     {.name = "session",
      .arg = "SESSION",
      .help = "to",

@@ -81,7 +81,8 @@ START_TEST(the_type_is_known_by_its_name)
 {
     ck_assert(form_type("application/x-www-form-urlencoded"));
     ck_assert(form_type("Application/X-WWW-Form-Urlencoded; charset=UTF-8"));
-    ck_assert(!form_type("application/x-www-form-urlencodedx") && !form_type("text/plain") && !form_type(""));
+    ck_assert(!form_type("application/x-www-form-urlencodedx") && !form_type("text/plain") &&
+              !form_type(""));
     ck_assert(!form_type(NULL));
 }
 END_TEST

@@ -29,7 +29,8 @@ static int read_secret(const char *text, mode_t mode)
 
 START_TEST(a_secret_is_the_first_line_of_its_file)
 {
-    static const char *const texts[] = {"s3 cret", "s3 cret\n", "s3 cret\r\n", "s3 cret\nmore\n", "s3 cret \t\n"};
+    static const char *const texts[] = {"s3 cret", "s3 cret\n", "s3 cret\r\n", "s3 cret\nmore\n",
+                                        "s3 cret \t\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         ck_assert_int_eq(read_secret(texts[i], 0640), 0);
         ck_assert_str_eq(secret, "s3 cret");
@@ -56,7 +57,8 @@ END_TEST
 
 START_TEST(a_wait_is_over_at_once_when_the_program_stops)
 {
-    struct frame f = {.signals = -1, .stopping = true, .backoff = {.retry_ms = 1000000, .max_ms = 1000000}};
+    struct frame f = {
+        .signals = -1, .stopping = true, .backoff = {.retry_ms = 1000000, .max_ms = 1000000}};
     for (unsigned i = 1; i <= 3; i++) {
         frame_back_off(&f, "database", "it is away");
         ck_assert_uint_eq(f.backoff.failures, i);

@@ -26,7 +26,8 @@ static const struct {
 
 START_TEST(a_pattern_matches)
 {
-    ck_assert_int_eq(pattern_matches(slice_of(rows[_i].pattern), slice_of(rows[_i].name)), rows[_i].matches);
+    ck_assert_int_eq(pattern_matches(slice_of(rows[_i].pattern), slice_of(rows[_i].name)),
+                     rows[_i].matches);
 }
 END_TEST
 

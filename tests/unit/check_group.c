@@ -23,7 +23,8 @@ static void members_are(const struct group *g, const char *names)
 START_TEST(the_newest_member_is_the_first)
 {
     struct group g = {0};
-    struct membership a = {.member = (char *)"a"}, b = {.member = (char *)"b"}, c = {.member = (char *)"c"};
+    struct membership a = {.member = (char *)"a"}, b = {.member = (char *)"b"},
+                      c = {.member = (char *)"c"};
 
     members_are(&g, "");
     group_enter(&g, &a);
@@ -36,8 +37,10 @@ END_TEST
 START_TEST(members_leave_at_either_end_and_between)
 {
     struct group g = {.kind = 7};
-    struct membership m[] = {
-        {.member = (char *)"a"}, {.member = (char *)"b"}, {.member = (char *)"c"}, {.member = (char *)"d"}};
+    struct membership m[] = {{.member = (char *)"a"},
+                             {.member = (char *)"b"},
+                             {.member = (char *)"c"},
+                             {.member = (char *)"d"}};
 
     for (size_t i = 0; i < 4; i++)
         group_enter(&g, &m[i]);

@@ -56,7 +56,8 @@ static void turn(void)
 
 static struct handoffs *open_set(void)
 {
-    struct handoff_config config = {.folder = folder, .peer = geteuid(), .group = getegid(), .user_timeout_ms = 7000};
+    struct handoff_config config = {
+        .folder = folder, .peer = geteuid(), .group = getegid(), .user_timeout_ms = 7000};
     return handoffs_new(loop, &config, &hooks, counters);
 }
 
@@ -276,7 +277,8 @@ START_TEST(another_kind_of_descriptor_is_refused)
     int unix_pair[2], pipe_pair[2];
     socketpair(AF_UNIX, SOCK_STREAM, 0, unix_pair);
     ck_assert_int_eq(pipe(pipe_pair), 0);
-    int others[] = {unix_pair[0], pipe_pair[1], open("/dev/null", O_RDWR), socket(AF_INET, SOCK_DGRAM, 0),
+    int others[] = {unix_pair[0], pipe_pair[1], open("/dev/null", O_RDWR),
+                    socket(AF_INET, SOCK_DGRAM, 0),
                     socket(AF_INET, SOCK_STREAM, 0) /* not connected */};
     size_t count = sizeof others / sizeof others[0];
     for (size_t i = 0; i < count; i++)
@@ -580,7 +582,8 @@ static void make_socket(const char *name)
 
 START_TEST(only_sockets_of_dead_workers_are_removed)
 {
-    static const char *const kept[] = {"scgi.sock", LINK, PLAIN, "0123456789ABCDEF0123456789ABCDEF", "0123"};
+    static const char *const kept[] = {"scgi.sock", LINK, PLAIN, "0123456789ABCDEF0123456789ABCDEF",
+                                       "0123"};
     handoffs_free(&set);
     make_socket(STALE);
     make_socket("scgi.sock");
@@ -688,7 +691,8 @@ END_TEST
 
 START_TEST(options_are_checked)
 {
-    static const char *const bad[] = {"", "handoff/", "/handoff", "/a b/", "/a?b/", "/a\r\nb/", "/%41/"};
+    static const char *const bad[] = {"",      "handoff/", "/handoff", "/a b/",
+                                      "/a?b/", "/a\r\nb/", "/%41/"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(handoff_check_url(bad[i]) != NULL, "%s", bad[i]);
     ck_assert_ptr_null(handoff_check_url("/handoff/1/"));
@@ -696,8 +700,8 @@ START_TEST(options_are_checked)
     ck_assert_ptr_nonnull(handoff_check_fallback("/sse?x"));
     ck_assert_ptr_nonnull(handoff_folder_check("run/handoff"));
     ck_assert_ptr_null(handoff_folder_check("/run/ssecast-handoff/1"));
-    ck_assert_ptr_nonnull(
-        handoff_folder_check("/0123456789012345678901234567890123456789012345678901234567890123456789012345"));
+    ck_assert_ptr_nonnull(handoff_folder_check(
+        "/0123456789012345678901234567890123456789012345678901234567890123456789012345"));
 }
 END_TEST
 

@@ -65,9 +65,11 @@ static const char *hash_of(const struct slice *parts, size_t count)
 
 START_TEST(parts_that_are_cut_otherwise_have_another_hash)
 {
-    const struct slice one[] = {S("abc"), S("")}, two[] = {S("ab"), S("c")}, three[] = {S(""), S("abc")};
+    const struct slice one[] = {S("abc"), S("")}, two[] = {S("ab"), S("c")},
+                       three[] = {S(""), S("abc")};
     /* of nothing */
-    ck_assert_str_eq(hash_of(one, 0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    ck_assert_str_eq(hash_of(one, 0),
+                     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     ck_assert_str_ne(hash_of(one, 2), hash_of(two, 2));
     ck_assert_str_ne(hash_of(one, 2), hash_of(three, 2));
     ck_assert_str_ne(hash_of(one, 1), hash_of(one, 2));

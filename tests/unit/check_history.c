@@ -71,8 +71,11 @@ static void append_id(uint64_t seq, const char *id)
 /* Published with an id by one publisher; shown or not. */
 static void append_own(uint64_t seq, const char *publisher, const char *id, bool shown)
 {
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id), .seq_as_id = !shown, .publisher = slice_of(publisher)};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .id = slice_of(id),
+                              .seq_as_id = !shown,
+                              .publisher = slice_of(publisher)};
     ck_assert_int_eq(try_append(&spec), 0);
 }
 
@@ -112,13 +115,14 @@ static void assert_known(uint64_t first, uint64_t last)
 }
 
 /* Read one page and compare: "3 5 7" and upto. */
-static void assert_read(const struct audience *who, uint64_t after, size_t max, size_t max_bytes, const char *seqs,
-                        uint64_t should_be_upto)
+static void assert_read(const struct audience *who, uint64_t after, size_t max, size_t max_bytes,
+                        const char *seqs, uint64_t should_be_upto)
 {
     struct event *out[64];
     char text[512] = "";
     uint64_t upto = 0;
-    size_t count = history_read(history, &(struct history_filter){.who = who}, after, out, max, max_bytes, &upto);
+    size_t count = history_read(history, &(struct history_filter){.who = who}, after, out, max,
+                                max_bytes, &upto);
     for (size_t i = 0, len = 0; i < count; i++)
         len += (size_t)sprintf(text + len, "%s%" PRIu64, i ? " " : "", out[i]->seq);
     ck_assert_str_eq(text, seqs);
@@ -344,7 +348,8 @@ START_TEST(a_rollback_takes_back)
     ck_assert_uint_eq(published("", "order-1"), 12);
     ck_assert_uint_eq(published("", "order-2"), 0);
     assert_read(&who, 0, 10, 100000, "11 12", 12);
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 13, .has_to = true, .lists = {{names, 1}}};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = 13, .has_to = true, .lists = {{names, 1}}};
     ck_assert_int_eq(try_append(&spec), 0);
     assert_read(&who, 0, 10, 100000, "11 12 13", 13);
 }
@@ -469,7 +474,8 @@ START_TEST(ids_outlive_a_break_and_a_history_that_is_replaced)
     history = next;
     ck_assert_uint_eq(named("x"), 101);
     ck_assert_uint_eq(named("y"), 51);
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7, .id = S("z")});
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7, .id = S("z")});
     ck_assert_int_eq(history_miss(history, e), 0);
     event_unref(&e);
     ck_assert_uint_eq(named("z"), 7);
@@ -540,8 +546,10 @@ START_TEST(an_event_that_concerns_a_reader_twice_comes_once)
 {
     struct slice channels[] = {S("r"), S("s")}, connection = S("c"), sessions[] = {S("a"), S("a")};
     struct audience who = {S("a"), connection, {channels, 2}, false, false};
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = 1,
+                              .has_to = true,
+                              .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
     begin(&wide, 0);
     ck_assert_int_eq(try_append(&spec), 0);
     append(2);
@@ -634,8 +642,10 @@ static void append_of(const struct mix *mix, uint64_t seq)
     static char text[20000][NAME_BYTES_MAX + 1], id[NAME_BYTES_MAX + 1];
     static char data[300000];
     struct slice *names = calloc(mix->names + 1, sizeof *names);
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .seq = seq, .has_to = mix->names != 0, .data = {data, mix->data_len}};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .has_to = mix->names != 0,
+                              .data = {data, mix->data_len}};
     memset(data, 'x', mix->data_len);
     for (size_t i = 0; i < mix->names; i++) {
         uint64_t number = mix->same_names ? i : seq * mix->names + i;
@@ -673,8 +683,8 @@ START_TEST(what_is_counted_is_what_memory_it_takes)
         append_of(mix, ++seq);
     size_t taken = allocated() - before;
     ck_assert_uint_le(history_bytes(history), MEMORY_LIMIT);
-    ck_assert_msg(taken <= history_bytes(history) * 6 / 5, "%s: %zu bytes for %" PRIu64 " counted", mix->what, taken,
-                  history_bytes(history));
+    ck_assert_msg(taken <= history_bytes(history) * 6 / 5, "%s: %zu bytes for %" PRIu64 " counted",
+                  mix->what, taken, history_bytes(history));
 }
 END_TEST
 
@@ -696,8 +706,8 @@ START_TEST(an_index_does_not_keep_the_memory_it_had)
         }
     }
     size_t taken = allocated() - before;
-    ck_assert_msg(taken <= history_bytes(history) * 6 / 5, "%zu bytes for %" PRIu64 " counted", taken,
-                  history_bytes(history));
+    ck_assert_msg(taken <= history_bytes(history) * 6 / 5, "%zu bytes for %" PRIu64 " counted",
+                  taken, history_bytes(history));
 }
 END_TEST
 
@@ -854,13 +864,15 @@ static struct event *random_event(struct dice *dice, uint64_t seq)
     static char data[200], id[32];
     static const struct slice *const pools[] = {sessions, channels, connections};
     struct slice names[EVENT_LISTS][4];
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .time_ms = model.now, .data = {data, roll(dice, 200)}};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .time_ms = model.now, .data = {data, roll(dice, 200)}};
     spec.has_to = roll(dice, 3) != 0;
     for (int list = 0; list < EVENT_LISTS; list++)
         if (list < EXCEPT_SESSIONS ? spec.has_to : roll(dice, 4) == 0)
             spec.lists[list] = random_names(dice, pools[list % 3], names[list]);
     if (roll(dice, 3) == 0) { /* mostly an id of its own, at times one that others have */
-        snprintf(id, sizeof id, "id-%u", roll(dice, 4) ? model.next_id++ : (unsigned)roll(dice, SHARED_IDS));
+        snprintf(id, sizeof id, "id-%u",
+                 roll(dice, 4) ? model.next_id++ : (unsigned)roll(dice, SHARED_IDS));
         spec.id = slice_of(id);
         spec.publisher = publishers[roll(dice, PUBLISHERS)];
         spec.seq_as_id = roll(dice, 3) == 0;
@@ -903,8 +915,8 @@ static void assert_id(struct slice id)
 {
     char text[40];
     snprintf(text, sizeof text, "%.*s", (int)id.len, id.data);
-    ck_assert_msg(named(text) == model_named(id), "%s names %" PRIu64 ", not %" PRIu64, text, named(text),
-                  model_named(id));
+    ck_assert_msg(named(text) == model_named(id), "%s names %" PRIu64 ", not %" PRIu64, text,
+                  named(text), model_named(id));
     for (int i = 0; i < PUBLISHERS; i++) {
         const struct event *e = history_published(history, publishers[i], id);
         ck_assert_uint_eq(e ? e->seq : 0, model_published(publishers[i], id));
@@ -928,7 +940,8 @@ static void do_append(struct dice *dice)
 static void do_expire(void)
 {
     history_expire(history, model.now);
-    while (model.count && model.now - model.events[model.first]->time_ms > (int64_t)model.limits.age_ms)
+    while (model.count &&
+           model.now - model.events[model.first]->time_ms > (int64_t)model.limits.age_ms)
         model_evict();
 }
 
@@ -942,8 +955,9 @@ static void do_advance(struct dice *dice)
 
 static void do_break(struct dice *dice)
 {
-    uint64_t back = roll(dice, 20),
-             position = roll(dice, 4) && model_head() > back ? model_head() - back : model_head() + back;
+    uint64_t back = roll(dice, 20), position = roll(dice, 4) && model_head() > back
+                                                   ? model_head() - back
+                                                   : model_head() + back;
     ck_assert_int_eq(history_break(history, position), 0);
     if (position < model_head()) {
         while (model.count)
@@ -988,7 +1002,8 @@ static void assert_page(struct dice *dice, const struct audience *who)
     struct event *out[40];
     uint64_t after = model.complete + roll(dice, 100), upto = 0;
     size_t max = 1 + roll(dice, 40), max_bytes = roll(dice, 4000), bytes = 0, at = 0;
-    size_t count = history_read(history, &(struct history_filter){.who = who}, after, out, max, max_bytes, &upto);
+    size_t count = history_read(history, &(struct history_filter){.who = who}, after, out, max,
+                                max_bytes, &upto);
     for (size_t i = 0; i < model.count; i++) {
         struct event *e = model.events[model.first + i];
         if (e->seq <= after || (who && !event_concerns(e, who)))
@@ -1008,16 +1023,22 @@ static void assert_page(struct dice *dice, const struct audience *who)
 
 static void assert_like_model(struct dice *dice)
 {
-    struct slice own[3] = {channels[roll(dice, 2)], channels[2 + roll(dice, 2)], channels[4 + roll(dice, 2)]};
-    struct audience who = {
-        sessions[roll(dice, NAMES)], connections[roll(dice, NAMES)], {own, roll(dice, 4)}, false, false};
+    struct slice own[3] = {channels[roll(dice, 2)], channels[2 + roll(dice, 2)],
+                           channels[4 + roll(dice, 2)]};
+    struct audience who = {sessions[roll(dice, NAMES)],
+                           connections[roll(dice, NAMES)],
+                           {own, roll(dice, 4)},
+                           false,
+                           false};
     uint64_t oldest = model.count ? model.events[model.first]->seq : model_head() + 1;
     ck_assert_uint_eq(history_count(history), model.count);
     ck_assert_uint_eq(history_bytes(history), model_bytes());
     assert_positions(model.complete, oldest, model_head());
     for (int i = 0; i < 10; i++) {
-        uint64_t back = roll(dice, 120), cursor = model_head() > back ? model_head() + 10 - back : 0;
-        ck_assert_msg(history_knows(history, cursor) == model_knows(cursor), "cursor %" PRIu64, cursor);
+        uint64_t back = roll(dice, 120),
+                 cursor = model_head() > back ? model_head() + 10 - back : 0;
+        ck_assert_msg(history_knows(history, cursor) == model_knows(cursor), "cursor %" PRIu64,
+                      cursor);
     }
     for (size_t i = 0; i < model.count; i++)
         if (model.events[model.first + i]->id.len)
@@ -1121,7 +1142,8 @@ static uint64_t before_last(size_t count, bool wanted_exact)
     struct slice mine[] = {S("x"), S("y")};
     const struct audience who = {.connection = S("c1"), .channels = {mine, 2}};
     bool exact;
-    uint64_t position = history_before_last(history, &(struct history_filter){.who = &who}, count, &exact);
+    uint64_t position =
+        history_before_last(history, &(struct history_filter){.who = &who}, count, &exact);
     ck_assert_int_eq(exact, wanted_exact);
     return position;
 }
@@ -1149,9 +1171,11 @@ END_TEST
 START_TEST(a_hidden_event_takes_no_place_of_another)
 {
     struct slice channel = S("x");
-    const struct audience who = {.connection = S("c1"), .channels = {&channel, 1}, .public_only = true};
+    const struct audience who = {
+        .connection = S("c1"), .channels = {&channel, 1}, .public_only = true};
     struct history_filter filter = {.who = &who};
-    struct event_spec hidden = {.kind = EVENT_MESSAGE, .seq = 12, .has_to = true, .is_private = true};
+    struct event_spec hidden = {
+        .kind = EVENT_MESSAGE, .seq = 12, .has_to = true, .is_private = true};
     hidden.lists[TO_CHANNELS] = who.channels;
     bool exact;
     begin(&wide, 10);
@@ -1169,7 +1193,8 @@ START_TEST(the_newest_events_are_not_looked_for_without_end)
     struct slice mine[] = {S("x")};
     const struct audience who = {.connection = S("c1"), .channels = {mine, 1}};
     struct history_filter filter = {.who = &who, .now_ms = INT64_MAX / 4};
-    struct event_spec over = {.kind = EVENT_MESSAGE, .has_to = true, .ttl_s = 1, .lists[TO_CHANNELS] = {mine, 1}};
+    struct event_spec over = {
+        .kind = EVENT_MESSAGE, .has_to = true, .ttl_s = 1, .lists[TO_CHANNELS] = {mine, 1}};
     bool exact;
     begin(&wide, 0);
     append_to(1, TO_CHANNELS, "x");
@@ -1196,7 +1221,9 @@ START_TEST(no_session_is_no_name_in_a_list)
     struct event *out[4];
     uint64_t upto;
     const struct audience who = {.connection = S("c1")};
-    ck_assert_uint_eq(history_read(history, &(struct history_filter){.who = &who}, 10, out, 4, SIZE_MAX, &upto), 1);
+    ck_assert_uint_eq(
+        history_read(history, &(struct history_filter){.who = &who}, 10, out, 4, SIZE_MAX, &upto),
+        1);
     ck_assert_uint_eq(out[0]->seq, 12);
 }
 END_TEST
@@ -1316,9 +1343,11 @@ int main(void)
     tcase_add_test(tests, who_is_behind_misses_so_many_and_so_old_events);
     tcase_add_test(tests, who_has_everything_of_the_epoch_before_is_not_behind);
     if (MALLOC_TELLS) {
-        tcase_add_loop_test(tests, what_is_counted_is_what_memory_it_takes, 0, (int)(sizeof mixes / sizeof mixes[0]));
+        tcase_add_loop_test(tests, what_is_counted_is_what_memory_it_takes, 0,
+                            (int)(sizeof mixes / sizeof mixes[0]));
         tcase_add_test(tests, an_index_does_not_keep_the_memory_it_had);
     }
-    tcase_add_loop_test(tests, it_behaves_like_the_model, 0, (int)(sizeof model_limits / sizeof model_limits[0]));
+    tcase_add_loop_test(tests, it_behaves_like_the_model, 0,
+                        (int)(sizeof model_limits / sizeof model_limits[0]));
     return run_suite(suite);
 }

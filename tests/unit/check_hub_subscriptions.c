@@ -10,8 +10,10 @@ static struct buf packed;
 
 static void pack(const char *match)
 {
-    struct subscription s = {
-        .form = SUBSCRIPTION_EXACT, .subscriber = S("me"), .match = slice_of(match), .payload = S("{\"n\":1}")};
+    struct subscription s = {.form = SUBSCRIPTION_EXACT,
+                             .subscriber = S("me"),
+                             .match = slice_of(match),
+                             .payload = S("{\"n\":1}")};
     ck_assert(subscription_pack(&packed, &s));
 }
 
@@ -23,10 +25,12 @@ static const struct connection *connected(void)
     presence = presence_new();
     ck_assert_ptr_nonnull(presence);
     presence_set_epoch(presence, 7);
-    ck_assert_int_eq(presence_hello(presence, S("w"), &(struct wire_hello){.worker = S("w")}, 1000), 0);
-    wire_add_presence(
-        &items, &(struct wire_presence_item){
-                    .kind = ITEM_OPENED, .connection = S("1"), .since_ms = 1000, .subscriptions = buf_slice(&packed)});
+    ck_assert_int_eq(presence_hello(presence, S("w"), &(struct wire_hello){.worker = S("w")}, 1000),
+                     0);
+    wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_OPENED,
+                                                           .connection = S("1"),
+                                                           .since_ms = 1000,
+                                                           .subscriptions = buf_slice(&packed)});
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     ck_assert_int_eq(wire_get_presence(buf_slice(&b), &m), 0);

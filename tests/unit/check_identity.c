@@ -21,7 +21,9 @@ static struct keys *keys;
 static void begin(void)
 {
     char why[KEYS_WHY_MAX] = "";
-    keys = keys_parse("keys", slice_of("worker " WORKER " w\npublisher " PUBLISHER " p\noperator " OPERATOR " o"), why);
+    keys = keys_parse(
+        "keys", slice_of("worker " WORKER " w\npublisher " PUBLISHER " p\noperator " OPERATOR " o"),
+        why);
     ck_assert_msg(keys != NULL, "%s", why);
     identity_use(keys);
 }
@@ -66,8 +68,8 @@ END_TEST
 
 START_TEST(not_even_a_worker_breaks_the_rules)
 {
-    char longest[13 + 256] = "\x08Identity\0\0\0\xff", over[sizeof longest] = "\x08Identity\0\0\1\0",
-                      left[sizeof longest];
+    char longest[13 + 256] = "\x08Identity\0\0\0\xff",
+                      over[sizeof longest] = "\x08Identity\0\0\1\0", left[sizeof longest];
     memcpy(left, over, sizeof left);
     left[1] = 'X';
     memset(longest + 13, 'n', 255);

@@ -86,7 +86,8 @@ static void pad_if(bool padded)
 static void add_param(const char *name, const char *value)
 {
     char pair[300];
-    int len = snprintf(pair, sizeof pair, "%c%c%s%s", (char)strlen(name), (char)strlen(value), name, value);
+    int len = snprintf(pair, sizeof pair, "%c%c%s%s", (char)strlen(name), (char)strlen(value), name,
+                       value);
     add_record(FCGI_PARAMS, pair, (size_t)len);
 }
 
@@ -225,7 +226,8 @@ END_TEST
 
 START_TEST(what_is_no_request_is_closed)
 {
-    static const char *const nonsense[] = {"GET / HTTP/1.1\r\n\r\n", "\1\1\0\1\0\10\0\0\0\7\0\0\0\0\0\0"};
+    static const char *const nonsense[] = {"GET / HTTP/1.1\r\n\r\n",
+                                           "\1\1\0\1\0\10\0\0\0\7\0\0\0\0\0\0"};
     memcpy(wire, nonsense[_i], wire_len = 16);
     send_some(0, wire_len);
     ck_assert_int_eq(intake_at_once(&set, ends[1], &params), INTAKE_BROKEN);
@@ -595,8 +597,8 @@ static void add_pieces(TCase *tests)
 
 /* --- management records --- */
 
-#define QUESTION                                                                                                       \
-    "\1\11\0\0\0\20\0\0"                                                                                               \
+#define QUESTION                                                                                   \
+    "\1\11\0\0\0\20\0\0"                                                                           \
     "\16\0FCGI_MAX_CONNS"
 
 /* So many questions before the request. */
@@ -644,8 +646,8 @@ END_TEST
 static void put_scgi(size_t body)
 {
     char pairs[200];
-    int len =
-        snprintf(pairs, sizeof pairs, "CONTENT_LENGTH%c%zu%cSCGI%c1%cREQUEST_METHOD%cPOST%c", 0, body, 0, 0, 0, 0, 0);
+    int len = snprintf(pairs, sizeof pairs, "CONTENT_LENGTH%c%zu%cSCGI%c1%cREQUEST_METHOD%cPOST%c",
+                       0, body, 0, 0, 0, 0, 0);
     wire_len = (size_t)snprintf(wire, sizeof wire, "%d:", len);
     memcpy(wire + wire_len, pairs, (size_t)len);
     wire_len += (size_t)len;
@@ -731,7 +733,8 @@ static void add_scgi(Suite *suite)
 int main(void)
 {
     Suite *suite = suite_create("intake");
-    TCase *whole = one_case(suite, "whole"), *pieces = one_case(suite, "pieces"), *plain = one_case(suite, "cgi");
+    TCase *whole = one_case(suite, "whole"), *pieces = one_case(suite, "pieces"),
+          *plain = one_case(suite, "cgi");
     tcase_add_checked_fixture(whole, setup, teardown);
     tcase_add_checked_fixture(pieces, setup, teardown);
     tcase_add_checked_fixture(plain, setup, teardown);

@@ -22,8 +22,9 @@ END_TEST
 
 START_TEST(an_error_has_a_code_a_number_and_a_reason)
 {
-    struct jetstream_reply r = read_reply("{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last "
-                                          "sequence: 7\"},\"stream\":\"ssecast\",\"seq\":0}");
+    struct jetstream_reply r =
+        read_reply("{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last "
+                   "sequence: 7\"},\"stream\":\"ssecast\",\"seq\":0}");
     ck_assert_uint_eq(r.code, 400);
     ck_assert_uint_eq(r.error, JETSTREAM_WRONG_LAST_SEQUENCE);
     ck_assert_str_eq(r.why, "wrong last sequence: 7");
@@ -33,11 +34,12 @@ END_TEST
 
 START_TEST(a_stream_s_state_and_settings_are_read)
 {
-    struct jetstream_reply r = read_reply("{\"type\":\"io.nats.jetstream.api.v1.stream_info_response\","
-                                          "\"config\":{\"name\":\"ssecast\",\"max_msgs\":-1,"
-                                          "\"max_bytes\":268435456,\"max_age\":86400000000000,\"num_replicas\":3},"
-                                          "\"created\":\"2026-11-21T11:13:45.6Z\",\"state\":{\"messages\":3,"
-                                          "\"bytes\":400,\"first_seq\":5,\"last_seq\":7,\"consumer_count\":2}}");
+    struct jetstream_reply r =
+        read_reply("{\"type\":\"io.nats.jetstream.api.v1.stream_info_response\","
+                   "\"config\":{\"name\":\"ssecast\",\"max_msgs\":-1,"
+                   "\"max_bytes\":268435456,\"max_age\":86400000000000,\"num_replicas\":3},"
+                   "\"created\":\"2026-11-21T11:13:45.6Z\",\"state\":{\"messages\":3,"
+                   "\"bytes\":400,\"first_seq\":5,\"last_seq\":7,\"consumer_count\":2}}");
     ck_assert_uint_eq(r.first, 5);
     ck_assert_uint_eq(r.last, 7);
     ck_assert_uint_eq(r.messages, 3);
@@ -51,7 +53,8 @@ END_TEST
 
 START_TEST(a_message_begins_with_its_first_bytes)
 {
-    struct jetstream_reply r = read_reply("{\"message\":{\"subject\":\"ssecast\",\"seq\":7,\"data\":\"U1NDTAE=\"}}");
+    struct jetstream_reply r =
+        read_reply("{\"message\":{\"subject\":\"ssecast\",\"seq\":7,\"data\":\"U1NDTAE=\"}}");
     ck_assert_uint_eq(r.begin_len, 5);
     ck_assert_mem_eq(r.begin, "SSCL\1", 5);
 
@@ -74,7 +77,8 @@ START_TEST(a_message_without_readable_data_begins_with_nothing)
     ck_assert_uint_eq(read_reply("{\"message\":{\"data\":\"?!\"}}").begin_len, 0);
     ck_assert_uint_eq(read_reply("{\"message\":{\"data\":\"U\"}}").begin_len, 0);
     ck_assert_uint_eq(read_reply("{\"message\":{\"data\":5}}").begin_len, 0);
-    ck_assert_uint_eq(read_reply("{\"error\":{\"code\":404,\"err_code\":10037}}").error, JETSTREAM_NO_MESSAGE);
+    ck_assert_uint_eq(read_reply("{\"error\":{\"code\":404,\"err_code\":10037}}").error,
+                      JETSTREAM_NO_MESSAGE);
 }
 END_TEST
 
@@ -94,7 +98,8 @@ START_TEST(a_delivery_says_where_it_stands_whatever_the_server_s_age)
     ck_assert_uint_eq(d.sequence, 120);
     ck_assert_uint_eq(d.count, 7);
     ck_assert_int_eq(d.unix_ms, 1669028025627);
-    ck_assert(jetstream_get_delivery("$JS.ACK.hub.ABCDEF.ssecast.RyG7aBcD.1.121.8.1669028025627000000.3.Xy", &d));
+    ck_assert(jetstream_get_delivery(
+        "$JS.ACK.hub.ABCDEF.ssecast.RyG7aBcD.1.121.8.1669028025627000000.3.Xy", &d));
     ck_assert_uint_eq(d.sequence, 121);
     ck_assert_uint_eq(d.count, 8);
 }
@@ -120,10 +125,11 @@ START_TEST(requests_are_what_the_server_expects)
     struct buf out = {0};
     struct jetstream_stream s = {"ssecast", 3, 100000, 1 << 20, 1000};
     jetstream_put_stream(&out, &s);
-    assert_slice(((struct slice){out.data, out.len}),
-                 S("{\"name\":\"ssecast\",\"subjects\":[\"ssecast\"],\"retention\":\"limits\","
-                   "\"discard\":\"old\",\"storage\":\"file\",\"num_replicas\":3,\"max_consumers\":-1,"
-                   "\"max_msg_size\":-1,\"max_msgs\":100000,\"max_bytes\":1048576,\"max_age\":1000000000}"));
+    assert_slice(
+        ((struct slice){out.data, out.len}),
+        S("{\"name\":\"ssecast\",\"subjects\":[\"ssecast\"],\"retention\":\"limits\","
+          "\"discard\":\"old\",\"storage\":\"file\",\"num_replicas\":3,\"max_consumers\":-1,"
+          "\"max_msg_size\":-1,\"max_msgs\":100000,\"max_bytes\":1048576,\"max_age\":1000000000}"));
     out.len = 0;
     jetstream_put_consumer(&out, "ssecast", "_INBOX.a", 7, 1000);
     assert_slice(((struct slice){out.data, out.len}),

@@ -10,7 +10,8 @@ static struct event *events[KEYS];
 
 static struct event *make(uint64_t seq, struct slice key, struct slice data)
 {
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .time_ms = 1, .key = key, .data = data};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .time_ms = 1, .key = key, .data = data};
     struct event *e = event_new(&spec);
     ck_assert_int_eq(state_apply(state, e), 0);
     return e;
@@ -86,7 +87,8 @@ START_TEST(a_later_event_of_a_key_is_another_event)
     struct event *later = make(4, S("a"), S("new"));
     struct event *now[] = {events[1], events[2], later};
     ck_assert_ptr_null(joined_text(&joined, state, 0, now, 3));
-    assert_text(joined_text(&joined, state, 0, now, 3), "data: two\n\ndata: three\n\ndata: new\n\n");
+    assert_text(joined_text(&joined, state, 0, now, 3),
+                "data: two\n\ndata: three\n\ndata: new\n\n");
     event_unref(&later);
 }
 END_TEST

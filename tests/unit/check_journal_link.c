@@ -21,8 +21,13 @@ END_TEST
 
 START_TEST(other_subjects_are_no_answers)
 {
-    static const char *const others[] = {
-        "", "_INBOX.abc", "_INBOX.abc.", "_INBOX.abc.o", "_INBOX.abd.o.1", "_INBOX.abcd.o.1", "_INBOX.abc.oo.1"};
+    static const char *const others[] = {"",
+                                         "_INBOX.abc",
+                                         "_INBOX.abc.",
+                                         "_INBOX.abc.o",
+                                         "_INBOX.abd.o.1",
+                                         "_INBOX.abcd.o.1",
+                                         "_INBOX.abc.oo.1"};
     enum journal_request kind;
     uint64_t number;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)

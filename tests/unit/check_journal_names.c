@@ -17,9 +17,10 @@ START_TEST(servers_are_urls_with_commas_between)
                                        "nats://a:1,nats://b:2",
                                        "nats://a:1,b:2,tls://c:65535",
                                        "nats://a:1,"};
-    static const char *const bad[] = {"",           "host:4222",    "http://host:4222", "nats://",     "nats://*:4222",
-                                      "nats://a:0", "nats://a:x",   "nats://a:65536",   "nats://a/b",  "nats://a b:1",
-                                      "nats://,",   "nats://a:1,,", "nats://a:1, b:2",  "nats://user@"};
+    static const char *const bad[] = {
+        "",           "host:4222",    "http://host:4222", "nats://",     "nats://*:4222",
+        "nats://a:0", "nats://a:x",   "nats://a:65536",   "nats://a/b",  "nats://a b:1",
+        "nats://,",   "nats://a:1,,", "nats://a:1, b:2",  "nats://user@"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         ck_assert_msg(!journal_check_servers(good[i]), "%s is refused", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -7,8 +7,10 @@
 #define NOW 10000
 
 static const struct jetstream_reply stored = {.sequence = 42}, other = {.sequence = 43};
-static const struct jetstream_reply overtaken = {.code = 400, .error = JETSTREAM_WRONG_LAST_SEQUENCE};
-static const struct jetstream_reply rejected = {.code = 400, .error = 10054}, broken = {.code = 503};
+static const struct jetstream_reply overtaken = {.code = 400,
+                                                 .error = JETSTREAM_WRONG_LAST_SEQUENCE};
+static const struct jetstream_reply rejected = {.code = 400, .error = 10054},
+                                    broken = {.code = 503};
 
 /* A batch that follows offset 41, and was sent once; returns the number of that. */
 static uint64_t offer(struct journal_offer *o)

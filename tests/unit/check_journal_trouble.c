@@ -69,7 +69,8 @@ START_TEST(a_refusal_that_no_retry_can_change_is_hopeless)
     struct jetstream_reply r = {.code = 503, .error = JETSTREAM_NO_PEERS};
     trouble_refused(&trouble, "cannot create the stream", &r);
     ck_assert(!trouble.hopeless); /* servers may be starting */
-    ck_assert_uint_eq(logged("cannot create the stream: no reason given; --store-replicas asks for more"), 1);
+    ck_assert_uint_eq(
+        logged("cannot create the stream: no reason given; --store-replicas asks for more"), 1);
 
     r.error = JETSTREAM_NOT_ENABLED;
     strcpy(r.why, "JetStream not enabled");

@@ -24,12 +24,14 @@ static struct json *parsed(const char *text)
 
 static void is(struct slice got, const char *wanted)
 {
-    ck_assert_msg(slice_equal(got, slice_of(wanted)), "%.*s is not %s", (int)got.len, got.data, wanted);
+    ck_assert_msg(slice_equal(got, slice_of(wanted)), "%.*s is not %s", (int)got.len, got.data,
+                  wanted);
 }
 
 static void says(const char *part)
 {
-    ck_assert_msg(strstr(fault.message, part) != NULL, "\"%s\" is not in \"%s\"", part, fault.message);
+    ck_assert_msg(strstr(fault.message, part) != NULL, "\"%s\" is not in \"%s\"", part,
+                  fault.message);
 }
 
 static void refused(const char *text, const char *code, const char *part)
@@ -57,7 +59,8 @@ END_TEST
 
 START_TEST(a_nul_byte_outside_of_texts_is_refused)
 {
-    static const struct slice texts[] = {S_INIT("{\"a\":1\0}"), S_INIT("{\"a\":1}\0"), S_INIT("{\"a\":1e999\0}")};
+    static const struct slice texts[] = {S_INIT("{\"a\":1\0}"), S_INIT("{\"a\":1}\0"),
+                                         S_INIT("{\"a\":1e999\0}")};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         ck_assert_ptr_null(json_parse(texts[i], &fault));
         ck_assert_str_eq(fault.code, "bad_json");
@@ -110,7 +113,8 @@ START_TEST(a_value_is_handed_on_as_it_was_sent)
     raw_is("{\"data\":123456789012345678901234567890}", "data", "123456789012345678901234567890");
     raw_is("{\"data\":1e999,\"ref\":-1E+9999}", "data", "1e999");
     raw_is("{\"data\":1e999,\"ref\":-1E+9999}", "ref", "-1E+9999");
-    raw_is(" { \"ref\" : [ 1 , { \"a\" : \"}]\\\"\" } ] , \"data\" : 2 } ", "ref", "[ 1 , { \"a\" : \"}]\\\"\" } ]");
+    raw_is(" { \"ref\" : [ 1 , { \"a\" : \"}]\\\"\" } ] , \"data\" : 2 } ", "ref",
+           "[ 1 , { \"a\" : \"}]\\\"\" } ]");
     raw_is("\r\n\t {\"data\":2}\n\t\r ", "data", "2");
     raw_is("{\"data\":\"\\u00e9\\\\\",\"x\":1}", "data", "\"\\u00e9\\\\\"");
     raw_is("{\"data\":null}", "data", "null");
@@ -128,7 +132,8 @@ END_TEST
 
 START_TEST(a_key_with_nul_is_json_too)
 {
-    raw_is("{\"data\":{\"a\\u0000b\":1,\"\\\\u0000\":2}}", "data", "{\"a\\u0000b\":1,\"\\\\u0000\":2}");
+    raw_is("{\"data\":{\"a\\u0000b\":1,\"\\\\u0000\":2}}", "data",
+           "{\"a\\u0000b\":1,\"\\\\u0000\":2}");
 }
 END_TEST
 
@@ -146,7 +151,8 @@ END_TEST
 
 START_TEST(a_large_number_does_not_change_its_neighbours)
 {
-    struct json *j = parsed("{\"data\":[1e999],\"limit\":123456789012345678,\"text\":\"12345678901234567890 1e999\"}");
+    struct json *j = parsed(
+        "{\"data\":[1e999],\"limit\":123456789012345678,\"text\":\"12345678901234567890 1e999\"}");
     uint64_t limit = 0;
     struct slice text = {0};
     ck_assert_int_eq(json_get_count(json_root(j), "limit", 0, INT64_MAX, &limit, &fault), 0);
@@ -221,7 +227,8 @@ END_TEST
 
 START_TEST(names_are_read_and_checked)
 {
-    struct json *j = parsed("{\"good\":[\"a\",\"b\xc3\xa9\"],\"bad\":[\"a\",\"\"],\"number\":[5],\"text\":\"a\"}");
+    struct json *j = parsed(
+        "{\"good\":[\"a\",\"b\xc3\xa9\"],\"bad\":[\"a\",\"\"],\"number\":[5],\"text\":\"a\"}");
     struct names names = {0};
     ck_assert_int_eq(json_get_names(json_root(j), "good", &names, &fault), 0);
     ck_assert_uint_eq(names.count, 2);
@@ -335,7 +342,8 @@ START_TEST(whole_numbers_are_read_to_their_limit)
         struct json *j = parsed(rows[i].text);
         uint64_t number = 0;
         int err = json_get_count(json_root(j), "n", 0, INT64_MAX, &number, &fault);
-        ck_assert_msg((err == 0) == rows[i].accepted && number == rows[i].value, "%s", rows[i].text);
+        ck_assert_msg((err == 0) == rows[i].accepted && number == rows[i].value, "%s",
+                      rows[i].text);
         json_free(&j);
     }
 }
@@ -346,7 +354,8 @@ START_TEST(many_names_with_escapes_are_decoded)
 {
     char text[2000] = "{\"to\":[";
     for (int i = 0; i < 100; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"n\\u0061%d\"", i ? "," : "", i);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"n\\u0061%d\"", i ? "," : "",
+                 i);
     strcat(text, "]}");
     struct json *j = parsed(text);
     struct names names = {0};

@@ -18,14 +18,19 @@ static const struct json_in *member(const char *name)
 
 START_TEST(values_are_what_they_are)
 {
-    root = json_in_parse(S("{\"t\":\"a\\u0000b\",\"n\":1.5,\"i\":7,\"yes\":true,\"no\":false,\"none\":null,\"l\":[1,"
-                           "\"x\"],\"o\":{\"p\":1}}"));
-    ck_assert(json_in_is_object(root) && json_in_is_object(member("o")) && !json_in_is_object(member("l")));
+    root = json_in_parse(
+        S("{\"t\":\"a\\u0000b\",\"n\":1.5,\"i\":7,\"yes\":true,\"no\":false,\"none\":null,\"l\":[1,"
+          "\"x\"],\"o\":{\"p\":1}}"));
+    ck_assert(json_in_is_object(root) && json_in_is_object(member("o")) &&
+              !json_in_is_object(member("l")));
     assert_slice(json_in_text(member("t")), S("a\0b"));
     ck_assert(json_in_number(member("n")) == 1.5 && json_in_number(member("i")) == 7);
-    ck_assert(json_in_is_true(member("yes")) && !json_in_is_true(member("no")) && !json_in_is_true(member("i")));
-    ck_assert(json_in_is_null(member("none")) && !json_in_is_null(member("no")) && !json_in_is_null(member("absent")));
-    ck_assert(json_in_is_false(member("no")) && !json_in_is_false(member("yes")) && !json_in_is_false(member("x")));
+    ck_assert(json_in_is_true(member("yes")) && !json_in_is_true(member("no")) &&
+              !json_in_is_true(member("i")));
+    ck_assert(json_in_is_null(member("none")) && !json_in_is_null(member("no")) &&
+              !json_in_is_null(member("absent")));
+    ck_assert(json_in_is_false(member("no")) && !json_in_is_false(member("yes")) &&
+              !json_in_is_false(member("x")));
     ck_assert_uint_eq(json_in_count(member("l")), 2);
     assert_slice(json_in_text(json_in_item(member("l"), 1)), S("x"));
     ck_assert_ptr_null(json_in_item(member("l"), 2));
@@ -38,8 +43,8 @@ START_TEST(what_is_not_there_may_be_asked_for_anything)
     root = json_in_parse(S("{\"n\":1}"));
     const struct json_in *nothing = member("x");
     ck_assert_ptr_null(nothing);
-    ck_assert(!json_in_is_text(nothing) && !json_in_is_number(nothing) && !json_in_is_list(nothing) &&
-              !json_in_is_true(nothing));
+    ck_assert(!json_in_is_text(nothing) && !json_in_is_number(nothing) &&
+              !json_in_is_list(nothing) && !json_in_is_true(nothing));
     ck_assert_uint_eq(json_in_count(nothing), 0);
     ck_assert_uint_eq(json_in_text(nothing).len, 0);
     ck_assert_uint_eq(json_in_text(member("n")).len, 0);
@@ -49,7 +54,8 @@ START_TEST(what_is_not_there_may_be_asked_for_anything)
 }
 END_TEST
 
-static const char *const bad[] = {"", "{", "[1,]", "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}", "1", "{} x"};
+static const char *const bad[] = {"",  "{",   "[1,]", "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}",
+                                  "1", "{} x"};
 
 START_TEST(what_is_no_json_is_refused)
 {

@@ -26,9 +26,10 @@ static const struct {
     const char *text;
     size_t len; /* of the number or word at its beginning; 0: there is none */
 } scalars[] = {
-    {"0", 1},       {"-0", 2},   {"12", 2},     {"01", 1},    {"0.5", 3},   {"1.50,", 4}, {"1e9", 3},  {"1E+9]", 4},
-    {"-1.2e-3", 7}, {"true", 4}, {"false ", 5}, {"null}", 4}, {"nulll", 4}, {"", 0},      {"-", 0},    {"+1", 0},
-    {".5", 0},      {"1.", 0},   {"1.e1", 0},   {"1e", 0},    {"1e+", 0},   {"nul", 0},   {"True", 0}, {"\"", 0},
+    {"0", 1},     {"-0", 2},    {"12", 2},      {"01", 1},   {"0.5", 3},    {"1.50,", 4},
+    {"1e9", 3},   {"1E+9]", 4}, {"-1.2e-3", 7}, {"true", 4}, {"false ", 5}, {"null}", 4},
+    {"nulll", 4}, {"", 0},      {"-", 0},       {"+1", 0},   {".5", 0},     {"1.", 0},
+    {"1.e1", 0},  {"1e", 0},    {"1e+", 0},     {"nul", 0},  {"True", 0},   {"\"", 0},
 };
 
 START_TEST(numbers_and_words_are_taken)
@@ -66,9 +67,10 @@ START_TEST(strings_are_taken)
 END_TEST
 
 static const struct slice wrong[] = {
-    S_INIT("\""),       S_INIT("\"a"),      S_INIT("\"\n\""),    S_INIT("\"\0\""),    S_INIT("\"\\"),
-    S_INIT("\"\\\0\""), S_INIT("\"\\x\""),  S_INIT("\"\\u12\""), S_INIT("\"\\u"),     S_INIT("\"\\u12g4\""),
-    S_INIT("\"\xff\""), S_INIT("\"\xc3\""), S_INIT("\"\xc3"),    S_INIT("\"\\ud83d"),
+    S_INIT("\""),     S_INIT("\"a"),         S_INIT("\"\n\""),   S_INIT("\"\0\""),
+    S_INIT("\"\\"),   S_INIT("\"\\\0\""),    S_INIT("\"\\x\""),  S_INIT("\"\\u12\""),
+    S_INIT("\"\\u"),  S_INIT("\"\\u12g4\""), S_INIT("\"\xff\""), S_INIT("\"\xc3\""),
+    S_INIT("\"\xc3"), S_INIT("\"\\ud83d"),
 };
 
 START_TEST(invalid_strings_are_refused)
@@ -138,9 +140,11 @@ int main(void)
     Suite *suite = suite_create("json_lex");
     TCase *tests = one_case(suite, "json_lex");
     tcase_add_checked_fixture(tests, NULL, end);
-    tcase_add_loop_test(tests, numbers_and_words_are_taken, 0, (int)(sizeof scalars / sizeof scalars[0]));
+    tcase_add_loop_test(tests, numbers_and_words_are_taken, 0,
+                        (int)(sizeof scalars / sizeof scalars[0]));
     tcase_add_test(tests, strings_are_taken);
-    tcase_add_loop_test(tests, invalid_strings_are_refused, 0, (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_loop_test(tests, invalid_strings_are_refused, 0,
+                        (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(tests, a_string_ends_at_the_first_byte_that_is_not_plain);
     tcase_add_test(tests, halves_of_pairs_are_taken_where_they_are_accepted);
     tcase_add_test(tests, space_and_single_bytes_are_taken);

@@ -16,7 +16,9 @@ static void softens(const char *text, const char *wanted)
 
 START_TEST(fields_are_found)
 {
-    struct slice rest = json_inside(S("{ \"a\" : [1, {\"x\":\"}\"}] ,\"b\\\"\":\"\\\\\",\n\"c\":-1e5 }")), key, value;
+    struct slice rest = json_inside(
+                     S("{ \"a\" : [1, {\"x\":\"}\"}] ,\"b\\\"\":\"\\\\\",\n\"c\":-1e5 }")),
+                 key, value;
     ck_assert(json_next_field(&rest, &key, &value));
     assert_slice(key, S("\"a\""));
     assert_slice(value, S("[1, {\"x\":\"}\"}]"));
@@ -71,12 +73,15 @@ static enum verdict judge(const char *text, size_t len)
 /* Pieces that make valid and nearly valid texts likely. */
 static size_t random_text(struct dice *d, char *out, size_t size)
 {
-    static const char *const pieces[] = {
-        "{",  "}",     "[",   "]",        "\"a\":", "\"b\":", ",", "1",  "1e5", "-",
-        ".5", "\"x\"", "1E9", "\"\\\"\"", " ",      "null",   "0", "e1", "\"",  "123456789012345678"};
+    static const char *const pieces[] = {"{",      "}",        "[",  "]",
+                                         "\"a\":", "\"b\":",   ",",  "1",
+                                         "1e5",    "-",        ".5", "\"x\"",
+                                         "1E9",    "\"\\\"\"", " ",  "null",
+                                         "0",      "e1",       "\"", "123456789012345678"};
     size_t len = 0;
     for (uint64_t n = 1 + roll(d, 9); n > 0; n--)
-        len += (size_t)snprintf(out + len, size - len, "%s", pieces[roll(d, sizeof pieces / sizeof pieces[0])]);
+        len += (size_t)snprintf(out + len, size - len, "%s",
+                                pieces[roll(d, sizeof pieces / sizeof pieces[0])]);
     return len;
 }
 
@@ -90,7 +95,8 @@ START_TEST(softening_never_changes_what_is_valid)
         memcpy(soft, text, len + 1);
         json_soften(soft, len);
         enum verdict before = judge(text, len), after = judge(soft, len);
-        ck_assert_msg(before == TOO_LARGE || before == after, "SEED=%" PRIu64 ": '%s' became '%s'", seed, text, soft);
+        ck_assert_msg(before == TOO_LARGE || before == after, "SEED=%" PRIu64 ": '%s' became '%s'",
+                      seed, text, soft);
     }
 }
 END_TEST

@@ -116,7 +116,8 @@ START_TEST(a_field_twice_is_refused_anywhere)
         ck_assert_str_eq(tree.what, "duplicate field in this object");
         assert_slice(tree.field, slice_of(cases[i].field));
     }
-    becomes("{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}", "{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}");
+    becomes("{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}",
+            "{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}");
     becomes("{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1}",
             "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1}");
 }
@@ -127,7 +128,8 @@ START_TEST(data_may_have_halves_of_surrogate_pairs)
     becomes("{\"data\":\"cut \\ud83d\"}", "{\"data\":0}");
     becomes("{\"data\":[\"\\ude00\\ud83d\",{\"\\ud83d\":1,\"\\ud83e\":2}]}", "{\"data\":0}");
     becomes("{\"data\":\"\\ud83d\\ud83d\\ude00 \\ud83d\\n\"}", "{\"data\":0}");
-    becomes("{\"events\":[{\"data\":\"\\ud83d\"},{\"data\":1}]}", "{\"events\":[{\"data\":0},{\"data\":0}]}");
+    becomes("{\"events\":[{\"data\":\"\\ud83d\"},{\"data\":1}]}",
+            "{\"events\":[{\"data\":0},{\"data\":0}]}");
 }
 END_TEST
 
@@ -167,8 +169,9 @@ START_TEST(a_text_may_be_a_value_of_data)
 {
     static const struct json_bounds bounds = {.levels = 2, .data = true};
     json_tree_release(&tree);
-    ck_assert_int_eq(json_tree_read(S(" [\"\\ud83d\",{\"a\":[]}] "), &(struct json_bounds){.data = true}, &tree),
-                     JSON_GOOD);
+    ck_assert_int_eq(
+        json_tree_read(S(" [\"\\ud83d\",{\"a\":[]}] "), &(struct json_bounds){.data = true}, &tree),
+        JSON_GOOD);
     ck_assert(tree.count == 1 && tree.nodes[0].raw);
     assert_slice(json_tree_source(&tree, tree.nodes), S("[\"\\ud83d\",{\"a\":[]}]"));
     ck_assert_int_eq(json_tree_read(S("[[[]]]"), &bounds, &tree), JSON_TOO_DEEP);
@@ -182,7 +185,8 @@ START_TEST(large_texts_have_all_their_nodes)
     char text[20000];
     size_t len = 0;
     for (int i = 0; i < 1000; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%c\"f%d\":[%d]", i ? ',' : '{', i, i);
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%c\"f%d\":[%d]", i ? ',' : '{', i, i);
     strcpy(text + len, "}");
     becomes(text, text);
     ck_assert_uint_eq(tree.count, 2001);
@@ -230,7 +234,8 @@ static bool jansson_accepts(struct slice text)
     memcpy(soft, text.data, text.len);
     json_soften(soft, text.len);
     json_t *value =
-        json_loadb(soft, text.len, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &(json_error_t){0});
+        json_loadb(soft, text.len, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES,
+                   &(json_error_t){0});
     json_decref(value);
     return value;
 }
@@ -274,7 +279,8 @@ static size_t random_text(struct dice *d, char *out, size_t size)
                                          "1}"};
     size_t len = 0;
     for (uint64_t n = 1 + roll(d, 12); n > 0; n--)
-        len += (size_t)snprintf(out + len, size - len, "%s", pieces[roll(d, sizeof pieces / sizeof pieces[0])]);
+        len += (size_t)snprintf(out + len, size - len, "%s",
+                                pieces[roll(d, sizeof pieces / sizeof pieces[0])]);
     return len;
 }
 
@@ -289,7 +295,8 @@ START_TEST(it_accepts_what_jansson_accepts)
         memcpy(exact, text, len);
         enum json_verdict verdict = read_tree((struct slice){exact, len});
         ck_assert_msg((verdict == JSON_GOOD) == jansson_accepts((struct slice){exact, len}),
-                      "SEED=%" PRIu64 ": '%s': %s", seed, text, verdict == JSON_GOOD ? "accepted" : tree.what);
+                      "SEED=%" PRIu64 ": '%s': %s", seed, text,
+                      verdict == JSON_GOOD ? "accepted" : tree.what);
         if (verdict == JSON_GOOD)
             ck_assert_uint_eq(tree.nodes[0].next, tree.count);
         else

@@ -116,7 +116,8 @@ static const struct {
     {S_INIT("\xef\xbb\xbf{\"keys\":[" JWK_S "]}"), "byte order mark"},
     {S_INIT("\x30\x82\x01\x22\x30\x0d\x06\x09" BYTES31 BYTES31), "DER"},
     {S_INIT("\x30\x21\x30\x13" BYTES31), "DER"},
-    {S_INIT("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESEx"
+    {S_INIT("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8AAQIDBA"
+            "UGBwgJCgsMDQ4PEBESEx"
             "QVFhcYGRobHB0eHw==\n"),
      "DER"},
 };
@@ -253,7 +254,9 @@ END_TEST
 START_TEST(a_set_holds_keys_by_their_names)
 {
     snprintf(text, sizeof text, " {\"keys\":[%s,%s]}",
-             jwk_of(&rsa, ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\",\"key_ops\":[\"verify\"]", jwk[0]),
+             jwk_of(&rsa,
+                    ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\",\"key_ops\":[\"verify\"]",
+                    jwk[0]),
              jwk_of(&ec, "", jwk[1]));
     reads(text, 2);
     assert_public(0, JWK_RS256, &rsa);
@@ -271,15 +274,15 @@ START_TEST(a_single_jwk_will_do)
 }
 END_TEST
 
-static const char *const others[] = {",\"use\":\"enc\"",       ",\"alg\":\"RS512\"",
-                                     ",\"alg\":\"PS256\"",     ",\"alg\":\"RSA-OAEP\"",
-                                     ",\"alg\":\"HS256\"",     ",\"key_ops\":[\"sign\",\"encrypt\"]",
-                                     ",\"key_ops\":\"verify\""};
+static const char *const others[] = {
+    ",\"use\":\"enc\"",       ",\"alg\":\"RS512\"", ",\"alg\":\"PS256\"",
+    ",\"alg\":\"RSA-OAEP\"",  ",\"alg\":\"HS256\"", ",\"key_ops\":[\"sign\",\"encrypt\"]",
+    ",\"key_ops\":\"verify\""};
 
 START_TEST(keys_for_something_else_are_left_out)
 {
-    snprintf(text, sizeof text, "{\"keys\":[%s,{\"kty\":\"OKP\"},{},7,%s]}", jwk_of(&rsa, others[_i], jwk[0]),
-             jwk_of(&ec, "", jwk[1]));
+    snprintf(text, sizeof text, "{\"keys\":[%s,{\"kty\":\"OKP\"},{},7,%s]}",
+             jwk_of(&rsa, others[_i], jwk[0]), jwk_of(&ec, "", jwk[1]));
     reads(text, 1);
     assert_public(0, JWK_ES256, &ec);
     jwks_release(&set);
@@ -333,7 +336,8 @@ END_TEST
 START_TEST(random_changes_do_no_harm)
 {
     struct dice dice = dice_new();
-    snprintf(text, sizeof text, "{\"keys\":[%s,%s]}", jwk_of(&rsa, ",\"kid\":\"r\"", jwk[0]), jwk_of(&ec, "", jwk[1]));
+    snprintf(text, sizeof text, "{\"keys\":[%s,%s]}", jwk_of(&rsa, ",\"kid\":\"r\"", jwk[0]),
+             jwk_of(&ec, "", jwk[1]));
     size_t len = strlen(text);
     for (int i = 0; i < 3000; i++) {
         size_t at = roll(&dice, len);
@@ -357,7 +361,9 @@ static struct slice sign(const struct test_key *key, const char *signed_text)
     size_t len = sizeof bytes;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     ck_assert_int_eq(EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key->pair), 1);
-    ck_assert_int_eq(EVP_DigestSign(context, bytes, &len, (const unsigned char *)signed_text, strlen(signed_text)), 1);
+    ck_assert_int_eq(EVP_DigestSign(context, bytes, &len, (const unsigned char *)signed_text,
+                                    strlen(signed_text)),
+                     1);
     EVP_MD_CTX_free(context);
     if (EVP_PKEY_get_base_id(key->pair) == EVP_PKEY_EC) {
         const unsigned char *at = bytes;
@@ -379,7 +385,8 @@ START_TEST(a_key_knows_its_signature)
         struct slice signature = sign(keys[i], "text");
         ck_assert(jwk_signed(&set.keys[0], S("text"), signature));
         ck_assert(!jwk_signed(&set.keys[0], S("texts"), signature));
-        ck_assert(!jwk_signed(&set.keys[0], S("text"), (struct slice){signature.data, signature.len - 4}));
+        ck_assert(!jwk_signed(&set.keys[0], S("text"),
+                              (struct slice){signature.data, signature.len - 4}));
         ck_assert(!jwk_signed(&set.keys[0], S("text"), sign(keys[!i], "text")));
         ck_assert(!jwk_signed(&set.keys[0], S("text"), S("")));
         jwks_release(&set);
@@ -396,9 +403,12 @@ START_TEST(a_secret_knows_its_signature)
     ck_assert(!jwk_signed(&set.keys[0], S("other"), slice_of(signature)));
     ck_assert(!jwk_signed(&set.keys[0], signed_text, (struct slice){signature, 42}));
     /* The same bytes, and bits to spare. */
-    ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-R")));
-    ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft/EhALDHX0UPp6+VVB/SgUhXjqe+Q")));
-    ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-Q=")));
+    ck_assert(
+        !jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-R")));
+    ck_assert(
+        !jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft/EhALDHX0UPp6+VVB/SgUhXjqe+Q")));
+    ck_assert(
+        !jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-Q=")));
 }
 END_TEST
 

@@ -51,7 +51,8 @@ static const struct {
 START_TEST(what_is_wrong_is_named)
 {
     const char *fault = jws_read(faults[_i].token, &jws);
-    ck_assert_msg(fault && strstr(fault, faults[_i].fault), "%s: %s", faults[_i].token, fault ? fault : "nothing");
+    ck_assert_msg(fault && strstr(fault, faults[_i].fault), "%s: %s", faults[_i].token,
+                  fault ? fault : "nothing");
 }
 END_TEST
 

@@ -60,7 +60,8 @@ static void assert_keys(size_t count)
 {
     const char *fault;
     jwks_release(&keys);
-    ck_assert_msg(jwks_read(JWKS_SECRETS, slice_of(get()), &keys, &fault) == 0, "the worker refuses it: %s", fault);
+    ck_assert_msg(jwks_read(JWKS_SECRETS, slice_of(get()), &keys, &fault) == 0,
+                  "the worker refuses it: %s", fault);
     ck_assert_uint_eq(keys.count, count);
     ck_assert_uint_eq(made.count, count);
     ck_assert_str_eq(keys.keys[count - 1].kid, made.kid);
@@ -100,13 +101,15 @@ START_TEST(one_secret_as_text_stays_valid)
     add();
     assert_keys(2);
     ck_assert_ptr_null(keys.keys[0].kid);
-    assert_slice(((struct slice){(char *)keys.keys[0].data, keys.keys[0].len}), S("0123456789abcdef0123456789abcdef"));
+    assert_slice(((struct slice){(char *)keys.keys[0].data, keys.keys[0].len}),
+                 S("0123456789abcdef0123456789abcdef"));
 }
 END_TEST
 
 START_TEST(a_single_jwk_becomes_a_set)
 {
-    put("{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}", 0600);
+    put("{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}",
+        0600);
     add();
     assert_keys(2);
     ck_assert_str_eq(keys.keys[0].kid, "a");
@@ -172,7 +175,8 @@ int main(void)
     tcase_add_test(tests, another_one_goes_behind_it);
     tcase_add_test(tests, one_secret_as_text_stays_valid);
     tcase_add_test(tests, a_single_jwk_becomes_a_set);
-    tcase_add_loop_test(tests, what_holds_no_secrets_stays_as_it_is, 0, (int)(sizeof others / sizeof *others));
+    tcase_add_loop_test(tests, what_holds_no_secrets_stays_as_it_is, 0,
+                        (int)(sizeof others / sizeof *others));
     tcase_add_test(tests, there_are_not_too_many);
     tcase_add_test(tests, a_symbolic_link_to_the_file_stays);
     tcase_add_test(tests, a_folder_that_is_not_there_is_told);

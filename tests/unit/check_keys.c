@@ -28,7 +28,8 @@ static const struct grant *grant_of(const char *key)
 
 START_TEST(a_line_is_a_role_a_key_and_a_name)
 {
-    parse("# who may come in\n\npublisher " K1 " shop\n  operator\t" K2 "  anna@desk \r\nworker " K3 " web1");
+    parse("# who may come in\n\npublisher " K1 " shop\n  operator\t" K2 "  anna@desk \r\nworker " K3
+          " web1");
     ck_assert_uint_eq(keys_count(keys), 3);
     ck_assert_uint_eq(grant_of(K1)->roles, ROLE_PUBLISHER);
     ck_assert_uint_eq(grant_of(K2)->roles, ROLE_OPERATOR);
@@ -46,8 +47,8 @@ START_TEST(a_key_publishes_under_its_name)
 {
     static char text[600], longest[NAME_BYTES_MAX + 1];
     memset(longest, 'n', NAME_BYTES_MAX);
-    snprintf(text, sizeof text, "%s%s", "publisher " K1 " shop\noperator " K2 " shop sessions=a\npublisher " K3 " ",
-             longest);
+    snprintf(text, sizeof text, "%s%s",
+             "publisher " K1 " shop\noperator " K2 " shop sessions=a\npublisher " K3 " ", longest);
     parse(text);
     assert_slice(grant_of(K1)->publisher, S("key:shop"));
     assert_slice(grant_of(K2)->publisher, S("key:shop"));
@@ -58,7 +59,8 @@ END_TEST
 
 START_TEST(limits_are_patterns)
 {
-    parse("publisher " K1 " shop sessions=user-*,anna channels=room:*\noperator " K2 " desk channels=*\n");
+    parse("publisher " K1 " shop sessions=user-*,anna channels=room:*\noperator " K2
+          " desk channels=*\n");
     const struct grant *shop = grant_of(K1), *desk = grant_of(K2);
     ck_assert(shop->limited && desk->limited);
     ck_assert_uint_eq(shop->sessions.count, 2);
@@ -90,8 +92,10 @@ static const struct {
     {LINE_1 "\n" K1, "keys, line 3: '" K1 "' is no role"},
     {LINE_1 "worker", "keys, line 2: '' is no public key"},
     {LINE_1 "worker web1 " K1, "keys, line 2: 'web1' is no public key (40 characters of Z85)"},
-    {LINE_1 "worker " K1, "keys, line 2: a name is missing; a line is ROLE KEY NAME [sessions=PATTERN,...]"},
-    {LINE_1 "worker " K1 " a\x01", "keys, line 2: 'a\x01' is no name (1 to 255 bytes of UTF-8 without spaces"},
+    {LINE_1 "worker " K1,
+     "keys, line 2: a name is missing; a line is ROLE KEY NAME [sessions=PATTERN,...]"},
+    {LINE_1 "worker " K1 " a\x01",
+     "keys, line 2: 'a\x01' is no name (1 to 255 bytes of UTF-8 without spaces"},
     {LINE_1 "publisher " K1 " sessions=customer-*",
      "keys, line 2: 'sessions=customer-*' is no name (1 to 255 bytes of UTF-8 without spaces, "
      "control characters and `=`); a line is ROLE KEY NAME [sessions=PATTERN,...]"},
@@ -176,7 +180,8 @@ int main(void)
     tcase_add_test(tests, a_key_publishes_under_its_name);
     tcase_add_test(tests, limits_are_patterns);
     tcase_add_test(tests, no_keys_are_a_table_too);
-    tcase_add_loop_test(tests, a_wrong_line_is_told_with_its_number, 0, (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_loop_test(tests, a_wrong_line_is_told_with_its_number, 0,
+                        (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(tests, a_long_wrong_word_is_cut);
     tcase_add_test(tests, many_keys_are_found);
     tcase_add_test(tests, a_file_is_read_or_named);

@@ -26,7 +26,8 @@ static void begin(void)
     ck_assert_int_eq(zmq_unbind(router, endpoint), 0);
 
     const char *endpoints[] = {endpoint};
-    ck_assert_int_eq(link_new(&line, &(struct ssecast_publisher_options){.endpoints = endpoints, .endpoint_count = 1}),
+    ck_assert_int_eq(link_new(&line, &(struct ssecast_publisher_options){.endpoints = endpoints,
+                                                                         .endpoint_count = 1}),
                      0);
     link_clear_wakeup(line);
     message = link_message_new(S("question"), NULL);

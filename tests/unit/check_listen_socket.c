@@ -37,11 +37,12 @@ static bool connects(void)
 
 START_TEST(an_option_accepts_a_path_or_an_address_with_a_port)
 {
-    static const char *const accepted[] = {"/run/ssecast.sock", "./socket", "localhost:9000", "127.0.0.1:1",
-                                           "[::1]:65535"};
-    static const char *const refused[] = {"socket",      "@socket",       "localhost",           "*:9000",
-                                          "localhost:0", "localhost:x",   "localhost:65536",     "unix:/run/x",
-                                          "unix//run/x", "unix:///run/x", "tcp://127.0.0.1:9000"};
+    static const char *const accepted[] = {"/run/ssecast.sock", "./socket", "localhost:9000",
+                                           "127.0.0.1:1", "[::1]:65535"};
+    static const char *const refused[] = {
+        "socket",      "@socket",       "localhost",           "*:9000",
+        "localhost:0", "localhost:x",   "localhost:65536",     "unix:/run/x",
+        "unix//run/x", "unix:///run/x", "tcp://127.0.0.1:9000"};
     for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++)
         ck_assert_msg(!listen_socket_check(accepted[i]), "%s", accepted[i]);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)

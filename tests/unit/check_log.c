@@ -48,8 +48,9 @@ START_TEST(a_line_names_the_program_the_part_of_it_and_what_is_wrong)
     log_error("cannot open %s", "this");
     log_warn("careful");
     log_info("ready on %d", 5570);
-    ck_assert_str_eq(lines(&c), "prog: error: check_log: cannot open this\nprog: warning: check_log: careful\n"
-                                "prog: check_log: ready on 5570\n");
+    ck_assert_str_eq(lines(&c),
+                     "prog: error: check_log: cannot open this\nprog: warning: check_log: careful\n"
+                     "prog: check_log: ready on 5570\n");
 }
 END_TEST
 
@@ -57,8 +58,10 @@ START_TEST(fields_follow_the_message)
 {
     struct capture c;
     open_log(&c, LOG_INFO);
-    log_event(LOG_WARN, "a worker is lost", log_name("worker", "web 1"), log_count("connections", 12));
-    ck_assert_str_eq(lines(&c), "prog: warning: check_log: a worker is lost worker=\"web 1\" connections=12\n");
+    log_event(LOG_WARN, "a worker is lost", log_name("worker", "web 1"),
+              log_count("connections", 12));
+    ck_assert_str_eq(
+        lines(&c), "prog: warning: check_log: a worker is lost worker=\"web 1\" connections=12\n");
 }
 END_TEST
 
@@ -129,7 +132,8 @@ START_TEST(a_minute_later_it_is_news_again)
     one_place(8);
     log_tick(began + MINUTE);
     one_place(8);
-    ck_assert_str_eq(lines(&c), "prog: warning: check_log: number 8\nprog: warning: check_log: number 8\n");
+    ck_assert_str_eq(lines(&c),
+                     "prog: warning: check_log: number 8\nprog: warning: check_log: number 8\n");
 }
 END_TEST
 
@@ -188,7 +192,8 @@ START_TEST(two_places_do_not_silence_each_other)
     open_log(&c, LOG_INFO);
     log_warn("the same");
     log_warn("the same");
-    ck_assert_str_eq(lines(&c), "prog: warning: check_log: the same\nprog: warning: check_log: the same\n");
+    ck_assert_str_eq(lines(&c),
+                     "prog: warning: check_log: the same\nprog: warning: check_log: the same\n");
 }
 END_TEST
 
@@ -233,7 +238,8 @@ START_TEST(the_journal_is_recognised_by_the_stream_it_names)
     char stream[64];
     capture_begin(&c, STDERR_FILENO);
     fstat(STDERR_FILENO, &s);
-    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)s.st_dev, (unsigned long long)s.st_ino);
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)s.st_dev,
+             (unsigned long long)s.st_ino);
     setenv("JOURNAL_STREAM", stream, 1);
     log_open("prog", LOG_INFO);
     log_error("one");

@@ -123,7 +123,8 @@ START_TEST(what_was_dropped_is_told_when_stderr_is_read_again)
     restore_stderr();
 
     text[len] = '\0';
-    ck_assert_ptr_nonnull(strstr(text, "log lines were dropped because stderr was not read lines=1\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "log lines were dropped because stderr was not read lines=1\n"));
     ck_assert_ptr_null(strstr(text, "not read 0"));
     ck_assert_uint_eq(log_sink_dropped(), 0);
     close(ends[0]);

@@ -208,7 +208,8 @@ START_TEST(each_turn_has_a_number)
     turns_wanted = 2;
     ck_assert_int_eq(loop_run(loop), 0);
     ck_assert_uint_eq(seen_count, 3);
-    ck_assert(seen_turns[0] == 1 && seen_turns[1] == 1 && seen_turns[2] == 2 && loop_turn(loop) == 2);
+    ck_assert(seen_turns[0] == 1 && seen_turns[1] == 1 && seen_turns[2] == 2 &&
+              loop_turn(loop) == 2);
     close_pipe(&a, a_fd);
     close_pipe(&b, b_fd);
 }

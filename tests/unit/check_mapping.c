@@ -13,7 +13,8 @@ static const struct mapping plain = {.channel = "c:%s", .event = "%s", .payload 
 
 static int event_of(enum mapping_payload payload, struct slice bytes)
 {
-    const struct mapping m = {.channel = "%s", .event = "e", .payload = payload, .name_field = "topic"};
+    const struct mapping m = {
+        .channel = "%s", .event = "e", .payload = payload, .name_field = "topic"};
     const struct mapping_source s = {.name = S("t/1"), .payload = bytes, .id = "i"};
     return mapping_event(&m, &s, &out, why);
 }
@@ -23,17 +24,17 @@ static int row(const char *object)
     return mapping_row(slice_of(object), "i", &out, why);
 }
 
-#define is(call, text)                                                                                                 \
-    do {                                                                                                               \
-        ck_assert_int_eq((call), 0);                                                                                   \
-        assert_slice(buf_slice(&out), S(text));                                                                        \
+#define is(call, text)                                                                             \
+    do {                                                                                           \
+        ck_assert_int_eq((call), 0);                                                               \
+        assert_slice(buf_slice(&out), S(text));                                                    \
     } while (0)
 
-#define refused(call, part)                                                                                            \
-    do {                                                                                                               \
-        why[0] = '\0';                                                                                                 \
-        ck_assert_int_eq((call), -EINVAL);                                                                             \
-        ck_assert_msg(strstr(why, part), "'%s' does not say '%s'", why, part);                                         \
+#define refused(call, part)                                                                        \
+    do {                                                                                           \
+        why[0] = '\0';                                                                             \
+        ck_assert_int_eq((call), -EINVAL);                                                         \
+        ck_assert_msg(strstr(why, part), "'%s' does not say '%s'", why, part);                     \
     } while (0)
 
 START_TEST(names_come_from_patterns)
@@ -70,9 +71,11 @@ START_TEST(payloads_are_read_as_they_are_said_to_be)
        "{\"event\":\"e\",\"data\":[1.10],\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
     is(event_of(PAYLOAD_BASE64, S("\0\xff")),
        "{\"event\":\"e\",\"text\":\"AP8=\",\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
-    is(event_of(PAYLOAD_BASE64, S("")), "{\"event\":\"e\",\"text\":\"\",\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
-    is(event_of(PAYLOAD_WRAPPED, S("x")), "{\"event\":\"e\",\"data\":{\"topic\":\"t/1\",\"payload\":\"x\"},"
-                                          "\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
+    is(event_of(PAYLOAD_BASE64, S("")),
+       "{\"event\":\"e\",\"text\":\"\",\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
+    is(event_of(PAYLOAD_WRAPPED, S("x")),
+       "{\"event\":\"e\",\"data\":{\"topic\":\"t/1\",\"payload\":\"x\"},"
+       "\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
     is(event_of(PAYLOAD_TEXT, S("a\0b")),
        "{\"event\":\"e\",\"text\":\"a\\u0000b\",\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
     refused(event_of(PAYLOAD_TEXT, S("\xc3")), "UTF-8");
@@ -115,15 +118,18 @@ END_TEST
 
 START_TEST(state_has_its_name_as_the_key)
 {
-    const struct mapping m = {.channel = "%s", .event = "", .payload = PAYLOAD_TEXT, .name_field = "topic"};
+    const struct mapping m = {
+        .channel = "%s", .event = "", .payload = PAYLOAD_TEXT, .name_field = "topic"};
     struct mapping_source s = {.name = S("t"), .payload = S("x"), .id = "i", .keyed = true};
-    is(mapping_event(&m, &s, &out, why), "{\"text\":\"x\",\"to\":{\"channels\":[\"t\"]},\"id\":\"i\",\"key\":\"t\"}");
+    is(mapping_event(&m, &s, &out, why),
+       "{\"text\":\"x\",\"to\":{\"channels\":[\"t\"]},\"id\":\"i\",\"key\":\"t\"}");
     s.payload = S("");
     s.remove = true;
     is(mapping_event(&m, &s, &out, why),
        "{\"data\":null,\"to\":{\"channels\":[\"t\"]},\"id\":\"i\",\"key\":\"t\",\"remove\":true}");
     const struct mapping message = {.channel = "", .event = "", .payload = PAYLOAD_MESSAGE};
-    is(mapping_event(&message, &s, &out, why), "{\"data\":null,\"id\":\"i\",\"key\":\"t\",\"remove\":true}");
+    is(mapping_event(&message, &s, &out, why),
+       "{\"data\":null,\"id\":\"i\",\"key\":\"t\",\"remove\":true}");
 }
 END_TEST
 

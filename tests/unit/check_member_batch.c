@@ -6,7 +6,8 @@ static bool append(const char *channel, const char *session, const char *data, b
 {
     struct channel *c = pairs_add_channel(&set, slice_of(channel));
     ck_assert_ptr_nonnull(c);
-    return member_batch_append(&batch, c, &(struct member_event){"name", slice_of(session), slice_of(data), remove});
+    return member_batch_append(
+        &batch, c, &(struct member_event){"name", slice_of(session), slice_of(data), remove});
 }
 
 START_TEST(an_event_makes_a_member_and_another_one_removes_it)

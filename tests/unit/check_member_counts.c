@@ -28,12 +28,14 @@ static void sweep(int64_t ms)
 
 static void name(struct pair *p)
 {
-    ck_assert(member_batch_append(&batch, p->channel, &(struct member_event){"name", pair_member(p), S("{}"), false}));
+    ck_assert(member_batch_append(&batch, p->channel,
+                                  &(struct member_event){"name", pair_member(p), S("{}"), false}));
 }
 
 static void leave(struct pair *p)
 {
-    ck_assert(member_batch_append(&batch, p->channel, &(struct member_event){"name", pair_member(p), S("{}"), true}));
+    ck_assert(member_batch_append(&batch, p->channel,
+                                  &(struct member_event){"name", pair_member(p), S("{}"), true}));
     pair_set_left(p, true);
 }
 

@@ -45,7 +45,8 @@ static void start(void)
     ck_assert_ptr_nonnull(members);
     presence_set_epoch(presence, 7);
     reports = 0;
-    ck_assert_int_eq(presence_hello(presence, S("w"), &(struct wire_hello){.worker = S("w")}, now), 0);
+    ck_assert_int_eq(presence_hello(presence, S("w"), &(struct wire_hello){.worker = S("w")}, now),
+                     0);
 }
 
 static void stop(void)
@@ -107,7 +108,8 @@ static void opened(const char *connection, const char *session, const char *chan
 
 static void ended(const char *connection)
 {
-    wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_ENDED, .connection = slice_of(connection)});
+    wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_ENDED,
+                                                           .connection = slice_of(connection)});
     report();
 }
 
@@ -148,8 +150,8 @@ static void put_name(char *out, size_t size, struct slice sign, const struct eve
     event_key_target(e, &channel);
     size_t at = strlen(out);
     struct slice data = session.len ? session : member_event_data(e);
-    snprintf(out + at, size - at, "%.*s%.*s@%.*s ", (int)sign.len, sign.data, (int)data.len, data.data,
-             (int)channel.len, channel.data);
+    snprintf(out + at, size - at, "%.*s%.*s@%.*s ", (int)sign.len, sign.data, (int)data.len,
+             data.data, (int)channel.len, channel.data);
 }
 
 /* The events since it was asked last: "+a@hall -a@hall ={"count":3}@hall ". */
@@ -159,11 +161,14 @@ static const char *news(void)
     struct event *events[100];
     uint64_t upto, head = sequence_head(sequence);
     *out = '\0';
-    size_t count = history_read(sequence_history(sequence), NULL, from, events, 100, SIZE_MAX, &upto);
+    size_t count =
+        history_read(sequence_history(sequence), NULL, from, events, 100, SIZE_MAX, &upto);
     for (size_t i = 0; i < count; i++) {
         struct slice text = events[i]->text;
-        bool join = memmem(text.data, text.len, "event: " MEMBERS_JOIN "\n", strlen("event: " MEMBERS_JOIN "\n"));
-        bool counts = memmem(text.data, text.len, "event: " MEMBERS_COUNT "\n", strlen("event: " MEMBERS_COUNT "\n"));
+        bool join = memmem(text.data, text.len, "event: " MEMBERS_JOIN "\n",
+                           strlen("event: " MEMBERS_JOIN "\n"));
+        bool counts = memmem(text.data, text.len, "event: " MEMBERS_COUNT "\n",
+                             strlen("event: " MEMBERS_COUNT "\n"));
         ck_assert(!join || !events[i]->remove);
         struct slice signs[] = {S("-"), S("+"), S("="), S("!")};
         put_name(out, sizeof out, signs[counts ? 2 + events[i]->remove : join], events[i]);
@@ -388,7 +393,9 @@ START_TEST(beyond_a_share_of_the_history_there_is_a_number)
     commit();
     const char *told = news();
     size_t named = members_in("hall");
-    ck_assert_msg(strstr(told, "+a@room:1 ") && strstr(told, "+b@room:1 ") && named > 0 && named < 8, "%s", told);
+    ck_assert_msg(strstr(told, "+a@room:1 ") && strstr(told, "+b@room:1 ") && named > 0 &&
+                      named < 8,
+                  "%s", told);
     pass(2000);
     ck_assert_str_eq(news(), "={\"count\":12}@hall ");
     ck_assert_uint_eq(count_in("hall"), 12);
@@ -493,7 +500,8 @@ static void check_news(struct model *m, uint64_t seed)
         bool joins = *at == '+';
         ck_assert_msg(m->member[s][c] != joins, "SEED=%" PRIu64 ": %s", seed, at);
         ck_assert_msg(joins || !is_here(m, s, c), "SEED=%" PRIu64 ": is there: %s", seed, at);
-        ck_assert_msg(joins || now - m->left_at[s][c] >= GRACE, "SEED=%" PRIu64 ": early: %s", seed, at);
+        ck_assert_msg(joins || now - m->left_at[s][c] >= GRACE, "SEED=%" PRIu64 ": early: %s", seed,
+                      at);
         m->member[s][c] = joins;
     }
 }
@@ -551,8 +559,8 @@ static void hear(struct crowd *c, uint64_t seed)
         }
         ck_assert_int_eq(sscanf(at + 1, "{\"count\":%" SCNu64 "}", &c->number), 1);
         c->many = *at == '=';
-        ck_assert_msg(c->many || c->number == c->names, "SEED=%" PRIu64 ": %s, %" PRIu64 " are named", seed, at,
-                      c->names);
+        ck_assert_msg(c->many || c->number == c->names,
+                      "SEED=%" PRIu64 ": %s, %" PRIu64 " are named", seed, at, c->names);
     }
 }
 
@@ -599,15 +607,16 @@ START_TEST(the_last_number_is_true_whatever_happens)
         bool many; /* not compared: joins and leaves may not be named yet */
         uint64_t count = members_count(members, S("hall"), &many);
         if (now > c.in_doubt_for)
-            ck_assert_msg(count == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64 ", not %" PRIu64, seed, count,
-                          naive_count(&c));
+            ck_assert_msg(count == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64 ", not %" PRIu64,
+                          seed, count, naive_count(&c));
         if (what < 80)
             continue;
 
         pass(2 * GRACE);
         hear(&c, seed);
         ck_assert_msg(c.many == (naive_count(&c) > c.names), "SEED=%" PRIu64, seed);
-        ck_assert_msg(!c.many || c.number == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64, seed, c.number);
+        ck_assert_msg(!c.many || c.number == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64, seed,
+                      c.number);
     }
 }
 END_TEST

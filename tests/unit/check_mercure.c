@@ -14,7 +14,8 @@ static void setup(void)
     rules = (struct mercure_rules){
         .max_topics = 3, .max_topic_bytes = 20, .max_patterns = 10, .cors_origins = &cors_origins};
     granted = selector_of_match(S("mine"));
-    token = (struct token){.verdict = TOKEN_GOOD, .expires_ms = 1234, .mercure.subscribe = {&granted, 1}};
+    token = (struct token){
+        .verdict = TOKEN_GOOD, .expires_ms = 1234, .mercure.subscribe = {&granted, 1}};
     cors_origins.count = 0;
 }
 
@@ -46,12 +47,14 @@ START_TEST(the_parameters_say_the_dialect)
 {
     get("QUERY_STRING=topic=a%2fb&topic=c&topic=c");
     ck_assert_int_eq(request.kind, REQUEST_STREAM);
-    ck_assert(request.hub == HUB_0_X && request.channel_count == 2 && !request.every_channel && !request.session);
+    ck_assert(request.hub == HUB_0_X && request.channel_count == 2 && !request.every_channel &&
+              !request.session);
     assert_slice(request.channels[0], S("a/b"));
     assert_slice(request.channels[1], S("c"));
 
     get("QUERY_STRING=match=a&match_exact=b&unknown=c");
-    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_1_0 && request.channel_count == 2);
+    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_1_0 &&
+              request.channel_count == 2);
 }
 END_TEST
 
@@ -82,18 +85,21 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "invalid_request");
     get("QUERY_STRING=topic=a&topic=/%7Bid");
     assert_refused(400, "bad_pattern");
-    ck_assert_ptr_nonnull(strstr(request.message, "topic 2: a { is not closed (byte 2); accepted: text, {name}"));
+    ck_assert_ptr_nonnull(
+        strstr(request.message, "topic 2: a { is not closed (byte 2); accepted: text, {name}"));
     get("QUERY_STRING=match_urlpattern=/(x)");
     assert_refused(400, "bad_pattern");
     ck_assert_ptr_nonnull(strstr(
-        request.message, "match_urlpattern 1: regular expressions are not supported (byte 2); accepted: SCHEME"));
+        request.message,
+        "match_urlpattern 1: regular expressions are not supported (byte 2); accepted: SCHEME"));
     get("QUERY_STRING=match_urlpattern=/a&"
         "match=*&match=a&match_urlpattern=/a&match_urlpattern=/(x)");
     assert_refused(400, "bad_pattern");
     ck_assert_ptr_nonnull(strstr(request.message, "match_urlpattern 3: regular expressions"));
     get("QUERY_STRING=matchExact=a&match=b&match=b&match=%C2%AD");
     assert_refused(400, "bad_topic");
-    ck_assert_ptr_nonnull(strstr(request.message, "match 3 is not valid; accepted: text without control"));
+    ck_assert_ptr_nonnull(
+        strstr(request.message, "match 3 is not valid; accepted: text without control"));
     get("QUERY_STRING=topic=");
     assert_refused(400, "bad_topic");
     get("QUERY_STRING=topic=a&topic");
@@ -115,13 +121,17 @@ END_TEST
 START_TEST(patterns_are_selectors_of_both_dialects)
 {
     get("QUERY_STRING=topic=/%7Bid%7D&topic=/%7Bid%7D&topic=b&topic=a%7B?q%7D");
-    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_0_X && request.channel_count == 1);
+    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_0_X &&
+              request.channel_count == 1);
     ck_assert(request.patterns && request.patterns->count == 2);
     assert_slice(request.patterns->items[0].text, S("/{id}"));
-    ck_assert(selectors_match(request.patterns, S("/1")) && !selectors_match(request.patterns, S("b")));
+    ck_assert(selectors_match(request.patterns, S("/1")) &&
+              !selectors_match(request.patterns, S("b")));
 
-    get("QUERY_STRING=match_urlpattern=/:id&matchURLPattern=/:id&matchExact=/%7Bid%7D", "HTTP_HOST=hub");
-    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_1_0 && request.channel_count == 1);
+    get("QUERY_STRING=match_urlpattern=/:id&matchURLPattern=/:id&matchExact=/%7Bid%7D",
+        "HTTP_HOST=hub");
+    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_1_0 &&
+              request.channel_count == 1);
     ck_assert(request.patterns && request.patterns->count == 1);
     ck_assert(selectors_match(request.patterns, S("https://hub/1")));
     ck_assert(!selectors_match(request.patterns, S("https://other/1")));
@@ -133,7 +143,8 @@ END_TEST
 
 START_TEST(topics_of_the_second_dialect_are_visible)
 {
-    static const char *const hidden[] = {"match=a%C2%85b", "match_exact=%E2%80%8E", "match_urlpattern=/%C2%9F/:a",
+    static const char *const hidden[] = {"match=a%C2%85b", "match_exact=%E2%80%8E",
+                                         "match_urlpattern=/%C2%9F/:a",
                                          "match=good&match=%F0%93%90%B0"};
     char query[64];
     for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
@@ -215,7 +226,8 @@ START_TEST(a_token_grants_and_limits)
 {
     get("QUERY_STRING=topic=a");
     ck_assert(request.bound && request.expires_ms == 1234);
-    ck_assert(selectors_match(request.grants, S("mine")) && !selectors_match(request.grants, S("a")));
+    ck_assert(selectors_match(request.grants, S("mine")) &&
+              !selectors_match(request.grants, S("a")));
 }
 END_TEST
 
@@ -224,7 +236,8 @@ START_TEST(without_a_token)
     token = (struct token){.verdict = TOKEN_MISSING};
     get("QUERY_STRING=topic=a");
     assert_refused(401, "missing_token");
-    ck_assert_ptr_nonnull(strstr(request.message, "`authorization` (0.x), or the cookie __Secure-"));
+    ck_assert_ptr_nonnull(
+        strstr(request.message, "`authorization` (0.x), or the cookie __Secure-"));
     rules.anonymous = true;
     get("QUERY_STRING=topic=a");
     ck_assert(request.kind == REQUEST_STREAM && !request.grants && !request.bound);
@@ -265,7 +278,8 @@ START_TEST(listed_origins_and_the_host_s_own_are_trusted)
     ck_assert(trusted("HTTP_ORIGIN=https://app.example"));
     ck_assert(trusted("HTTP_REFERER=https://app.example/page"));
     ck_assert(trusted("HTTP_HOST=hub.example", "HTTP_ORIGIN=http://hub.example"));
-    ck_assert(trusted("HTTP_HOST=hub.example:81", "HTTPS=on", "HTTP_ORIGIN=https://hub.example:81"));
+    ck_assert(
+        trusted("HTTP_HOST=hub.example:81", "HTTPS=on", "HTTP_ORIGIN=https://hub.example:81"));
 }
 END_TEST
 
@@ -276,7 +290,8 @@ START_TEST(other_origins_are_not_trusted)
     ck_assert(!trusted("HTTP_HOST=hub.example"));
     ck_assert(!trusted("HTTP_HOST=hub.example", "HTTP_ORIGIN=null"));
     ck_assert(!trusted("HTTP_HOST=hub.example", "HTTP_ORIGIN=https://evil.example"));
-    ck_assert(!trusted("HTTP_HOST=hub.example", "HTTP_REFERER=https://evil.example/https://app.example"));
+    ck_assert(
+        !trusted("HTTP_HOST=hub.example", "HTTP_REFERER=https://evil.example/https://app.example"));
     ck_assert(!trusted("HTTP_HOST=hub.example", "HTTP_REFERER=https://app.example.evil.example/"));
     ck_assert(!trusted("HTTP_HOST=hub.example", "HTTPS=on", "HTTP_ORIGIN=http://hub.example"));
     ck_assert(!trusted("HTTP_HOST=hub.example", "HTTP_ORIGIN=ftp://hub.example"));

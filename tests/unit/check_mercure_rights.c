@@ -6,9 +6,11 @@
 #include "codec/json_in.h"
 #include "support.h"
 
-#define DETAIL(actions, topics)                                                                                        \
-    "{\"type\":\"https://mercure.rocks/authorization-detail\",\"actions\":[" actions "],\"topics\":[" topics "]}"
-#define ACCESS(details) "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":[" details "]}"
+#define DETAIL(actions, topics)                                                                    \
+    "{\"type\":\"https://mercure.rocks/authorization-detail\",\"actions\":[" actions               \
+    "],\"topics\":[" topics "]}"
+#define ACCESS(details)                                                                            \
+    "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":[" details "]}"
 
 static struct json_in *claims;
 static struct mercure_rights rights;
@@ -42,24 +44,29 @@ static bool read_access(const char *text)
 START_TEST(patterns_of_the_hub_s_tokens_grant)
 {
     ck_assert(read_claim("{\"mercure\":{\"publish\":[\"/a/{id}\"],\"subscribe\":[\"/b{/x*}\"]}}"));
-    ck_assert(selectors_match(&rights.publish, S("/a/1")) && !selectors_match(&rights.publish, S("/b/1")));
+    ck_assert(selectors_match(&rights.publish, S("/a/1")) &&
+              !selectors_match(&rights.publish, S("/b/1")));
     ck_assert(selectors_match(&rights.subscribe, S("/b/1/2")));
 
     /* The spelling of another draft of the protocol. */
-    const char *access = (ACCESS(
-        DETAIL("\"publish\"", "{\"match\":\"/a/:id\",\"matchType\":\"URLPattern\"},{\"match\":\"/{b}\",\"matchType\":"
-                              "\"Exact\"}")));
+    const char *access = (ACCESS(DETAIL(
+        "\"publish\"",
+        "{\"match\":\"/a/:id\",\"matchType\":\"URLPattern\"},{\"match\":\"/{b}\",\"matchType\":"
+        "\"Exact\"}")));
     ck_assert(read_access(access));
-    ck_assert(selectors_match(&rights.publish, S("/a/1")) && !selectors_match(&rights.publish, S("/b")));
+    ck_assert(selectors_match(&rights.publish, S("/a/1")) &&
+              !selectors_match(&rights.publish, S("/b")));
     ck_assert(selectors_match(&rights.publish, S("/{b}")) && !rights.subscribe.count);
 }
 END_TEST
 
 START_TEST(the_hub_s_claim_grants)
 {
-    const char *good = "{\"mercure\":{\"publish\":[\"a\"],\"subscribe\":[\"b\",\"*\",\"/{id}\"],\"payload\":1}}";
+    const char *good =
+        "{\"mercure\":{\"publish\":[\"a\"],\"subscribe\":[\"b\",\"*\",\"/{id}\"],\"payload\":1}}";
     ck_assert(read_claim(good));
-    ck_assert(selectors_match(&rights.publish, S("a")) && !selectors_match(&rights.publish, S("b")));
+    ck_assert(selectors_match(&rights.publish, S("a")) &&
+              !selectors_match(&rights.publish, S("b")));
     ck_assert(rights.subscribe.count == 3);
 
     ck_assert(read_claim("{\"https://mercure.rocks/\":{\"publish\":[\"a\"]}}"));
@@ -79,7 +86,8 @@ START_TEST(null_in_the_hub_s_claim_is_none)
     ck_assert(read_claim("{\"mercure\":null,\"https://mercure.rocks/\":{\"publish\":[\"a\"]}}"));
     ck_assert(rights.publish.count == 1);
     ck_assert(!read_claim("{\"mercure\":{\"publish\":[null]}}"));
-    ck_assert(!read_access("{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":null}"));
+    ck_assert(!read_access(
+        "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":null}"));
 }
 END_TEST
 
@@ -93,7 +101,8 @@ START_TEST(a_claim_of_the_hub_that_is_none)
                                       "{\"mercure\":{\"publish\":[\"{a}\",\"{b\"]}}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!read_claim(bad[i]), "%s", bad[i]);
-    ck_assert_ptr_nonnull(strstr(fault, "a selector is not valid: a { is not closed (byte 1); accepted:"));
+    ck_assert_ptr_nonnull(
+        strstr(fault, "a selector is not valid: a { is not closed (byte 1); accepted:"));
 }
 END_TEST
 
@@ -105,7 +114,8 @@ START_TEST(an_access_token_grants)
                                                                        "\"other\"}"));
     ck_assert(read_access(good));
     ck_assert(rights.publish.count == 1 && rights.subscribe.count == 3);
-    ck_assert(selectors_match(&rights.publish, S("a")) && !selectors_match(&rights.publish, S("/1")));
+    ck_assert(selectors_match(&rights.publish, S("a")) &&
+              !selectors_match(&rights.publish, S("/1")));
     ck_assert_int_eq(rights.subscribe.items[1].kind, SELECTOR_PATTERN);
     ck_assert(selectors_match(&rights.subscribe, S("/1")));
 }
@@ -133,8 +143,8 @@ START_TEST(an_access_token_that_is_not_whole)
 }
 END_TEST
 
-#define PAYLOAD(topics, payload)                                                                                       \
-    "{\"type\":\"https://mercure.rocks/authorization-detail\","                                                        \
+#define PAYLOAD(topics, payload)                                                                   \
+    "{\"type\":\"https://mercure.rocks/authorization-detail\","                                    \
     "\"actions\":[\"subscribe\"],\"topics\":[" topics "],\"payload\":" payload "}"
 
 /* The payload of a subscription with this matcher, compared with what it should be; NULL: none. */
@@ -158,7 +168,8 @@ END_TEST
 START_TEST(the_first_detail_that_matches_has_the_payload)
 {
     ck_assert(read_access(ACCESS(PAYLOAD("{\"match\":\"a\"}", "1") "," PAYLOAD(
-        "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"}", "2") "," PAYLOAD("{\"match\":\"a\"}", "3"))));
+        "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"}", "2") "," PAYLOAD("{\"match\":\"a\"}",
+                                                                              "3"))));
     assert_payload(true, "a", "1");
     assert_payload(true, "/b", "2");
     assert_payload(true, "/:x", "2");

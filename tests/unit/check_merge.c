@@ -16,7 +16,8 @@ static void setup(void)
 {
     struct dice dice = dice_new();
     for (unsigned i = 0; i < EVENTS; i++) {
-        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 10 + i, .data = slice_of("x")});
+        events[i] = event_new(
+            &(struct event_spec){.kind = EVENT_MESSAGE, .seq = 10 + i, .data = slice_of("x")});
         ck_assert_ptr_nonnull(events[i]);
         is_in[i] = false;
         for (size_t copies = roll(&dice, 4), d = roll(&dice, DEQUES / 4); copies;
@@ -82,7 +83,8 @@ END_TEST
 /* A void event and the one in its place. */
 START_TEST(two_events_with_one_seq_both_come)
 {
-    struct event *twin = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 10, .data = slice_of("y")});
+    struct event *twin =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 10, .data = slice_of("y")});
     struct deque one = {0}, other = {0};
     struct merge m;
     ck_assert_int_eq(deque_push(&one, events[0]), 0);

@@ -14,8 +14,9 @@ static size_t pack_all(const char *const *texts, size_t count, char *out)
 
 START_TEST(what_was_packed_comes_back)
 {
-    static const char *const texts[] = {"Mozilla/5.0",      "",           "127.0.0.1",   "::1",
-                                        "::ffff:192.0.2.1", "127.0.0.01", "2001:DB8::1", "2001:db8::1"};
+    static const char *const texts[] = {
+        "Mozilla/5.0",      "",           "127.0.0.1",   "::1",
+        "::ffff:192.0.2.1", "127.0.0.01", "2001:DB8::1", "2001:db8::1"};
     char packed[META_PACKED_MAX], scratch[META_VALUE_MAX];
     struct slice rest = {packed, pack_all(texts, 8, packed)}, value;
     ck_assert(meta_valid(rest));

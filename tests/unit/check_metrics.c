@@ -29,7 +29,8 @@ static bool has_line(struct slice text, const char *line)
 {
     char wanted[200];
     size_t len = (size_t)snprintf(wanted, sizeof wanted, "\n%s\n", line);
-    return memmem(text.data, text.len, wanted, len) || (text.len > len && !memcmp(text.data, wanted + 1, len - 1));
+    return memmem(text.data, text.len, wanted, len) ||
+           (text.len > len && !memcmp(text.data, wanted + 1, len - 1));
 }
 
 START_TEST(a_row_is_a_family)
@@ -58,7 +59,11 @@ END_TEST
 START_TEST(samples_of_a_family_stand_together)
 {
     static const struct stat_row rows[] = {
-        {.name = "a", .help = "one", .family = "ssecast_ends_total", .labels = "x=\"a\"", .family_help = "all"},
+        {.name = "a",
+         .help = "one",
+         .family = "ssecast_ends_total",
+         .labels = "x=\"a\"",
+         .family_help = "all"},
         {.name = "other", .help = "other"},
         {.name = "b", .help = "two", .family = "ssecast_ends_total", .labels = "x=\"b\""},
     };
@@ -76,8 +81,11 @@ END_TEST
 
 START_TEST(buckets_add_up)
 {
-    uint64_t counters[WORKER_COUNTERS] = {
-        [LATENCY_1] = 1, [LATENCY_5] = 20, [LATENCY_5000] = 300, [LATENCY_MORE] = 4000, [LATENCY_SUM_MS] = 12345};
+    uint64_t counters[WORKER_COUNTERS] = {[LATENCY_1] = 1,
+                                          [LATENCY_5] = 20,
+                                          [LATENCY_5000] = 300,
+                                          [LATENCY_MORE] = 4000,
+                                          [LATENCY_SUM_MS] = 12345};
     metrics_latency(&metrics, counters);
     struct slice text = metrics_end(&metrics);
     ck_assert(has_line(text, "# TYPE ssecast_publish_to_write_seconds histogram"));
@@ -94,8 +102,10 @@ END_TEST
 
 START_TEST(each_worker_has_its_own_series)
 {
-    uint64_t counters[2][WORKER_COUNTERS] = {{[DELIVERIES] = 7}, {[DELIVERIES] = 8, [ENDS_SLOW] = 9}};
-    uint64_t gauges[2][WORKER_GAUGES] = {{[GAUGE_STREAMS] = 5}, {[GAUGE_STARTED_MS] = 1700000000123}};
+    uint64_t counters[2][WORKER_COUNTERS] = {{[DELIVERIES] = 7},
+                                             {[DELIVERIES] = 8, [ENDS_SLOW] = 9}};
+    uint64_t gauges[2][WORKER_GAUGES] = {{[GAUGE_STREAMS] = 5},
+                                         {[GAUGE_STARTED_MS] = 1700000000123}};
     const struct metrics_worker workers[] = {
         {.name = S("one"), .counters = counters[0], .gauges = gauges[0]},
         {.name = S("t\"w\\o\n\xff"), /* what a name may not hold */
@@ -111,7 +121,8 @@ START_TEST(each_worker_has_its_own_series)
     ck_assert(has_line(text, "ssecast_worker_deliveries_total{worker=\"one\"} 7"));
     ck_assert(has_line(text, "ssecast_worker_deliveries_total{worker=\"t?w?o??\"} 8"));
     ck_assert(has_line(text, "ssecast_worker_streams{worker=\"one\"} 5"));
-    ck_assert(has_line(text, "ssecast_worker_start_time_seconds{worker=\"t?w?o??\"} 1700000000.123"));
+    ck_assert(
+        has_line(text, "ssecast_worker_start_time_seconds{worker=\"t?w?o??\"} 1700000000.123"));
     ck_assert(has_line(text, "ssecast_worker_feed_lag_events{worker=\"t?w?o??\"} 3"));
     ck_assert(has_line(text, "ssecast_worker_feed_lag_seconds{worker=\"t?w?o??\"} 1.500"));
     ck_assert(has_line(text, "ssecast_worker_silent_seconds{worker=\"t?w?o??\"} 0.000"));
@@ -144,7 +155,8 @@ static void check_row(const struct stat_row *row)
 {
     ck_assert_ptr_nonnull(row->name);
     ck_assert_ptr_nonnull(row->help);
-    ck_assert_msg(!row->family || !*row->family || names_a_metric(row->family, row->gauge), "%s", row->family);
+    ck_assert_msg(!row->family || !*row->family || names_a_metric(row->family, row->gauge), "%s",
+                  row->family);
     ck_assert_msg(!row->labels || row->family, "%s: labels without a family", row->name);
 }
 

@@ -45,7 +45,7 @@ static struct monitor *make(const char *token_file, char **items, size_t count)
 }
 
 /* A monitor with this list of addresses. */
-#define make_from(token_file, ...)                                                                                     \
+#define make_from(token_file, ...)                                                                 \
     make(token_file, (char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *))
 
 static bool allows(char *const *list)
@@ -53,7 +53,8 @@ static bool allows(char *const *list)
     struct params params = {0};
     ck_assert_int_eq(params_copy(&params, list), 0);
     enum monitor_verdict verdict = monitor_judge(monitor, &params, false);
-    bool allowed = verdict == MONITOR_SHOWN || (verdict == MONITOR_TOKEN && monitor_token_good(monitor, &params));
+    bool allowed = verdict == MONITOR_SHOWN ||
+                   (verdict == MONITOR_TOKEN && monitor_token_good(monitor, &params));
     params_release(&params);
     return allowed;
 }
@@ -74,8 +75,9 @@ static bool allows_header(const char *header)
 
 /* --- the items --- */
 
-static const char *const good[] = {"127.0.0.1", "127.0.0.0/8",   "0.0.0.0/0",       "10.1.2.3/32", "::1",
-                                   "::1/128",   "2001:db8::/32", "::ffff:10.0.0.1", "::/0",        "none"};
+static const char *const good[] = {"127.0.0.1", "127.0.0.0/8", "0.0.0.0/0",     "10.1.2.3/32",
+                                   "::1",       "::1/128",     "2001:db8::/32", "::ffff:10.0.0.1",
+                                   "::/0",      "none"};
 
 START_TEST(addresses_and_ranges_are_accepted)
 {
@@ -83,13 +85,30 @@ START_TEST(addresses_and_ranges_are_accepted)
 }
 END_TEST
 
-static const char *const bad[] = {
-    "",           "localhost",    "127.0.0",     "127.0.0.1/33",
-    "127.0.0.1/", "127.0.0.1/-1", "1.2.3.4/ 8",  "1.2.3.4/8 ",
-    "256.0.0.1",  "::1/129",      ":::1",        "*",
-    "all",        "None",         "fe80::1%lo",  "1.2.3.4/0008",
-    "1.2.3.4/+8", "1.2.3.4:80",   "[::1]",       "1.2.3.4/8/8",
-    "0x7f.0.0.1", "/8",           "127.0.0.1\t", "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc"};
+static const char *const bad[] = {"",
+                                  "localhost",
+                                  "127.0.0",
+                                  "127.0.0.1/33",
+                                  "127.0.0.1/",
+                                  "127.0.0.1/-1",
+                                  "1.2.3.4/ 8",
+                                  "1.2.3.4/8 ",
+                                  "256.0.0.1",
+                                  "::1/129",
+                                  ":::1",
+                                  "*",
+                                  "all",
+                                  "None",
+                                  "fe80::1%lo",
+                                  "1.2.3.4/0008",
+                                  "1.2.3.4/+8",
+                                  "1.2.3.4:80",
+                                  "[::1]",
+                                  "1.2.3.4/8/8",
+                                  "0x7f.0.0.1",
+                                  "/8",
+                                  "127.0.0.1\t",
+                                  "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc"};
 
 START_TEST(other_values_of_monitor_from_are_refused)
 {
@@ -151,7 +170,8 @@ START_TEST(what_is_no_address_is_nobody)
 {
     make_from(NULL, "0.0.0.0/0", "::/0");
     ck_assert(!allows_address("") && !allows_address("unix") && !allows_address("/run/web.sock"));
-    ck_assert(!allows_address("127.0.0.1, 10.0.0.1") && !allows_address(" 127.0.0.1") && !allows_address("1.2.3.4:80"));
+    ck_assert(!allows_address("127.0.0.1, 10.0.0.1") && !allows_address(" 127.0.0.1") &&
+              !allows_address("1.2.3.4:80"));
     ck_assert(!allows((char *[]){"OTHER=127.0.0.1", NULL}));
     ck_assert(!allows((char *[]){"HTTP_X_FORWARDED_FOR=127.0.0.1", "REMOTE_ADDR=", NULL}));
 }
@@ -164,7 +184,8 @@ static enum monitor_verdict judge_host(const char *host, bool guarded)
     struct params params = {0};
     char text[400];
     snprintf(text, sizeof text, "HTTP_HOST=%s", host ? host : "");
-    ck_assert_int_eq(params_copy(&params, (char *[]){"REMOTE_ADDR=127.0.0.1", host ? text : "A=b", NULL}), 0);
+    ck_assert_int_eq(
+        params_copy(&params, (char *[]){"REMOTE_ADDR=127.0.0.1", host ? text : "A=b", NULL}), 0);
     enum monitor_verdict verdict = monitor_judge(monitor, &params, guarded);
     params_release(&params);
     return verdict;
@@ -215,7 +236,8 @@ START_TEST(the_token_needs_no_host_name)
 {
     struct params params = {0};
     ck_assert_ptr_nonnull(make_from(token_path, "127.0.0.1"));
-    char *list[] = {"REMOTE_ADDR=127.0.0.1", "HTTP_HOST=evil.example", "HTTP_AUTHORIZATION=Bearer " TOKEN, NULL};
+    char *list[] = {"REMOTE_ADDR=127.0.0.1", "HTTP_HOST=evil.example",
+                    "HTTP_AUTHORIZATION=Bearer " TOKEN, NULL};
     ck_assert_int_eq(params_copy(&params, list), 0);
     ck_assert_int_eq(monitor_judge(monitor, &params, true), MONITOR_TOKEN);
     ck_assert(monitor_token_good(monitor, &params));
@@ -266,7 +288,8 @@ END_TEST
 START_TEST(without_a_token_none_is_right)
 {
     make_from(NULL, "none");
-    ck_assert(!allows_header("Bearer ") && !allows_header("Bearer x") && !allows_header("Bearer " TOKEN));
+    ck_assert(!allows_header("Bearer ") && !allows_header("Bearer x") &&
+              !allows_header("Bearer " TOKEN));
 }
 END_TEST
 
@@ -288,7 +311,8 @@ static const struct {
 START_TEST(a_file_that_cannot_be_used_is_an_error)
 {
     write_token(unusable[_i].text, unusable[_i].mode);
-    ck_assert_msg(!make_from(token_path, "none"), "mode %o: %s", unusable[_i].mode, unusable[_i].text);
+    ck_assert_msg(!make_from(token_path, "none"), "mode %o: %s", unusable[_i].mode,
+                  unusable[_i].text);
 }
 END_TEST
 

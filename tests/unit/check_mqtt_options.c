@@ -23,8 +23,9 @@ END_TEST
 
 START_TEST(other_texts_are_no_address)
 {
-    static const char *const bad[] = {"",   ":1",     "h:",     "h:0", "h:65536", "h:x", "::1",     "[::1",
-                                      "[]", "[::1]1", "[::1]:", "a b", "[h]",     "*",   "h:01883x"};
+    static const char *const bad[] = {"",       ":1",  "h:",   "h:0", "h:65536",
+                                      "h:x",    "::1", "[::1", "[]",  "[::1]1",
+                                      "[::1]:", "a b", "[h]",  "*",   "h:01883x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!mqtt_address(bad[i], false, &a), "'%s' is accepted", bad[i]);
 

@@ -144,10 +144,17 @@ START_TEST(what_cannot_be_seen_is_found)
                                         S_INIT("\xf0\x9f\x98\x80"), /* U+1F600 */
                                         S_INIT("\xf3\xa0\x82\x80"), /* U+E0080 */
                                         S_INIT("\xf4\x8f\xbf\xbf")};
-    static const struct slice unseen[] = {
-        S_INIT("a\xc2\x80"),        S_INIT("\xc2\x9f"),       S_INIT("\xc2\xad"),     S_INIT("\xd8\x80"),
-        S_INIT("\xe2\x80\x8d"),     S_INIT("x\xe2\x80\xaex"), S_INIT("\xef\xbb\xbf"), S_INIT("\xf3\xa0\x80\xa0"),
-        S_INIT("\xf3\xa0\x81\xbf"), S_INIT("a\xff"),          S_INIT("\xc3")};
+    static const struct slice unseen[] = {S_INIT("a\xc2\x80"),
+                                          S_INIT("\xc2\x9f"),
+                                          S_INIT("\xc2\xad"),
+                                          S_INIT("\xd8\x80"),
+                                          S_INIT("\xe2\x80\x8d"),
+                                          S_INIT("x\xe2\x80\xaex"),
+                                          S_INIT("\xef\xbb\xbf"),
+                                          S_INIT("\xf3\xa0\x80\xa0"),
+                                          S_INIT("\xf3\xa0\x81\xbf"),
+                                          S_INIT("a\xff"),
+                                          S_INIT("\xc3")};
     for (int i = 0; i < COUNT(seen); i++)
         ck_assert_msg(utf8_visible(seen[i]), "number %d", i);
     for (int i = 0; i < COUNT(unseen); i++)
@@ -172,7 +179,8 @@ START_TEST(columns_of_a_terminal_are_counted)
                 {"\xf0\xa0\x80\x80", 2}, /* U+20000 */
                 {"\xf4\x8f\xbf\xbf", 1}};
     for (int i = 0; i < COUNT(rows); i++)
-        ck_assert_msg(utf8_columns(rows[i].text, strlen(rows[i].text)) == rows[i].columns, "number %d", i);
+        ck_assert_msg(utf8_columns(rows[i].text, strlen(rows[i].text)) == rows[i].columns,
+                      "number %d", i);
 }
 END_TEST
 

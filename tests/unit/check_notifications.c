@@ -11,7 +11,8 @@ static struct notifications *n;
 static void begin(void)
 {
     static const char *const endpoint = "tcp://127.0.0.1:1";
-    const struct ssecast_publisher_options options = {.endpoints = &endpoint, .endpoint_count = 1, .timeout_ms = 20};
+    const struct ssecast_publisher_options options = {
+        .endpoints = &endpoint, .endpoint_count = 1, .timeout_ms = 20};
     frame = (struct frame){0};
     ck_assert_int_eq(delivery_new(&frame.delivery, &options, endpoint), 0);
 }

@@ -24,15 +24,21 @@ static const char *check_store(const char *value)
 static const struct option_row rows[] = {
     {"commands", "ENDPOINT", "tcp://127.0.0.1:5570", "where services publish", OPTION_LIST,
      offsetof(struct config, commands), 0, 0, endpoint_check_connect},
-    {"header", "LINE", NULL, "extra header", OPTION_LINES, offsetof(struct config, header), 0, 0, NULL},
-    {"store", "STORE", "memory", "where history is kept", OPTION_TEXT, offsetof(struct config, store), 0, 0,
-     check_store},
+    {"header", "LINE", NULL, "extra header", OPTION_LINES, offsetof(struct config, header), 0, 0,
+     NULL},
+    {"store", "STORE", "memory", "where history is kept", OPTION_TEXT,
+     offsetof(struct config, store), 0, 0, check_store},
     {"note", "TEXT", "", "any text", OPTION_TEXT, offsetof(struct config, note), 0, 0, NULL},
-    {"history-events", "N", "100000", "how many", OPTION_COUNT, offsetof(struct config, events), 1, 1000000, NULL},
-    {"history-bytes", "SIZE", "256M", "how much", OPTION_SIZE, offsetof(struct config, bytes), 1024, 0, NULL},
-    {"history-age", "DURATION", "24h", "how long", OPTION_SECONDS, offsetof(struct config, age), 0, 0, NULL},
-    {"retry", "DURATION", "15000ms", "the hint", OPTION_MILLIS, offsetof(struct config, retry), 0, 3600000, NULL},
-    {"listen-mode", "MODE", "0660", "permissions", OPTION_MODE, offsetof(struct config, mode), 0, 0, NULL},
+    {"history-events", "N", "100000", "how many", OPTION_COUNT, offsetof(struct config, events), 1,
+     1000000, NULL},
+    {"history-bytes", "SIZE", "256M", "how much", OPTION_SIZE, offsetof(struct config, bytes), 1024,
+     0, NULL},
+    {"history-age", "DURATION", "24h", "how long", OPTION_SECONDS, offsetof(struct config, age), 0,
+     0, NULL},
+    {"retry", "DURATION", "15000ms", "the hint", OPTION_MILLIS, offsetof(struct config, retry), 0,
+     3600000, NULL},
+    {"listen-mode", "MODE", "0660", "permissions", OPTION_MODE, offsetof(struct config, mode), 0, 0,
+     NULL},
     {"loud", NULL, "no", "be loud", OPTION_FLAG, offsetof(struct config, loud), 0, 0, NULL},
 };
 
@@ -55,7 +61,8 @@ static void warn_of_loud(const void *config)
 }
 
 static const struct option_program program = {
-    "prog", "Does things.", "[OPTION]...", rows, sizeof rows / sizeof rows[0], check_together, warn_of_loud};
+    "prog",         "Does things.", "[OPTION]...", rows, sizeof rows / sizeof rows[0],
+    check_together, warn_of_loud};
 
 /* One load: what it gave and what it said. */
 struct run {
@@ -225,16 +232,19 @@ static const struct {
     {"listen-mode", "rw", MODES},
     {"store", "memroy", "memory or a directory"},
     {"store", "", "memory or a directory"},
-    {"commands", "tcp://a", "tcp://HOST:PORT with a port of 1 to 65535 (an IPv6 address in brackets)"},
+    {"commands", "tcp://a",
+     "tcp://HOST:PORT with a port of 1 to 65535 (an IPv6 address in brackets)"},
     {"commands", "tcp://a:1,udp://b:2", "tcp://HOST:PORT or ipc://PATH"},
 };
 
 START_TEST(a_wrong_value_is_told_in_one_line)
 {
     char option[64], line[256];
-    const char *shown = strchr(wrong[_i].value, ',') ? strchr(wrong[_i].value, ',') + 1 : wrong[_i].value;
+    const char *shown =
+        strchr(wrong[_i].value, ',') ? strchr(wrong[_i].value, ',') + 1 : wrong[_i].value;
     snprintf(option, sizeof option, "--%s", wrong[_i].option);
-    snprintf(line, sizeof line, "prog: %s '%s' (command line): must be %s\n", option, shown, wrong[_i].accepted);
+    snprintf(line, sizeof line, "prog: %s '%s' (command line): must be %s\n", option, shown,
+             wrong[_i].accepted);
     load(option, (char *)wrong[_i].value);
     assert_bad(line);
 }
@@ -243,7 +253,8 @@ END_TEST
 START_TEST(control_characters_are_refused_and_not_shown)
 {
     load("--note", "a\nprog: forged");
-    assert_bad("prog: --note 'a?prog: forged' (command line): must be text without control characters\n");
+    assert_bad(
+        "prog: --note 'a?prog: forged' (command line): must be text without control characters\n");
 }
 END_TEST
 
@@ -365,15 +376,17 @@ START_TEST(a_wrong_variable_is_named)
 {
     setenv("SSECAST_HISTORY_EVENTS", "many", 1);
     load(NULL);
-    assert_bad("prog: --history-events 'many' (environment SSECAST_HISTORY_EVENTS): must be " COUNTS "\n");
+    assert_bad("prog: --history-events 'many' (environment SSECAST_HISTORY_EVENTS): must be " COUNTS
+               "\n");
 }
 END_TEST
 
 START_TEST(the_file_is_read)
 {
-    load("--config", (char *)write_file("# a comment\n; another\n\nstore = /srv/x  \n  history-events=9\n"
-                                        "commands = tcp://a:1\ncommands = tcp://b:2, tcp://c:3\n"
-                                        "header = A: b ; c # d\nnote =\n"));
+    load("--config",
+         (char *)write_file("# a comment\n; another\n\nstore = /srv/x  \n  history-events=9\n"
+                            "commands = tcp://a:1\ncommands = tcp://b:2, tcp://c:3\n"
+                            "header = A: b ; c # d\nnote =\n"));
     assert_run();
     ck_assert_str_eq(run.config.store, "/srv/x");
     ck_assert_uint_eq(run.config.events, 9);
@@ -477,7 +490,8 @@ END_TEST
 
 START_TEST(the_nearer_source_wins_and_replaces_lists)
 {
-    const char *file = write_file("retry = 1\nhistory-events = 1\nstore = /file\ncommands = tcp://file:1\n");
+    const char *file =
+        write_file("retry = 1\nhistory-events = 1\nstore = /file\ncommands = tcp://file:1\n");
     setenv("SSECAST_HISTORY_EVENTS", "2", 1);
     setenv("SSECAST_STORE", "/environment", 1);
     setenv("SSECAST_COMMANDS", "tcp://environment:1", 1);
@@ -540,7 +554,8 @@ START_TEST(check_config_warns)
     load("--check-config", "--loud");
     ck_assert_int_eq(run.result, OPTION_EXIT);
     ck_assert_str_eq(run.out, "prog: the configuration is valid\n");
-    ck_assert_ptr_nonnull(strstr(run.err, "prog: warning: check_option: --loud: neighbours hear it\n"));
+    ck_assert_ptr_nonnull(
+        strstr(run.err, "prog: warning: check_option: --loud: neighbours hear it\n"));
     load("--check-config", "--loud", "--store", "/x");
     assert_bad("prog: --store /x needs a --note\n");
 }
@@ -587,12 +602,14 @@ END_TEST
 START_TEST(print_config_can_be_fed_back)
 {
     char first[16384];
-    load("--print-config", "--commands", "tcp://a:1,tcp://b:2", "--header", "A: b ; c", "--retry", "2s");
+    load("--print-config", "--commands", "tcp://a:1,tcp://b:2", "--header", "A: b ; c", "--retry",
+         "2s");
     ck_assert_int_eq(run.result, OPTION_EXIT);
-    ck_assert_str_eq(run.out,
-                     "commands = tcp://a:1\ncommands = tcp://b:2\nheader = A: b ; c\nstore = memory\n# note =\n"
-                     "history-events = 100000\nhistory-bytes = 256M\nhistory-age = 24h\nretry = 2s\n"
-                     "listen-mode = 0660\nloud = no\n");
+    ck_assert_str_eq(
+        run.out,
+        "commands = tcp://a:1\ncommands = tcp://b:2\nheader = A: b ; c\nstore = memory\n# note =\n"
+        "history-events = 100000\nhistory-bytes = 256M\nhistory-age = 24h\nretry = 2s\n"
+        "listen-mode = 0660\nloud = no\n");
     strcpy(first, run.out);
     load("--print-config", "--config", (char *)write_file(first));
     ck_assert_str_eq(run.out, first);
@@ -606,8 +623,9 @@ START_TEST(print_config_can_be_fed_back)
 END_TEST
 
 /* Values that a file's syntax could change or refuse. */
-static const char *const unusual[] = {" x",   "x ",    "  ", "; x", "# x",           "[x]",  "x ;y", "a = b",
-                                      "a: b", "\"x\"", "\\", "x\\", "\xef\xbb\xbfx", "\x85", "\xa0"};
+static const char *const unusual[] = {
+    " x",   "x ",    "  ", "; x", "# x",           "[x]",  "x ;y", "a = b",
+    "a: b", "\"x\"", "\\", "x\\", "\xef\xbb\xbfx", "\x85", "\xa0"};
 
 START_TEST(print_config_shows_every_value_so_that_it_is_read_again)
 {
@@ -640,8 +658,10 @@ static void add_values(TCase *tests)
 {
     tcase_add_test(tests, defaults_are_what_the_rows_say);
     tcase_add_test(tests, a_value_follows_or_is_joined);
-    tcase_add_loop_test(tests, numbers_sizes_durations_and_modes, 0, (int)(sizeof numbers / sizeof numbers[0]));
-    tcase_add_loop_test(tests, a_wrong_value_is_told_in_one_line, 0, (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_loop_test(tests, numbers_sizes_durations_and_modes, 0,
+                        (int)(sizeof numbers / sizeof numbers[0]));
+    tcase_add_loop_test(tests, a_wrong_value_is_told_in_one_line, 0,
+                        (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(tests, control_characters_are_refused_and_not_shown);
     tcase_add_test(tests, an_error_of_any_length_is_one_line);
     tcase_add_test(tests, an_unknown_option_is_an_error);
@@ -659,7 +679,8 @@ static void add_sources(TCase *tests)
     tcase_add_test(tests, a_wrong_variable_is_named);
     tcase_add_test(tests, the_file_is_read);
     tcase_add_test(tests, the_environment_may_name_the_file);
-    tcase_add_loop_test(tests, a_wrong_file_is_told_with_its_line, 0, (int)(sizeof bad_files / sizeof bad_files[0]));
+    tcase_add_loop_test(tests, a_wrong_file_is_told_with_its_line, 0,
+                        (int)(sizeof bad_files / sizeof bad_files[0]));
     tcase_add_test(tests, a_file_that_cannot_be_read_is_an_error);
     tcase_add_test(tests, long_lines_are_refused_and_long_comments_are_not);
     tcase_add_test(tests, a_value_has_the_same_bound_from_every_source);

@@ -35,7 +35,8 @@ END_TEST
 
 START_TEST(other_arguments_match_nothing)
 {
-    static const char *const others[] = {"", "-", "--", "--=x", "note", "-note", "--not", "--notesx", "-n", "--Note"};
+    static const char *const others[] = {"",      "-",     "--",       "--=x", "note",
+                                         "-note", "--not", "--notesx", "-n",   "--Note"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         ck_assert_msg(!match(others[i]), "%s", others[i]);
 }

@@ -2,7 +2,8 @@
 
 #include "support.h"
 
-static const struct option_row rows[] = {{.name = "feed"}, {.name = "history-events"}, {.name = "x"}};
+static const struct option_row rows[] = {
+    {.name = "feed"}, {.name = "history-events"}, {.name = "x"}};
 
 static const struct {
     struct slice name;
@@ -30,7 +31,8 @@ static const struct {
 
 START_TEST(a_name_with_one_wrong_letter_is_recognized)
 {
-    ck_assert_pstr_eq(option_suggest(rows, sizeof rows / sizeof rows[0], names[_i].name), names[_i].meant);
+    ck_assert_pstr_eq(option_suggest(rows, sizeof rows / sizeof rows[0], names[_i].name),
+                      names[_i].meant);
 }
 END_TEST
 
@@ -44,7 +46,8 @@ int main(void)
 {
     Suite *suite = suite_create("option_suggest");
     TCase *tests = one_case(suite, "option_suggest");
-    tcase_add_loop_test(tests, a_name_with_one_wrong_letter_is_recognized, 0, sizeof names / sizeof names[0]);
+    tcase_add_loop_test(tests, a_name_with_one_wrong_letter_is_recognized, 0,
+                        sizeof names / sizeof names[0]);
     tcase_add_test(tests, without_rows_nothing_was_meant);
     return run_suite(suite);
 }

@@ -68,7 +68,8 @@ START_TEST(a_stamp_that_is_disproved_may_be_late)
     ordering_proved(&o, 100, NOW + 10 * SECOND); /* what is above 100 came after that */
     ck_assert_int_eq(ordering_latest(&o, 101, HOUR / 1000), INT64_MAX);
     ck_assert_int_lt(ordering_latest(&o, 100, HOUR / 1000), INT64_MAX);
-    ck_assert_int_eq(ordering_latest(&o, 101, (HOUR + 11 * SECOND) / 1000), NOW + 11 * SECOND + 999);
+    ck_assert_int_eq(ordering_latest(&o, 101, (HOUR + 11 * SECOND) / 1000),
+                     NOW + 11 * SECOND + 999);
 }
 END_TEST
 

@@ -145,8 +145,8 @@ static const struct {
 START_TEST(a_pattern_names)
 {
     ck_assert_ptr_null(origin_check(pairs[_i].pattern));
-    ck_assert_msg(origin_matches(pairs[_i].pattern, pairs[_i].origin) == pairs[_i].matches, "%s, %s", pairs[_i].pattern,
-                  pairs[_i].origin);
+    ck_assert_msg(origin_matches(pairs[_i].pattern, pairs[_i].origin) == pairs[_i].matches,
+                  "%s, %s", pairs[_i].pattern, pairs[_i].origin);
 }
 END_TEST
 

@@ -19,7 +19,8 @@ static size_t read_all(void)
 
 static void sample(int64_t at_ms, uint64_t connections, uint64_t events, uint64_t deliveries)
 {
-    overview_sample(&overview, &(struct overview_sample){at_ms, connections, events, deliveries, {0}});
+    overview_sample(&overview,
+                    &(struct overview_sample){at_ms, connections, events, deliveries, {0}});
 }
 
 START_TEST(without_two_samples_there_is_no_second)
@@ -108,7 +109,8 @@ static void ended(int64_t at_ms, const char *cause, const char *session, const c
     overview_ended(&overview, at_ms, cause, slice_of(session), slice_of(worker), 1);
 }
 
-static void assert_end(size_t i, const char *cause, uint64_t count, const char *session, const char *worker)
+static void assert_end(size_t i, const char *cause, uint64_t count, const char *session,
+                       const char *worker)
 {
     const struct overview_end *end = overview_end(&overview, i);
     ck_assert_ptr_nonnull(end);
@@ -171,7 +173,8 @@ START_TEST(long_names_are_cut)
 {
     static char name[2 * NAME_BYTES_MAX];
     memset(name, 'x', sizeof name);
-    overview_ended(&overview, 1, "slow", (struct slice){name, sizeof name}, (struct slice){name, sizeof name}, 1);
+    overview_ended(&overview, 1, "slow", (struct slice){name, sizeof name},
+                   (struct slice){name, sizeof name}, 1);
     ck_assert_uint_eq(overview_end(&overview, 0)->session_len, NAME_BYTES_MAX);
 }
 END_TEST

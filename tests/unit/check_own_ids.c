@@ -16,8 +16,11 @@ static void begin(void)
 
 static struct event *add(uint64_t seq, const char *publisher, const char *id, bool shown)
 {
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id), .publisher = slice_of(publisher), .seq_as_id = !shown};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .id = slice_of(id),
+                              .publisher = slice_of(publisher),
+                              .seq_as_id = !shown};
     struct event *e = event_new(&spec);
     ck_assert_ptr_nonnull(e);
     ck_assert_int_eq(deque_push(&all, e), 0);

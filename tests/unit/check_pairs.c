@@ -9,7 +9,8 @@ static struct channel_rules rules_of(const void *context, struct slice channel)
 {
     ck_assert_ptr_eq(context, &set);
     bool topic = channel.data[0] == '/';
-    return (struct channel_rules){.kind = topic ? CHANNEL_OF_SUBSCRIPTION : CHANNEL_OF_SESSIONS, .grace_ms = topic};
+    return (struct channel_rules){.kind = topic ? CHANNEL_OF_SUBSCRIPTION : CHANNEL_OF_SESSIONS,
+                                  .grace_ms = topic};
 }
 
 static void setup(void)
@@ -38,7 +39,8 @@ END_TEST
 
 START_TEST(a_channel_has_its_rules_from_the_beginning_and_counts_its_pairs)
 {
-    struct pair *one = pairs_add(&set, S("hall"), S("a")), *two = pairs_add(&set, S("hall"), S("b")),
+    struct pair *one = pairs_add(&set, S("hall"), S("a")),
+                *two = pairs_add(&set, S("hall"), S("b")),
                 *topic = pairs_add(&set, S("/t"), S("1"));
     ck_assert_ptr_eq(one->channel, two->channel);
     ck_assert_uint_eq(one->channel->count, 2);

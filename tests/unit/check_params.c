@@ -80,7 +80,8 @@ static void assert_query(const char *name, const char *expected)
 /* lighttpd decodes what is encoded without need, nginx and Apache pass it on. */
 START_TEST(names_in_the_query_are_compared_decoded)
 {
-    copy((char *[]){"QUERY_STRING=%73ession=a&l%61s%74=%35&a+b=c&%=d&%zz=e&x%00=f&%e2%82%ac=g&ab%=h", NULL});
+    copy((char *[]){
+        "QUERY_STRING=%73ession=a&l%61s%74=%35&a+b=c&%=d&%zz=e&x%00=f&%e2%82%ac=g&ab%=h", NULL});
     assert_query("session", "a");
     assert_query("last", "5");
     assert_query("a b", "c");
@@ -141,7 +142,8 @@ START_TEST(names_are_listed_decoded)
         ck_assert(params_query_name(&params, &place, name));
         ck_assert_str_eq(name, expected[i]);
     }
-    ck_assert(!params_query_name(&params, &place, name) && !params_query_name(&params, &place, name));
+    ck_assert(!params_query_name(&params, &place, name) &&
+              !params_query_name(&params, &place, name));
     params_release(&params);
 
     place = NULL;

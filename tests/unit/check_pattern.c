@@ -8,7 +8,8 @@
 
 static char why[PATTERN_WHY_MAX];
 
-static bool matches_at(enum pattern_kind kind, const char *pattern, const char *topic, const char *hub)
+static bool matches_at(enum pattern_kind kind, const char *pattern, const char *topic,
+                       const char *hub)
 {
     struct topic t;
     struct slice prefix, text;
@@ -29,17 +30,20 @@ static bool matches_at(enum pattern_kind kind, const char *pattern, const char *
 
 static void template_matches(const char *pattern, const char *topic)
 {
-    ck_assert_msg(matches_at(PATTERN_TEMPLATE, pattern, topic, HUB), "%s does not match %s", pattern, topic);
+    ck_assert_msg(matches_at(PATTERN_TEMPLATE, pattern, topic, HUB), "%s does not match %s",
+                  pattern, topic);
 }
 
 static void template_differs(const char *pattern, const char *topic)
 {
-    ck_assert_msg(!matches_at(PATTERN_TEMPLATE, pattern, topic, HUB), "%s matches %s", pattern, topic);
+    ck_assert_msg(!matches_at(PATTERN_TEMPLATE, pattern, topic, HUB), "%s matches %s", pattern,
+                  topic);
 }
 
 static void url_matches(const char *pattern, const char *topic)
 {
-    ck_assert_msg(matches_at(PATTERN_URL, pattern, topic, HUB), "%s does not match %s", pattern, topic);
+    ck_assert_msg(matches_at(PATTERN_URL, pattern, topic, HUB), "%s does not match %s", pattern,
+                  topic);
 }
 
 static void url_differs(const char *pattern, const char *topic)
@@ -49,7 +53,8 @@ static void url_differs(const char *pattern, const char *topic)
 
 static void refused(enum pattern_kind kind, const char *pattern, const char *says)
 {
-    ck_assert_msg(!pattern_new(kind, slice_of(pattern), slice_of(HUB), why), "%s is accepted", pattern);
+    ck_assert_msg(!pattern_new(kind, slice_of(pattern), slice_of(HUB), why), "%s is accepted",
+                  pattern);
     ck_assert_msg(strstr(why, says), "%s: %s", pattern, why);
     ck_assert_msg(strstr(why, "accepted: ") && strlen(why) < PATTERN_WHY_MAX - 1, "%s", why);
 }

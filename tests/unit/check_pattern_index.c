@@ -127,7 +127,9 @@ START_TEST(ten_thousand_patterns)
     char text[64];
     for (unsigned i = 0; i < MANY; i++) {
         snprintf(text, sizeof text,
-                 i % 2 ? "https://example.com/tenants/%u/books/{id}" : "https://example.com/tenants/%u/:id", i);
+                 i % 2 ? "https://example.com/tenants/%u/books/{id}"
+                       : "https://example.com/tenants/%u/:id",
+                 i);
         add(i % 2 ? PATTERN_TEMPLATE : PATTERN_URL, text);
     }
     ck_assert_uint_eq(pattern_index_count(index_of_all), MANY);
@@ -168,7 +170,8 @@ START_TEST(it_finds_like_the_model)
         find(text);
         topic_begin(&topic, slice_of(text));
         for (size_t i = 0; i < count; i++)
-            ck_assert_int_eq(found[i] == 1, patterns[i] && pattern_matches_topic(patterns[i], &topic));
+            ck_assert_int_eq(found[i] == 1,
+                             patterns[i] && pattern_matches_topic(patterns[i], &topic));
     }
 }
 END_TEST

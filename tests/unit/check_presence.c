@@ -20,8 +20,9 @@ static void on_change(const struct presence_change *change)
     bool end = change->what == PRESENCE_DISCONNECTED || change->what == PRESENCE_SESSION_OFFLINE;
     connection_describe(change->of, &info);
     struct slice name = session ? info.session : change->connection;
-    snprintf(told + strlen(told), sizeof told - strlen(told), change->silent ? "(%c%.*s%s%s) " : "%c%.*s%s%s ",
-             signs[change->what], (int)name.len, name.data, end ? ":" : "", end ? end_cause_name(change->cause) : "");
+    snprintf(told + strlen(told), sizeof told - strlen(told),
+             change->silent ? "(%c%.*s%s%s) " : "%c%.*s%s%s ", signs[change->what], (int)name.len,
+             name.data, end ? ":" : "", end ? end_cause_name(change->cause) : "");
 }
 
 /* What was told since it was asked last. */
@@ -47,7 +48,8 @@ static void one_by_one(void)
     struct presence_change change;
     while (presence_next(presence, &change)) {
         on_change(&change);
-        snprintf(told + strlen(told), sizeof told - strlen(told), "=%zu ", presence_connections(presence));
+        snprintf(told + strlen(told), sizeof told - strlen(told), "=%zu ",
+                 presence_connections(presence));
     }
 }
 
@@ -74,15 +76,17 @@ static void end(void)
     buf_release(&items);
 }
 
-static void opened(const char *connection, const char *session, const char *channel, const char *channel_2)
+static void opened(const char *connection, const char *session, const char *channel,
+                   const char *channel_2)
 {
     struct slice channels[] = {slice_of(channel), slice_of(channel_2)};
-    wire_add_presence(
-        &items, &(struct wire_presence_item){.kind = ITEM_OPENED,
-                                             .connection = slice_of(connection),
-                                             .session = slice_of(session),
-                                             .since_ms = 42,
-                                             .channels = {channels, (channel != NULL) + (size_t)(channel_2 != NULL)}});
+    wire_add_presence(&items,
+                      &(struct wire_presence_item){
+                          .kind = ITEM_OPENED,
+                          .connection = slice_of(connection),
+                          .session = slice_of(session),
+                          .since_ms = 42,
+                          .channels = {channels, (channel != NULL) + (size_t)(channel_2 != NULL)}});
 }
 
 static void ended(const char *connection)
@@ -137,7 +141,9 @@ static int report(const char *worker, uint64_t n, bool full, int64_t now)
 
 static void hello(const char *worker, int64_t now)
 {
-    ck_assert_int_eq(presence_hello(presence, slice_of(worker), &(struct wire_hello){.worker = S("name")}, now), 0);
+    ck_assert_int_eq(
+        presence_hello(presence, slice_of(worker), &(struct wire_hello){.worker = S("name")}, now),
+        0);
 }
 
 /* Worker w with a1 and a2 of session a, b1 of b; a1 and b1 are in the channel x, a1 in y too. */
@@ -365,7 +371,9 @@ START_TEST(who_was_lost_and_returns_is_told_again)
     three_connections();
     changes();
     expire(100000);
-    ck_assert_str_eq(changes(), "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
+    ck_assert_str_eq(
+        changes(),
+        "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
     told_run = RUN;
     hello("w", 100001);
     item(ITEM_OPENED, "a1", "a", true);
@@ -441,8 +449,9 @@ START_TEST(who_lags_is_known_until_the_next_report_of_it)
     presence_list_connections(presence, S("b"), &list);
     connection_describe(row[0].value, &info);
     ck_assert(!info.lags);
-    wire_add_presence(
-        &items, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("b1"), .sent = 17, .queued = 1000});
+    wire_add_presence(&items,
+                      &(struct wire_presence_item){
+                          .kind = ITEM_LAGS, .connection = S("b1"), .sent = 17, .queued = 1000});
     with_lags = true;
     report("w", 2, false, 0);
     with_lags = false;
@@ -511,7 +520,9 @@ START_TEST(an_interrupted_report_is_no_report)
     opened("a2", "a", NULL, NULL);
     ck_assert_int_eq(send_piece(20, true, false), 0);
     ck_assert_int_eq(send_piece(21, true, true), 0); /* a new one in place of the rest */
-    ck_assert_str_eq(changes(), "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
+    ck_assert_str_eq(
+        changes(),
+        "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
 }
 END_TEST
 
@@ -702,7 +713,9 @@ START_TEST(workers_are_listed_with_what_they_said_of_themselves)
     struct worker_info info;
     hello("w", 0);
     report("w", 7, true, 5);
-    ck_assert_int_eq(presence_hello(presence, slice_of("v"), &(struct wire_hello){.worker = S("other")}, 20000), 0);
+    ck_assert_int_eq(
+        presence_hello(presence, slice_of("v"), &(struct wire_hello){.worker = S("other")}, 20000),
+        0);
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 2);
     presence_describe_worker(list.items[0].value, &info);
@@ -774,10 +787,12 @@ static struct names few(struct few *out, const char *text)
     return (struct names){out->items, count};
 }
 
-static size_t match(const char *sessions, const char *channels, const char *connections, const char *except_sessions,
-                    const char *except_channels, const char *except_connections)
+static size_t match(const char *sessions, const char *channels, const char *connections,
+                    const char *except_sessions, const char *except_channels,
+                    const char *except_connections)
 {
-    const char *texts[] = {sessions, channels, connections, except_sessions, except_channels, except_connections};
+    const char *texts[] = {sessions,        channels,        connections,
+                           except_sessions, except_channels, except_connections};
     struct few room[EVENT_LISTS];
     struct names lists[EVENT_LISTS];
     for (int i = 0; i < EVENT_LISTS; i++)
@@ -827,7 +842,8 @@ START_TEST(counting_agrees_with_a_plain_walk)
     for (int i = 0; i < 60; i++) {
         snprintf(ids[i], sizeof ids[i], "%d", i);
         channels[i] = slice_of(names[roll(&dice, 4)]);
-        all[i] = (struct audience){slice_of(names[roll(&dice, 4)]), slice_of(ids[i]), {&channels[i], 1}, false, false};
+        all[i] = (struct audience){
+            slice_of(names[roll(&dice, 4)]), slice_of(ids[i]), {&channels[i], 1}, false, false};
         opened(ids[i], all[i].session.data, channels[i].data, NULL);
     }
     ck_assert_int_eq(report("w", 1, true, 0), 0);
@@ -835,17 +851,19 @@ START_TEST(counting_agrees_with_a_plain_walk)
         struct slice picked[EVENT_LISTS][2];
         struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = roll(&dice, 2)};
         for (int list = 0; list < EVENT_LISTS; list++) {
-            spec.lists[list] = (struct names){picked[list], list < 3 && !spec.has_to ? 0 : roll(&dice, 3)};
+            spec.lists[list] =
+                (struct names){picked[list], list < 3 && !spec.has_to ? 0 : roll(&dice, 3)};
             for (int i = 0; i < 2; i++)
-                picked[list][i] = list % 3 == 2 ? slice_of(ids[roll(&dice, 60)]) : slice_of(names[roll(&dice, 4)]);
+                picked[list][i] = list % 3 == 2 ? slice_of(ids[roll(&dice, 60)])
+                                                : slice_of(names[roll(&dice, 4)]);
         }
         struct event *e = event_new(&spec);
         size_t expected = 0;
         for (int i = 0; i < 60; i++)
             expected += event_concerns(e, &all[i]);
         event_unref(&e);
-        ck_assert_msg(presence_match(presence, spec.has_to, spec.lists) == expected, "SEED=%" PRIu64 " round %d", seed,
-                      round);
+        ck_assert_msg(presence_match(presence, spec.has_to, spec.lists) == expected,
+                      "SEED=%" PRIu64 " round %d", seed, round);
     }
 }
 END_TEST

@@ -11,7 +11,8 @@ static struct buf items;
 static void send_message(void *context, struct slice message)
 {
     ck_assert_ptr_eq(context, sent);
-    snprintf(sent + strlen(sent), sizeof sent - strlen(sent), "%.*s\n", (int)message.len, message.data);
+    snprintf(sent + strlen(sent), sizeof sent - strlen(sent), "%.*s\n", (int)message.len,
+             message.data);
 }
 
 static void begin(void)
@@ -20,7 +21,8 @@ static void begin(void)
     struct wire_hello hello;
     struct buf b = {0};
     presence = presence_new();
-    feed = (struct presence_feed){.epoch = 0x1234abcd, .now_ms = 5000, .send = send_message, .context = sent};
+    feed = (struct presence_feed){
+        .epoch = 0x1234abcd, .now_ms = 5000, .send = send_message, .context = sent};
     *sent = '\0';
     presence_set_epoch(presence, feed.epoch);
     wire_put_hello(&b, &(struct wire_hello){.worker = S("web-1"), .labels = {labels, 2}});
@@ -65,7 +67,8 @@ static void opened(bool told)
 
 static void ended(void)
 {
-    wire_add_presence(&items, &(struct wire_presence_item){.connection = S("c-1"), .cause = END_SLOW});
+    wire_add_presence(&items,
+                      &(struct wire_presence_item){.connection = S("c-1"), .cause = END_SLOW});
 }
 
 #define NAME "\"connection\":\"c-1\",\"session\":\"a\\\"\\n\",\"at\":5000"
@@ -76,14 +79,17 @@ START_TEST(a_life_is_four_messages)
 {
     opened(false);
     report(1, true, 0);
-    ck_assert_str_eq(sent, RUN "\"n\":1,\"type\":\"connected\"," WHO
-                               ",\"worker\":\"web-1\",\"since\":42,\"meta\":{\"remote_addr\":\"127.0.0.1\"}}\n" RUN
-                               "\"n\":2,\"type\":\"session_online\"," NAME "}\n");
+    ck_assert_str_eq(
+        sent,
+        RUN "\"n\":1,\"type\":\"connected\"," WHO
+            ",\"worker\":\"web-1\",\"since\":42,\"meta\":{\"remote_addr\":\"127.0.0.1\"}}\n" RUN
+            "\"n\":2,\"type\":\"session_online\"," NAME "}\n");
     *sent = '\0';
     ended();
     report(2, false, 0);
-    ck_assert_str_eq(sent, RUN "\"n\":3,\"type\":\"disconnected\"," WHO ",\"cause\":\"slow\"}\n" RUN
-                               "\"n\":4,\"type\":\"session_offline\"," NAME ",\"cause\":\"slow\"}\n");
+    ck_assert_str_eq(sent,
+                     RUN "\"n\":3,\"type\":\"disconnected\"," WHO ",\"cause\":\"slow\"}\n" RUN
+                         "\"n\":4,\"type\":\"session_offline\"," NAME ",\"cause\":\"slow\"}\n");
 }
 END_TEST
 

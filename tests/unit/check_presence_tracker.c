@@ -16,8 +16,9 @@ static void on_change(void *context, const struct tracker_change *c)
     static const char signs[] = "+-^v";
     ck_assert_ptr_eq(context, told);
     const char *name = c->type >= SSECAST_SESSION_ONLINE ? c->session : c->connection;
-    snprintf(told + strlen(told), sizeof told - strlen(told), "%s%c%s%s%s%s ", c->source == TRACKER_PRESENT ? "(" : "",
-             signs[c->type], name, *c->cause ? ":" : "", c->cause,
+    snprintf(told + strlen(told), sizeof told - strlen(told), "%s%c%s%s%s%s ",
+             c->source == TRACKER_PRESENT ? "(" : "", signs[c->type], name, *c->cause ? ":" : "",
+             c->cause,
              c->source == TRACKER_PRESENT    ? ")"
              : c->source == TRACKER_INFERRED ? "?"
                                              : "");
@@ -67,8 +68,12 @@ static int page(const char *run, uint64_t n, bool settled, bool more, const char
     for (; *rows; rows += strspn(rows, " ")) {
         char id[8], session[2] = {*rows, '\0'};
         snprintf(id, sizeof id, "%.*s", (int)strcspn(rows, " "), rows);
-        struct presence_message row = {
-            .connection = id, .session = session, .cause = "", .run = "", .channels = {"x"}, .channel_count = 1};
+        struct presence_message row = {.connection = id,
+                                       .session = session,
+                                       .cause = "",
+                                       .run = "",
+                                       .channels = {"x"},
+                                       .channel_count = 1};
         ck_assert_int_eq(tracker_row(tracker, &row), 0);
         rows += strlen(id);
     }
@@ -201,7 +206,8 @@ START_TEST(what_is_told_adds_up)
         id[0] = (char)('a' + c);
         bool lost = roll(&dice, 20) == 0;
         enum tracker_verdict verdict =
-            lost ? TRACKER_CURRENT : message("r", n, there[c] ? SSECAST_CONNECTED : SSECAST_DISCONNECTED, id);
+            lost ? TRACKER_CURRENT
+                 : message("r", n, there[c] ? SSECAST_CONNECTED : SSECAST_DISCONNECTED, id);
         if (verdict == TRACKER_MISSED) {
             *rows = '\0';
             for (int i = 0; i < 26; i++)

@@ -41,7 +41,8 @@ static void walk_from_one(const struct model *m, size_t step, size_t end, size_t
 
 static void walk_text(const struct model *m, const struct step *s, size_t place, bool *to)
 {
-    bool fits = place + s->len <= m->text.len && memcmp(m->text.data + place, m->program->text + s->at, s->len) == 0;
+    bool fits = place + s->len <= m->text.len &&
+                memcmp(m->text.data + place, m->program->text + s->at, s->len) == 0;
     if (fits)
         to[place + s->len] = true;
 }
@@ -62,7 +63,8 @@ static void walk_group(const struct model *m, size_t at, size_t place, bool *to)
         to[place] = true;
     walk_from_one(m, at + 1, at + 1 + s->len, place, reached);
 
-    for (bool again = true; again && (first || s->repeat == ANY_NUMBER || s->repeat == AT_LEAST_ONCE); first = false) {
+    for (bool again = true;
+         again && (first || s->repeat == ANY_NUMBER || s->repeat == AT_LEAST_ONCE); first = false) {
         again = false;
         for (size_t i = 0; i <= m->text.len; i++) {
             if (!reached[i] || done[i])
@@ -118,7 +120,8 @@ static void put_random(struct program *p, struct dice *dice, bool in_group)
         break;
     }
 
-    size_t place = program_open(p, (struct step){.kind = STEP_GROUP, .repeat = (uint8_t)roll(dice, 4)});
+    size_t place =
+        program_open(p, (struct step){.kind = STEP_GROUP, .repeat = (uint8_t)roll(dice, 4)});
     for (size_t i = 1 + roll(dice, 3); i; i--)
         put_random(p, dice, true);
     program_close(p, place);

@@ -158,7 +158,8 @@ START_TEST(requests_time_out)
     ck_assert_ptr_null(reply);
     ck_assert_uint_eq(s.count, 1);
     ck_assert_int_eq(s.ends[0], -ETIMEDOUT);
-    ck_assert_int_eq(ssecast_publish(s.publisher, &(struct ssecast_event){.json = "x"}, &reply), -EINVAL);
+    ck_assert_int_eq(ssecast_publish(s.publisher, &(struct ssecast_event){.json = "x"}, &reply),
+                     -EINVAL);
     end(&s);
 }
 END_TEST
@@ -170,7 +171,8 @@ static void go_on(void *context, int err, struct ssecast_reply *reply)
     ck_assert_int_eq(ssecast_publisher_process(s->publisher), -EDEADLK);
     ck_assert_int_eq(ssecast_publisher_wait(s->publisher, 0, 0), -EDEADLK);
     ck_assert_int_eq(ssecast_query(s->publisher, "{\"op\":\"ping\"}", &reply), -EDEADLK);
-    ck_assert_int_eq(ssecast_query_async(s->publisher, "{\"op\":\"ping\"}", done, s), err == -ECANCELED ? err : 0);
+    ck_assert_int_eq(ssecast_query_async(s->publisher, "{\"op\":\"ping\"}", done, s),
+                     err == -ECANCELED ? err : 0);
 }
 
 START_TEST(a_callback_may_submit_and_not_wait)
@@ -195,8 +197,11 @@ START_TEST(what_names_no_request_is_the_largest_or_the_only_one)
 {
     struct stage s;
     begin(&s, (struct ssecast_publisher_options){0});
-    ck_assert_int_eq(ssecast_publish_async(s.publisher, &(struct ssecast_event){.text = "small"}, done, &s), 0);
-    ck_assert_int_eq(ssecast_publish_async(s.publisher, &(struct ssecast_event){.text = "not so small"}, NULL, &s), 0);
+    ck_assert_int_eq(
+        ssecast_publish_async(s.publisher, &(struct ssecast_event){.text = "small"}, done, &s), 0);
+    ck_assert_int_eq(ssecast_publish_async(
+                         s.publisher, &(struct ssecast_event){.text = "not so small"}, NULL, &s),
+                     0);
     take_request(&s);
     take_request(&s);
     answer(&s, "{\"ok\":false,\"error\":\"forbidden\"}");
@@ -216,7 +221,8 @@ START_TEST(what_never_left_is_told)
     begin(&s, (struct ssecast_publisher_options){.timeout_ms = 50});
     const char *nobody = "ipc:///nowhere/at/all";
     ssecast_publisher_free(&s.publisher);
-    const struct ssecast_publisher_options options = {.endpoints = &nobody, .endpoint_count = 1, .timeout_ms = 50};
+    const struct ssecast_publisher_options options = {
+        .endpoints = &nobody, .endpoint_count = 1, .timeout_ms = 50};
     ck_assert_int_eq(ssecast_publisher_new(&s.publisher, &options), 0);
     ck_assert_int_eq(ssecast_publish(s.publisher, &(struct ssecast_event){0}, NULL), -EHOSTUNREACH);
     end(&s);
@@ -230,16 +236,21 @@ START_TEST(options_are_checked)
                                       "tcp://*:1", "ipc://", "inproc://x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_int_eq(
-            ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.endpoints = &bad[i], .endpoint_count = 1}),
+            ssecast_publisher_new(
+                &p, &(struct ssecast_publisher_options){.endpoints = &bad[i], .endpoint_count = 1}),
             -EINVAL);
         ck_assert_ptr_null(p);
     }
-    ck_assert_int_eq(ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.window = UINT32_MAX}), -EINVAL);
-    ck_assert_int_eq(ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.curve = {.server_key = "short"}}),
-                     -EINVAL);
     ck_assert_int_eq(
-        ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.curve = {.public_key = "x", .secret_key = "y"}}),
+        ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.window = UINT32_MAX}),
         -EINVAL);
+    ck_assert_int_eq(ssecast_publisher_new(
+                         &p, &(struct ssecast_publisher_options){.curve = {.server_key = "short"}}),
+                     -EINVAL);
+    ck_assert_int_eq(ssecast_publisher_new(&p,
+                                           &(struct ssecast_publisher_options){
+                                               .curve = {.public_key = "x", .secret_key = "y"}}),
+                     -EINVAL);
     ck_assert_ptr_null(p);
 }
 END_TEST

@@ -14,7 +14,8 @@ static int next;
 
 /* The identity with these claims; sessions and channels: patterns with a space between two, NULL:
  * not limited. Valid for seven more calls. */
-static const char *id_of(const char *issuer, const char *sub, const char *sessions, const char *channels)
+static const char *id_of(const char *issuer, const char *sub, const char *sessions,
+                         const char *channels)
 {
     char text[64];
     struct json_in *claims = NULL;

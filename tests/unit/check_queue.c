@@ -35,7 +35,8 @@ static void assert_shows(int max, size_t max_bytes, const char *should)
     size_t bytes = 99, sum = 0, len = 0;
     int count = queue_gather(&queue, pieces, max, max_bytes, &bytes);
     for (int i = 0; i < count; i++) {
-        len += (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)pieces[i].iov_len, (char *)pieces[i].iov_base);
+        len += (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)pieces[i].iov_len,
+                               (char *)pieces[i].iov_base);
         sum += pieces[i].iov_len;
     }
     ck_assert_str_eq(text, should);
@@ -169,7 +170,8 @@ START_TEST(every_byte_comes_out_once)
         if (queue_push(&queue, e, 500) == 0)
             in += len;
         event_unref(&e);
-        int count = queue_gather(&queue, pieces, 1 + (int)roll(&dice, 16), 1 + roll(&dice, 60), &bytes);
+        int count =
+            queue_gather(&queue, pieces, 1 + (int)roll(&dice, 16), 1 + roll(&dice, 60), &bytes);
         for (int i = 0; i < count; i++)
             for (size_t j = 0; j < pieces[i].iov_len; j++)
                 ck_assert_int_eq(((char *)pieces[i].iov_base)[j], 'a' + (char)((out + at++) % 26));

@@ -26,7 +26,8 @@ static struct slice entries(uint64_t first, uint64_t last)
 {
     buf_release(&bytes);
     for (uint64_t seq = first; seq <= last; seq++) {
-        struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
+        struct event *e =
+            event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
         wire_add_entry(&bytes, e);
         event_unref(&e);
     }
@@ -68,8 +69,10 @@ static const char *batch(uint64_t first, uint64_t last)
 
 static const char *page(uint64_t first, uint64_t last, uint64_t upto, uint64_t head)
 {
-    reassembly_page(
-        &sequence, &(struct wire_page){.from = first - 1, .upto = upto, .head = head, .entries = entries(first, last)});
+    reassembly_page(&sequence, &(struct wire_page){.from = first - 1,
+                                                   .upto = upto,
+                                                   .head = head,
+                                                   .entries = entries(first, last)});
     return news();
 }
 

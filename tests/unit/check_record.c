@@ -34,7 +34,8 @@ static enum record_progress scan(size_t len)
 {
     char *copy = malloc(len + !len); /* exact size, so that a sanitizer sees a read past it */
     memcpy(copy, wire.bytes, len);
-    enum record_progress progress = record_scan(&(struct record_scan){0}, (struct slice){copy, len});
+    enum record_progress progress =
+        record_scan(&(struct record_scan){0}, (struct slice){copy, len});
     free(copy);
     return progress;
 }
@@ -285,7 +286,8 @@ START_TEST(random_bytes_are_never_unframed_outside)
         size_t params = put_request(), len;
         for (uint64_t i = 0, n = roll(&dice, 4); i < n; i++)
             wire.bytes[roll(&dice, wire.len)] = (char)roll(&dice, 256);
-        ck_assert_msg(unframe(params, 1 + roll(&dice, 40), body, &len) <= RECORD_BAD, "SEED=%" PRIu64, seed);
+        ck_assert_msg(unframe(params, 1 + roll(&dice, 40), body, &len) <= RECORD_BAD,
+                      "SEED=%" PRIu64, seed);
         ck_assert_uint_le(len, wire.len);
     }
 }
@@ -295,10 +297,10 @@ END_TEST
 
 /* --- management records --- */
 
-#define QUESTION                                                                                                       \
-    "\1\11\0\0\0\51\0\0"                                                                                               \
-    "\16\0FCGI_MAX_CONNS"                                                                                              \
-    "\17\0FCGI_MPXS_CONNS"                                                                                             \
+#define QUESTION                                                                                   \
+    "\1\11\0\0\0\51\0\0"                                                                           \
+    "\16\0FCGI_MAX_CONNS"                                                                          \
+    "\17\0FCGI_MPXS_CONNS"                                                                         \
     "\6\0FCGI_X"
 
 static size_t answer_to(struct slice question, char out[RECORD_ANSWER_MAX])
@@ -308,7 +310,8 @@ static size_t answer_to(struct slice question, char out[RECORD_ANSWER_MAX])
 
     ck_assert_int_eq(record_scan(&s, question), RECORD_MANAGEMENT);
     size_t len = record_answer(out, question, 18750, &used);
-    ck_assert_uint_eq(used, 8 + ((size_t)(unsigned char)question.data[4] << 8 | (unsigned char)question.data[5]));
+    ck_assert_uint_eq(
+        used, 8 + ((size_t)(unsigned char)question.data[4] << 8 | (unsigned char)question.data[5]));
     return len;
 }
 

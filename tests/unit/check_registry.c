@@ -51,7 +51,8 @@ static void enter(struct peer *p, struct slice session, const struct slice *chan
     p->channel_count = count;
     for (size_t i = 0; i < count; i++)
         p->channels[i] = channels[i];
-    p->entry = registry_add(registry, p, session, (struct names){p->channels, count}, (struct slice){0});
+    p->entry =
+        registry_add(registry, p, session, (struct names){p->channels, count}, (struct slice){0});
     ck_assert_ptr_nonnull(p->entry);
     registry_id(registry, p->entry, p->id);
 }
@@ -282,7 +283,8 @@ static void assert_routes_like_the_model(struct dice *dice)
     registry_route(registry, e, meet, NULL);
     for (int i = 0; i < PEERS; i++) {
         const struct peer *p = &peers[i];
-        struct audience who = {p->session, slice_of(p->id), {p->channels, p->channel_count}, false, false};
+        struct audience who = {
+            p->session, slice_of(p->id), {p->channels, p->channel_count}, false, false};
         ck_assert_int_eq(p->met, p->entry && event_concerns(e, &who));
     }
     event_unref(&e);
@@ -342,7 +344,8 @@ END_TEST
 static void enter_with(struct peer *p, const char *first, const char *second)
 {
     char why[PATTERN_WHY_MAX];
-    struct selector items[2] = {selector_of_topic(slice_of(first), why), selector_of_topic(slice_of(second), why)};
+    struct selector items[2] = {selector_of_topic(slice_of(first), why),
+                                selector_of_topic(slice_of(second), why)};
     ck_assert(items[0].kind == SELECTOR_PATTERN && items[1].kind == SELECTOR_PATTERN);
     struct slice x = S("x");
     enter(p, (struct slice){0}, &x, 1);
@@ -376,7 +379,8 @@ START_TEST(patterns_meet_what_they_match_once)
     ck_assert(peers[0].met == 1 && peers[1].met == 2 && peers[2].met == 2);
     registry_route(registry, none, meet, NULL);
     ck_assert(peers[0].met == 1 && peers[1].met == 2 && peers[2].met == 2);
-    ck_assert(registry_patterns_match(peers[0].entry, both) && !registry_patterns_match(peers[2].entry, both));
+    ck_assert(registry_patterns_match(peers[0].entry, both) &&
+              !registry_patterns_match(peers[2].entry, both));
     ck_assert(!registry_patterns_match(peers[3].entry, both));
 
     assert_slice(pattern_text(registry_pattern(peers[2].entry, 1)), S("/c/{id}"));
@@ -408,7 +412,8 @@ END_TEST
 START_TEST(new_patterns_are_counted)
 {
     char why[PATTERN_WHY_MAX];
-    struct selector items[2] = {selector_of_topic(S("/a/{id}"), why), selector_of_topic(S("/z/{id}"), why)};
+    struct selector items[2] = {selector_of_topic(S("/a/{id}"), why),
+                                selector_of_topic(S("/z/{id}"), why)};
     struct selectors list = {items, 2};
     ck_assert_uint_eq(registry_new_pattern_weight(registry, &list), 2);
     enter_with(&peers[0], "/a/{id}", "/b/{id}");

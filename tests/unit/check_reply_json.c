@@ -16,7 +16,8 @@ static struct ssecast_reply *parse(const char *text, uint64_t wanted_ref)
 
 START_TEST(what_is_no_reply_is_refused)
 {
-    static const char *const bad[] = {"", "{", "[]", "1", "{}", "{\"ok\":1}", "{\"ok\":true}x", "\xff"};
+    static const char *const bad[] = {"",    "{", "[]", "1", "{}", "{\"ok\":1}", "{\"ok\":true}x",
+                                      "\xff"};
     struct ssecast_reply *r = NULL;
     uint64_t ref;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -47,7 +48,8 @@ END_TEST
 
 START_TEST(a_publish_tells_its_seq)
 {
-    struct ssecast_reply *r = parse("{\"ok\":true,\"seq\":1763710000000042,\"online\":3,\"duplicate\":true}", 0);
+    struct ssecast_reply *r =
+        parse("{\"ok\":true,\"seq\":1763710000000042,\"online\":3,\"duplicate\":true}", 0);
     int64_t number = -1;
     ck_assert(ssecast_reply_ok(r));
     ck_assert_uint_eq(ssecast_reply_seq(r), 1763710000000042u);
@@ -78,7 +80,8 @@ END_TEST
 
 START_TEST(a_refusal_says_why)
 {
-    struct ssecast_reply *r = parse("{\"ok\":false,\"error\":\"too_large\",\"message\":\"5\",\"ref\":1}", 1);
+    struct ssecast_reply *r =
+        parse("{\"ok\":false,\"error\":\"too_large\",\"message\":\"5\",\"ref\":1}", 1);
     ck_assert(!ssecast_reply_ok(r));
     ck_assert_str_eq(ssecast_reply_code(r), "too_large");
     ck_assert_str_eq(ssecast_reply_message(r), "5");
@@ -101,7 +104,8 @@ END_TEST
 START_TEST(requests_are_looked_at)
 {
     bool empty, repeatable;
-    ck_assert(reply_is_request(S("{\"op\":\"stats\"}"), &empty, &repeatable) && repeatable && !empty);
+    ck_assert(reply_is_request(S("{\"op\":\"stats\"}"), &empty, &repeatable) && repeatable &&
+              !empty);
     ck_assert(reply_is_request(S("{\"op\":\"state\"}"), &empty, &repeatable) && repeatable);
     ck_assert(reply_is_request(S("{\"op\":\"bans\"}"), &empty, &repeatable) && repeatable);
     ck_assert(reply_is_request(S("{\"op\":\"shutdown\"}"), &empty, &repeatable) && !repeatable);

@@ -27,7 +27,8 @@ static void teardown(void)
 
 static void note(enum wire_item kind, const char *connection, bool connected)
 {
-    struct wire_presence_item item = {.kind = kind, .connection = slice_of(connection), .session = S("session")};
+    struct wire_presence_item item = {
+        .kind = kind, .connection = slice_of(connection), .session = S("session")};
     ck_assert(reporter_note(&reporter, &item, connected));
 }
 
@@ -37,11 +38,13 @@ static void fill(struct report_draft *d)
     d->mark = 77;
     for (; d->wants_connections && d->cursor < crowd && d->items.len < d->max; d->cursor++) {
         snprintf(name, sizeof name, "c%zu", d->cursor);
-        wire_add_presence(&d->items, &(struct wire_presence_item){.connection = slice_of(name), .kind = ITEM_OPENED});
+        wire_add_presence(&d->items, &(struct wire_presence_item){.connection = slice_of(name),
+                                                                  .kind = ITEM_OPENED});
     }
     d->further_connections = d->wants_connections && d->cursor < crowd;
     if (d->wants_lags && !d->further_connections)
-        wire_add_presence(&d->lags, &(struct wire_presence_item){.connection = S("slow"), .kind = ITEM_LAGS});
+        wire_add_presence(&d->lags,
+                          &(struct wire_presence_item){.connection = S("slow"), .kind = ITEM_LAGS});
 }
 
 /* A report as text: full (first), rest, more, bye, then its items. */
@@ -55,11 +58,11 @@ static const char *as_text(const struct report_draft *d)
     reporter_encode(&reporter, d, counters, &b);
     ck_assert_int_eq(wire_get_presence(buf_slice(&b), &m), 0);
     ck_assert_uint_eq(m.n, reporter.n + 1);
-    snprintf(text, sizeof text, "%s%s%s%s", m.full ? "full" : "part", m.rest ? " rest" : "", m.more ? " more" : "",
-             m.bye ? " bye" : "");
+    snprintf(text, sizeof text, "%s%s%s%s", m.full ? "full" : "part", m.rest ? " rest" : "",
+             m.more ? " more" : "", m.bye ? " bye" : "");
     while (wire_next_presence(&m.items, &item))
-        snprintf(text + strlen(text), sizeof text - strlen(text), " %c%.*s", "-+~"[item.kind], (int)item.connection.len,
-                 item.connection.data);
+        snprintf(text + strlen(text), sizeof text - strlen(text), " %c%.*s", "-+~"[item.kind],
+                 (int)item.connection.len, item.connection.data);
     buf_release(&b);
     return text;
 }

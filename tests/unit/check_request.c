@@ -26,8 +26,10 @@ static struct slice token_channels[4];
 /* A good token; its channels are separated by blanks, NULL: it does not limit them. */
 static void bring_token(const char *sub, const char *channels)
 {
-    token = (struct token){
-        .verdict = TOKEN_GOOD, .sub = slice_of(sub), .has_channels = channels != NULL, .expires_ms = 1234};
+    token = (struct token){.verdict = TOKEN_GOOD,
+                           .sub = slice_of(sub),
+                           .has_channels = channels != NULL,
+                           .expires_ms = 1234};
     token.channels.items = token_channels;
     for (const char *at = channels; at && *at; at += strspn(at, " ")) {
         token_channels[token.channels.count++] = (struct slice){at, strcspn(at, " ")};
@@ -80,8 +82,8 @@ static void assert_channels(const char *should)
     char text[1024] = "";
     ck_assert_msg(request.kind == REQUEST_STREAM, "refused: %s", request.message);
     for (size_t i = 0, len = 0; i < request.channel_count; i++)
-        len +=
-            (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)request.channels[i].len, request.channels[i].data);
+        len += (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)request.channels[i].len,
+                               request.channels[i].data);
     ck_assert_str_eq(text, should);
 }
 
@@ -263,9 +265,18 @@ END_TEST
 
 /* --- the cursor: kept as the client gave it, whatever it is --- */
 
-static const char *const cursors[] = {
-    "42",   "order-17", "-9223372036854775808", "+5", "0x10", "0", "99999999999999999999999", "\xff", "a b;c", "a, b",
-    "a, 5", ","};
+static const char *const cursors[] = {"42",
+                                      "order-17",
+                                      "-9223372036854775808",
+                                      "+5",
+                                      "0x10",
+                                      "0",
+                                      "99999999999999999999999",
+                                      "\xff",
+                                      "a b;c",
+                                      "a, b",
+                                      "a, 5",
+                                      ","};
 
 START_TEST(the_cursor_is_kept_as_it_came)
 {
@@ -366,7 +377,9 @@ static const struct {
 } cors[] = {
     {{NULL}, "HTTP_ORIGIN=https://a.example", NULL},
     {{"https://a.example"}, "HTTP_ORIGIN=https://a.example", "https://a.example"},
-    {{"https://b.example", "https://a.example"}, "HTTP_ORIGIN=https://a.example", "https://a.example"},
+    {{"https://b.example", "https://a.example"},
+     "HTTP_ORIGIN=https://a.example",
+     "https://a.example"},
     {{"https://a.example"}, "HTTP_ORIGIN=https://b.example", NULL},
     {{"https://a.example"}, "HTTP_ORIGIN=http://a.example", NULL},
     {{"https://a.example"}, "HTTP_ORIGIN=https://a.example.evil.example", NULL},
@@ -565,7 +578,8 @@ static const char *kept(void)
     *text = '\0';
     ck_assert(meta_valid(packed));
     while (meta_next(&packed, scratch, &value))
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s|", (int)value.len, value.data);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s|", (int)value.len,
+                 value.data);
     return text;
 }
 
@@ -575,8 +589,8 @@ START_TEST(what_is_kept_comes_from_sources_in_their_order)
     add(&meta, "ua=header:User-Agent");
     add(&meta, "none");
     add(&meta, "query:lang");
-    char *list[] = {"REQUEST_METHOD=GET", "QUERY_STRING=session=a", "REMOTE_ADDR=192.0.2.1", "HTTP_USER_AGENT=x/1",
-                    NULL};
+    char *list[] = {"REQUEST_METHOD=GET", "QUERY_STRING=session=a", "REMOTE_ADDR=192.0.2.1",
+                    "HTTP_USER_AGENT=x/1", NULL};
     read_list(list);
     ck_assert_str_eq(kept(), "192.0.2.1|x/1||");
 }
@@ -651,7 +665,8 @@ START_TEST(names_and_channels_are_as_long_and_many_as_configured)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct params params = {0};
         request_release(&request);
-        ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", cases[i].query, NULL}), 0);
+        ck_assert_int_eq(
+            params_copy(&params, (char *[]){"REQUEST_METHOD=GET", cases[i].query, NULL}), 0);
         ck_assert_int_eq(request_read(&params, &small, &token, &request), 0);
         params_release(&params);
         if (cases[i].error)
@@ -664,14 +679,15 @@ END_TEST
 
 /* --- what may be configured --- */
 
-static const char *const bad_sources[] = {
-    "",      "query", "query:",        "cookie:", "env:", "header:", "remote-user:x", "remote-users",
-    "jwt:x", "jwts",  "QUERY:session", "body:x"};
+static const char *const bad_sources[] = {"",      "query",   "query:",        "cookie:",
+                                          "env:",  "header:", "remote-user:x", "remote-users",
+                                          "jwt:x", "jwts",    "QUERY:session", "body:x"};
 
 START_TEST(sources_are_checked)
 {
     for (size_t i = 0; i < sizeof bad_sources / sizeof bad_sources[0]; i++)
-        ck_assert_msg(request_check_source(bad_sources[i]) != NULL, "'%s' is accepted", bad_sources[i]);
+        ck_assert_msg(request_check_source(bad_sources[i]) != NULL, "'%s' is accepted",
+                      bad_sources[i]);
 }
 END_TEST
 
@@ -702,10 +718,12 @@ START_TEST(who_is_named_twice_is_nobody)
     add(&session_from, "remote-user");
     add(&channels_from, "header:X-Channels");
     add(&meta, "agent=header:User-Agent");
-    ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_USER_ID=mallory", "HTTP_X_USER_ID=anna"), "HTTP_X_USER_ID"));
+    ck_assert_ptr_nonnull(
+        strstr(repeated("HTTP_X_USER_ID=mallory", "HTTP_X_USER_ID=anna"), "HTTP_X_USER_ID"));
     ck_assert_ptr_nonnull(strstr(repeated("USER_ID=a", "A=b", "USER_ID=a"), "USER_ID"));
     ck_assert_ptr_nonnull(strstr(repeated("REMOTE_USER=a", "REMOTE_USER=b"), "REMOTE_USER"));
-    ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_CHANNELS=a", "HTTP_X_CHANNELS=b"), "HTTP_X_CHANNELS"));
+    ck_assert_ptr_nonnull(
+        strstr(repeated("HTTP_X_CHANNELS=a", "HTTP_X_CHANNELS=b"), "HTTP_X_CHANNELS"));
     /* The id identifies nobody. */
     ck_assert_ptr_null(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"));
     /* Metadata: it has no value. */
@@ -723,7 +741,8 @@ START_TEST(a_query_names_a_session_and_a_token_once)
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&%73ession=b"), "session"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&session"), "session"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=token=a&session=b&token=a"), "token"));
-    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&channels=a&channels=b"), "channels"));
+    ck_assert_ptr_nonnull(
+        strstr(repeated("QUERY_STRING=session=a&channels=a&channels=b"), "channels"));
     ck_assert_ptr_null(repeated("QUERY_STRING=session=a&sessions=b&lastEventId=1&lastEventId=2"));
     session_from.count = 0;
     add(&session_from, "query:user");
@@ -774,8 +793,8 @@ END_TEST
 
 START_TEST(a_source_has_a_name_that_can_arrive)
 {
-    static const char *const good[] = {"query:a b", "cookie:sid", "cookie:__Host-a[b]", "header:X-User-Id",
-                                       "env:REMOTE_ADDR"};
+    static const char *const good[] = {"query:a b", "cookie:sid", "cookie:__Host-a[b]",
+                                       "header:X-User-Id", "env:REMOTE_ADDR"};
     static const char *const bad[] = {
         "query:",          "cookie:",    "cookie:a b",  "cookie:a # text", "cookie:a=b",
         "cookie:a;b",      "cookie:a\"", "header:",     "header:X User",   "header:X-User:",

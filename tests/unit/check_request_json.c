@@ -35,7 +35,8 @@ START_TEST(an_event_is_written)
        "{\"op\":\"publish\",\"event\":\"m\",\"data\": 0.10 ,\"ref\":5}");
     is(publish((struct ssecast_event){.event = "", .text = "a\"\n"}),
        "{\"op\":\"publish\",\"text\":\"a\\\"\\n\",\"ref\":5}");
-    is(publish((struct ssecast_event){.bytes = "x", .bytes_len = 1}), "{\"op\":\"publish\",\"ref\":5}");
+    is(publish((struct ssecast_event){.bytes = "x", .bytes_len = 1}),
+       "{\"op\":\"publish\",\"ref\":5}");
     is(publish((struct ssecast_event){.id = "o-1", .has_retry = true}),
        "{\"op\":\"publish\",\"data\":null,\"id\":\"o-1\",\"retry\":0,\"ref\":5}");
     ck_assert(repeatable);
@@ -51,7 +52,8 @@ START_TEST(a_key_and_a_ttl_are_written)
        "{\"op\":\"publish\",\"data\":null,\"key\":\"k\",\"remove\":true,\"ref\":5}");
     is(publish((struct ssecast_event){.key = "k", .is_private = true}),
        "{\"op\":\"publish\",\"data\":null,\"key\":\"k\",\"private\":true,\"ref\":5}");
-    is(publish((struct ssecast_event){.key = ""}), "{\"op\":\"publish\",\"data\":null,\"key\":\"\",\"ref\":5}");
+    is(publish((struct ssecast_event){.key = ""}),
+       "{\"op\":\"publish\",\"data\":null,\"key\":\"\",\"ref\":5}");
     refused(publish((struct ssecast_event){.key = "\xff"}), -EILSEQ);
 
     const struct ssecast_event two[] = {{.key = "a", .ttl_s = 1}, {.key = "a", .remove = true}};
@@ -74,7 +76,8 @@ END_TEST
 START_TEST(a_target_that_is_empty_stays_one)
 {
     const char *names[] = {"a", "b"};
-    const struct ssecast_target nobody = {0}, some = {.sessions = {names, 2}, .connections = {names, 1}};
+    const struct ssecast_target nobody = {0},
+                                some = {.sessions = {names, 2}, .connections = {names, 1}};
     is(publish((struct ssecast_event){.to = &nobody, .except = &some}),
        "{\"op\":\"publish\",\"data\":null,"
        "\"to\":{},\"except\":{\"sessions\":[\"a\",\"b\"],\"connections\":[\"a\"]},\"ref\":5}");
@@ -84,7 +87,8 @@ END_TEST
 START_TEST(what_would_be_another_request_is_refused)
 {
     const char *names[] = {"\xff", NULL};
-    const struct ssecast_target wrong = {.channels = {names, 1}}, none = {.channels = {names + 1, 1}};
+    const struct ssecast_target wrong = {.channels = {names, 1}},
+                                none = {.channels = {names + 1, 1}};
     refused(publish((struct ssecast_event){.json = "1,\"to\":{}"}), -EINVAL);
     refused(publish((struct ssecast_event){.json = ""}), -EINVAL);
     refused(publish((struct ssecast_event){.json = "1", .text = "1"}), -EINVAL);
@@ -133,11 +137,14 @@ END_TEST
 START_TEST(a_shutdown_is_written)
 {
     const char *name = "a";
-    const struct ssecast_shutdown all = {
-        .whose = {{&name, 1}, {&name, 1}, {&name, 1}}, .reason = "x", .has_block = true, .block_s = 9};
+    const struct ssecast_shutdown all = {.whose = {{&name, 1}, {&name, 1}, {&name, 1}},
+                                         .reason = "x",
+                                         .has_block = true,
+                                         .block_s = 9};
     is(request_shutdown(&out, &(struct ssecast_shutdown){0}, 1), "{\"op\":\"shutdown\",\"ref\":1}");
-    is(request_shutdown(&out, &all, 1), "{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"channels\":[\"a\"],"
-                                        "\"connections\":[\"a\"],\"reason\":\"x\",\"block\":9,\"ref\":1}");
+    is(request_shutdown(&out, &all, 1),
+       "{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"channels\":[\"a\"],"
+       "\"connections\":[\"a\"],\"reason\":\"x\",\"block\":9,\"ref\":1}");
     refused(request_shutdown(&out, &(struct ssecast_shutdown){.reason = "\xff"}, 1), -EILSEQ);
 }
 END_TEST
@@ -156,7 +163,8 @@ START_TEST(a_request_of_ones_own_gets_a_number)
     is(query("{\"op\":\"publish\",\"data\":{},\"id\":\"x\"}"),
        "{\"op\":\"publish\",\"data\":{},\"id\":\"x\",\"ref\":7}");
     ck_assert(repeatable);
-    is(query("{\"data\":[12345678901234567890,1e999]}"), "{\"data\":[12345678901234567890,1e999],\"ref\":7}");
+    is(query("{\"data\":[12345678901234567890,1e999]}"),
+       "{\"data\":[12345678901234567890,1e999],\"ref\":7}");
     is(query("{ }"), "{\"ref\":7}");
     refused(query("{\"op\":\"ping\",\"ref\":1}"), -EINVAL);
     refused(query("[]"), -EINVAL);

@@ -24,8 +24,8 @@ START_TEST(what_was_put_is_there_though_its_bytes_are_gone)
     assert_slice(r->peer, S("peer"));
     assert_slice(r->frames[0], S("frame"));
     assert_slice(r->frames[1], S("second"));
-    ck_assert(r->envelope.len == 4 && memcmp(r->envelope.data, "\2ab", 4) == 0 && r->frame_count == 2 &&
-              r->arrived == 7);
+    ck_assert(r->envelope.len == 4 && memcmp(r->envelope.data, "\2ab", 4) == 0 &&
+              r->frame_count == 2 && r->arrived == 7);
     ck_assert_uint_eq(requests.bytes, 19);
     requests_release(&requests);
 }

@@ -67,7 +67,8 @@ START_TEST(what_was_committed_is_there_again)
     ck_assert_uint_eq(history_count(h), 2);
     ck_assert(append("a", "order-1").duplicate);
     ck_assert_uint_eq(append("c", NULL).seq, START + 101);
-    ck_assert(history_knows(h, START) && history_knows(h, START + 2) && history_knows(h, START + 100));
+    ck_assert(history_knows(h, START) && history_knows(h, START + 2) &&
+              history_knows(h, START + 100));
     ck_assert(!history_knows(h, START + 3) && !history_knows(h, START + 99));
 }
 END_TEST
@@ -131,7 +132,8 @@ START_TEST(what_a_worker_saw_is_never_given_out_again)
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
     ck_assert(meet(START + 40) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(append("b", NULL).seq, START + 42);
-    ck_assert(!history_knows(h, START + 1) && !history_knows(h, START + 40) && history_knows(h, START + 41));
+    ck_assert(!history_knows(h, START + 1) && !history_knows(h, START + 40) &&
+              history_knows(h, START + 41));
     commit();
     end_stored();
     begin_stored(START);
@@ -537,16 +539,19 @@ START_TEST(a_key_shares_its_event_with_the_history_after_a_restart)
     append_key('e', "a", false, 0);
     commit();
     restart_stored();
-    ck_assert_uint_eq(history_read(sequence_history(sequence), NULL, START, &in_history, 1, SIZE_MAX, &upto), 1);
     ck_assert_uint_eq(
-        state_read(sequence_state(sequence), &(struct history_filter){0}, 0, UINT64_MAX, &in_state, 1, SIZE_MAX), 1);
+        history_read(sequence_history(sequence), NULL, START, &in_history, 1, SIZE_MAX, &upto), 1);
+    ck_assert_uint_eq(state_read(sequence_state(sequence), &(struct history_filter){0}, 0,
+                                 UINT64_MAX, &in_state, 1, SIZE_MAX),
+                      1);
     ck_assert_ptr_eq(in_history, in_state);
 }
 END_TEST
 
 START_TEST(a_key_without_room_is_refused_and_what_came_before_it_can_be_taken_back)
 {
-    effects_limit_state(sequence_effects(sequence), &(struct state_limits){.events = 2, .bytes = 1 << 20});
+    effects_limit_state(sequence_effects(sequence),
+                        &(struct state_limits){.events = 2, .bytes = 1 << 20});
     ck_assert_int_eq(append_key('e', "a", false, 0), 0);
     commit();
     uint64_t before = sequence_head(sequence);
@@ -647,7 +652,8 @@ int main(void)
     tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
     tcase_add_test(stored, ids_that_were_shown_outlive_their_events_and_a_restart);
-    tcase_add_test(stored, with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
+    tcase_add_test(stored,
+                   with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
     tcase_add_test(stored, a_key_outlives_the_history_and_a_restart);
     tcase_add_test(stored, a_private_key_and_a_public_one_outlive_a_restart);
     tcase_add_test(stored, a_key_outlives_the_age_of_the_history);

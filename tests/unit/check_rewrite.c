@@ -9,7 +9,8 @@
 #define JOURNAL_MESSAGES 40 /* what it holds, and one event at least in each */
 #define ROOM 600            /* bytes of a batch */
 
-static const struct history_limits journal_limits = {.events = JOURNAL_MESSAGES, .bytes = 1 << 20, .age_ms = 60000};
+static const struct history_limits journal_limits = {
+    .events = JOURNAL_MESSAGES, .bytes = 1 << 20, .age_ms = 60000};
 
 static struct {
     struct {
@@ -127,7 +128,8 @@ static void assert_keys(const struct broker *b, const char *should)
     size_t len = 0;
     char names[1000] = "";
     for (const char *at = is; *at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : at + strlen(at))
-        len += (size_t)snprintf(names + len, sizeof names - len, "%s%.*s", len ? " " : "", (int)strcspn(at, "="), at);
+        len += (size_t)snprintf(names + len, sizeof names - len, "%s%.*s", len ? " " : "",
+                                (int)strcspn(at, "="), at);
     ck_assert_str_eq(names, should);
 }
 
@@ -169,7 +171,8 @@ END_TEST
 START_TEST(who_is_overtaken_asks_for_room_again)
 {
     for (int i = 0; i < 2; i++)
-        effects_limit_state(sequence_effects(brokers[i].s), &(struct state_limits){.events = 1, .bytes = 10000});
+        effects_limit_state(sequence_effects(brokers[i].s),
+                            &(struct state_limits){.events = 1, .bytes = 10000});
     write_key(&brokers[0], NULL, false);
     read_journal(&brokers[1]);
     begin_batch(&brokers[1]);
@@ -194,7 +197,8 @@ START_TEST(keys_take_no_more_of_a_journal_than_their_share)
     for (; !err && count < 1000; count++) {
         char key[20];
         snprintf(key, sizeof key, "key-%d", count);
-        struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = 5000, .data = slice_of(data), .key = slice_of(key)};
+        struct event_spec spec = {
+            .kind = EVENT_MESSAGE, .time_ms = 5000, .data = slice_of(data), .key = slice_of(key)};
         err = sequence_append(sequence, &spec, &out);
     }
     ck_assert_int_eq(err, -EDQUOT);

@@ -13,14 +13,15 @@ static void teardown(void)
 
 /* What the path names, as text: "-" nothing, "streams", the name of a service,
  * or that with a ? behind it. */
-static const char *route(const struct route_rules *rules, const char *uri, const char *script, const char *software)
+static const char *route(const struct route_rules *rules, const char *uri, const char *script,
+                         const char *software)
 {
     static char out[300];
     char texts[3][300];
     char *list[4] = {NULL};
     size_t count = 0;
-    const char *const names[] = {"REQUEST_URI", "SCRIPT_NAME", "SERVER_SOFTWARE"}, *const values[] = {uri, script,
-                                                                                                      software};
+    const char *const names[] = {"REQUEST_URI", "SCRIPT_NAME", "SERVER_SOFTWARE"},
+                      *const values[] = {uri, script, software};
     for (size_t i = 0; i < 3; i++)
         if (values[i]) {
             snprintf(texts[count], sizeof texts[count], "%s=%s", names[i], values[i]);
@@ -36,7 +37,8 @@ static const char *route(const struct route_rules *rules, const char *uri, const
     case ROUTE_STREAMS:
         return "streams";
     default:
-        snprintf(out, sizeof out, "%.*s%s", (int)r.name.len, r.name.data, r.kind == ROUTE_EITHER ? "?" : "");
+        snprintf(out, sizeof out, "%.*s%s", (int)r.name.len, r.name.data,
+                 r.kind == ROUTE_EITHER ? "?" : "");
         return out;
     }
 }
@@ -114,7 +116,8 @@ static const struct {
 START_TEST(lighttpd_and_cgi_say_the_mount_point)
 {
     static const struct route_rules none, cgi = {.cgi = true};
-    ck_assert_str_eq(route(&none, said[_i].uri, said[_i].script, "lighttpd/1.4.79"), said[_i].named);
+    ck_assert_str_eq(route(&none, said[_i].uri, said[_i].script, "lighttpd/1.4.79"),
+                     said[_i].named);
     ck_assert_str_eq(route(&cgi, said[_i].uri, said[_i].script, "Apache"), said[_i].named);
 }
 END_TEST
@@ -146,7 +149,8 @@ START_TEST(the_option_says_it_exactly)
     static const struct option_list mounts = {items, 2};
     const struct route_rules rules = {.mounts = &mounts};
     ck_assert_str_eq(route(&rules, configured[_i].uri, NULL, NULL), configured[_i].named);
-    ck_assert_str_eq(route(&rules, configured[_i].uri, "/x", "lighttpd/1.4.79"), configured[_i].named);
+    ck_assert_str_eq(route(&rules, configured[_i].uri, "/x", "lighttpd/1.4.79"),
+                     configured[_i].named);
 }
 END_TEST
 
@@ -185,8 +189,10 @@ START_TEST(the_hub_has_any_prefix)
     ck_assert_int_eq(hub_route(true, "/a/b/.well-known/mercure?topic=x", ""), ROUTE_MERCURE);
     ck_assert_int_eq(hub_route(true, "/hub", "/.well-known/mercure"), ROUTE_MERCURE);
     ck_assert_int_ne(hub_route(true, "/sse?/.well-known/mercure", ""), ROUTE_MERCURE);
-    ck_assert_int_eq(hub_route(true, "/sse/.well-known/mercure/subscriptions", ""), ROUTE_SUBSCRIPTIONS);
-    ck_assert_int_eq(hub_route(true, "/.well-known/mercure/subscriptions/a%2Fb/c?x", ""), ROUTE_SUBSCRIPTIONS);
+    ck_assert_int_eq(hub_route(true, "/sse/.well-known/mercure/subscriptions", ""),
+                     ROUTE_SUBSCRIPTIONS);
+    ck_assert_int_eq(hub_route(true, "/.well-known/mercure/subscriptions/a%2Fb/c?x", ""),
+                     ROUTE_SUBSCRIPTIONS);
     ck_assert_int_eq(hub_route(false, "/.well-known/mercure/subscriptions", ""), ROUTE_NOTHING);
     ck_assert_int_eq(hub_route(true, "/.well-known/mercure/subscriptionss", ""), ROUTE_NOTHING);
     ck_assert_int_ne(hub_route(true, "/sse/.well-known/mercure/", ""), ROUTE_MERCURE);

@@ -99,7 +99,8 @@ START_TEST(what_is_no_list_of_pairs_is_refused)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(judge(bad[i]) == SCGI_BAD, "%s", bad[i]);
     ck_assert_int_eq(judge("CONTENT_LENGTH|0|SCGI|1|"), SCGI_COMPLETE);
-    ck_assert_int_eq(judge("CONTENT_LENGTH|0|SCGI|1|SERVER_SIGNATURE|<address>Apache</address>\n|"), SCGI_COMPLETE);
+    ck_assert_int_eq(judge("CONTENT_LENGTH|0|SCGI|1|SERVER_SIGNATURE|<address>Apache</address>\n|"),
+                     SCGI_COMPLETE);
 }
 END_TEST
 

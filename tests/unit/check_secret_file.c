@@ -29,9 +29,10 @@ static int read_secret(struct slice text, size_t max)
 }
 
 static const struct slice same[] = {
-    S_INIT("two words"),           S_INIT("two words\n"),          S_INIT("two words\r\n"),    S_INIT("two words \n"),
-    S_INIT("two words\t \r\n"),    S_INIT("two words\nolder one"), S_INIT("two words \r\n\n"), S_INIT("two words  "),
-    S_INIT("two words\r\nmore\n"), S_INIT("two words\n\0"),
+    S_INIT("two words"),        S_INIT("two words\n"),      S_INIT("two words\r\n"),
+    S_INIT("two words \n"),     S_INIT("two words\t \r\n"), S_INIT("two words\nolder one"),
+    S_INIT("two words \r\n\n"), S_INIT("two words  "),      S_INIT("two words\r\nmore\n"),
+    S_INIT("two words\n\0"),
 };
 
 START_TEST(it_is_the_first_line_without_blanks_at_its_end)
@@ -49,8 +50,8 @@ START_TEST(other_bytes_belong_to_it)
 }
 END_TEST
 
-static const struct slice empty[] = {S_INIT(""), S_INIT("\n"), S_INIT("\r\n"), S_INIT(" \t\r\nsecond\n"),
-                                     S_INIT("\nx")};
+static const struct slice empty[] = {S_INIT(""), S_INIT("\n"), S_INIT("\r\n"),
+                                     S_INIT(" \t\r\nsecond\n"), S_INIT("\nx")};
 
 START_TEST(an_empty_line_is_refused)
 {
@@ -100,7 +101,8 @@ int main(void)
     Suite *suite = suite_create("secret_file");
     TCase *tests = one_case(suite, "secret_file");
     tcase_add_checked_fixture(tests, begin, end);
-    tcase_add_loop_test(tests, it_is_the_first_line_without_blanks_at_its_end, 0, sizeof same / sizeof same[0]);
+    tcase_add_loop_test(tests, it_is_the_first_line_without_blanks_at_its_end, 0,
+                        sizeof same / sizeof same[0]);
     tcase_add_test(tests, other_bytes_belong_to_it);
     tcase_add_loop_test(tests, an_empty_line_is_refused, 0, sizeof empty / sizeof empty[0]);
     tcase_add_test(tests, the_longest_is_read_and_a_longer_one_is_refused);

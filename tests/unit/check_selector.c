@@ -39,7 +39,8 @@ END_TEST
 
 START_TEST(the_star_matches_everything)
 {
-    struct selector match = selector_of_match(S("*")), pattern = selector_of_url_pattern(S("*"), S("hub"), why);
+    struct selector match = selector_of_match(S("*")),
+                    pattern = selector_of_url_pattern(S("*"), S("hub"), why);
     ck_assert(topic_matches("*", "anything") && topic_matches("*", "*"));
     ck_assert(match.kind == SELECTOR_ALL && pattern.kind == SELECTOR_ALL);
 }
@@ -47,8 +48,10 @@ END_TEST
 
 START_TEST(templates_and_url_patterns_match)
 {
-    ck_assert(topic_matches("/{id}", "/1") && topic_matches("/{id}", "/{id}") && !topic_matches("/{id}", "/1/2"));
-    ck_assert(url_matches("/:id", "/1") && url_matches("/:id", "http://hub/1") && !url_matches("/:id", "/1/2"));
+    ck_assert(topic_matches("/{id}", "/1") && topic_matches("/{id}", "/{id}") &&
+              !topic_matches("/{id}", "/1/2"));
+    ck_assert(url_matches("/:id", "/1") && url_matches("/:id", "http://hub/1") &&
+              !url_matches("/:id", "/1/2"));
     ck_assert(!topic_matches("/:id", "/1") && !url_matches("/1", "/2"));
 }
 END_TEST
@@ -69,7 +72,8 @@ END_TEST
 
 START_TEST(a_brace_is_a_character_in_the_second_dialect)
 {
-    ck_assert(matches(selector_of_match(S("/{id}")), "/{id}") && !matches(selector_of_match(S("/{id}")), "/1"));
+    ck_assert(matches(selector_of_match(S("/{id}")), "/{id}") &&
+              !matches(selector_of_match(S("/{id}")), "/1"));
 }
 END_TEST
 
@@ -87,8 +91,10 @@ START_TEST(an_event_is_matched_by_one_of_its_channels)
     spec.lists[TO_CHANNELS] = (struct names){channels, 2};
     spec.lists[TO_SESSIONS] = (struct names){sessions, 1};
     struct event *e = event_new(&spec);
-    struct selector mine[] = {selector_of_match(S("x")), selector_of_match(S("b"))}, other = selector_of_match(S("c"));
-    struct selector pattern = selector_of_topic(S("{any}"), why), none = selector_of_topic(S("{any}/"), why);
+    struct selector mine[] = {selector_of_match(S("x")), selector_of_match(S("b"))},
+                    other = selector_of_match(S("c"));
+    struct selector pattern = selector_of_topic(S("{any}"), why),
+                    none = selector_of_topic(S("{any}/"), why);
 
     ck_assert(selectors_match_event(&(struct selectors){mine, 2}, e));
     ck_assert(!selectors_match_event(&(struct selectors){mine, 1}, e));
@@ -118,9 +124,10 @@ START_TEST(an_event_is_matched_as_each_of_its_channels_is)
     struct dice d = dice_new();
     uint64_t seed = d.state;
     struct slice names[] = {S("a"), S("b"), S("a/1"), S("a/2"), S("c")};
-    struct selector kinds[] = {selector_of_match(S("a")),          selector_of_match(S("c")),
-                               selector_of_match(S("*")),          {.kind = SELECTOR_PREFIX, .text = S("a/*")},
-                               selector_of_topic(S("{b}/2"), why), {.kind = SELECTOR_INVALID}};
+    struct selector kinds[] = {
+        selector_of_match(S("a")),          selector_of_match(S("c")),
+        selector_of_match(S("*")),          {.kind = SELECTOR_PREFIX, .text = S("a/*")},
+        selector_of_topic(S("{b}/2"), why), {.kind = SELECTOR_INVALID}};
     for (int round = 0; round < 2000; round++) {
         struct slice channels[3];
         struct selector items[3];
@@ -132,7 +139,8 @@ START_TEST(an_event_is_matched_as_each_of_its_channels_is)
             items[i] = kinds[roll(&d, 6)];
         }
         struct event *e = event_new(&spec);
-        ck_assert_msg(selectors_match_event(&list, e) == one_topic_matches(&list, e), "SEED=%" PRIu64, seed);
+        ck_assert_msg(selectors_match_event(&list, e) == one_topic_matches(&list, e),
+                      "SEED=%" PRIu64, seed);
         event_unref(&e);
     }
     selector_release(&kinds[4]);

@@ -14,7 +14,8 @@ END_TEST
 
 START_TEST(a_known_id_is_answered_with_its_first_seq)
 {
-    struct sequenced first = append("a", "order-1"), other = append("b", "order-2"), again = append("c", "order-1");
+    struct sequenced first = append("a", "order-1"), other = append("b", "order-2"),
+                     again = append("c", "order-1");
     ck_assert(!first.duplicate && !other.duplicate && again.duplicate);
     ck_assert_uint_eq(again.seq, first.seq);
     ck_assert_uint_eq(sequence_head(sequence), other.seq);
@@ -36,7 +37,8 @@ END_TEST
 
 START_TEST(an_id_of_another_publisher_is_no_duplicate_and_is_not_shown)
 {
-    struct sequenced mallory = append_of("token:mallory", "order-18"), shop = append_of("key:shop", "order-18");
+    struct sequenced mallory = append_of("token:mallory", "order-18"),
+                     shop = append_of("key:shop", "order-18");
     ck_assert(!mallory.duplicate && !shop.duplicate);
     ck_assert_uint_eq(shop.seq, mallory.seq + 1);
     ck_assert(shows(mallory.seq) && !shows(shop.seq));
@@ -252,8 +254,11 @@ static const struct batch *others(uint64_t position, unsigned count)
     wire_put_resync(&entries); /* any message: only what is added counts */
     size_t from = entries.len;
     for (unsigned i = 1; i <= count; i++) {
-        struct event_spec spec = {
-            .kind = EVENT_MESSAGE, .seq = position + i, .time_ms = 5000, .data = S("theirs"), .id = S("their id")};
+        struct event_spec spec = {.kind = EVENT_MESSAGE,
+                                  .seq = position + i,
+                                  .time_ms = 5000,
+                                  .data = S("theirs"),
+                                  .id = S("their id")};
         struct event *e = event_new(&spec);
         wire_add_entry(&entries, e);
         event_unref(&e);
@@ -378,7 +383,8 @@ START_TEST(a_run_of_another_broker_is_a_place_that_is_known)
     t.begins = true;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 2);
     const struct history *h = sequence_history(sequence);
-    ck_assert(history_knows(h, FLOOR + 1) && !history_knows(h, FLOOR + 100) && history_knows(h, FLOOR + 501));
+    ck_assert(history_knows(h, FLOOR + 1) && !history_knows(h, FLOOR + 100) &&
+              history_knows(h, FLOOR + 501));
     next_batch_is(FLOOR + 1, FLOOR + 1); /* a message for each side of the jump */
     next_batch_is(FLOOR + 501, FLOOR + 502);
 }
@@ -517,8 +523,8 @@ START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
 END_TEST
 
 /* A batch of others after position: one record, with the events of these keys. */
-static const struct batch *others_keys(uint64_t position, const char *const *names, const uint64_t *seqs,
-                                       const char *const *data, size_t count)
+static const struct batch *others_keys(uint64_t position, const char *const *names,
+                                       const uint64_t *seqs, const char *const *data, size_t count)
 {
     static struct batch t;
     static struct buf entries;
@@ -532,8 +538,8 @@ static const struct batch *others_keys(uint64_t position, const char *const *nam
         wire_add_entry(&text, one);
         event_unref(&one);
     }
-    struct event *e = event_new(
-        &(struct event_spec){.kind = EVENT_STATE, .seq = position + 1, .time_ms = 5000, .data = buf_slice(&text)});
+    struct event *e = event_new(&(struct event_spec){
+        .kind = EVENT_STATE, .seq = position + 1, .time_ms = 5000, .data = buf_slice(&text)});
     buf_release(&text);
     entries.len = 0;
     wire_add_entry(&entries, e);
@@ -545,12 +551,13 @@ static const struct batch *others_keys(uint64_t position, const char *const *nam
 static void append_void_key(const char *key)
 {
     struct sequenced out;
-    ck_assert_int_eq(
-        sequence_append(
-            sequence,
-            &(struct event_spec){.kind = EVENT_MESSAGE, .time_ms = 5000, .key = slice_of(key), .data = S("void")},
-            &out),
-        0);
+    ck_assert_int_eq(sequence_append(sequence,
+                                     &(struct event_spec){.kind = EVENT_MESSAGE,
+                                                          .time_ms = 5000,
+                                                          .key = slice_of(key),
+                                                          .data = S("void")},
+                                     &out),
+                     0);
 }
 
 /* The key's event was in a batch that the journal lost, and other batches were missed. */
@@ -562,7 +569,8 @@ START_TEST(a_record_tells_of_a_missed_key_and_of_a_void_one)
     sequence_accept(sequence);
     ck_assert_int_eq(sequence_adopt(sequence,
                                     others_keys(FLOOR + 9, (const char *[]){"missed", "x"},
-                                                (uint64_t[]){FLOOR + 5, FLOOR - 3}, (const char *[]){"1", "1"}, 2),
+                                                (uint64_t[]){FLOOR + 5, FLOOR - 3},
+                                                (const char *[]){"1", "1"}, 2),
                                     false),
                      1);
     ck_assert_uint_eq(state_count(sequence_state(sequence)), 2);
@@ -574,8 +582,8 @@ START_TEST(a_record_with_one_seq_twice_ends_nothing)
 {
     store_first_batch();
     sequence_adopt(sequence,
-                   others_keys(FLOOR + 1, (const char *[]){"x", "x"}, (uint64_t[]){FLOOR - 3, FLOOR - 3},
-                               (const char *[]){"1", "2"}, 2),
+                   others_keys(FLOOR + 1, (const char *[]){"x", "x"},
+                               (uint64_t[]){FLOOR - 3, FLOOR - 3}, (const char *[]){"1", "2"}, 2),
                    true);
 }
 END_TEST
@@ -625,7 +633,8 @@ int main(void)
     tcase_add_test(shared, a_batch_that_others_have_otherwise_is_taken_back_and_all_are_told);
     tcase_add_test(shared, a_journal_that_is_read_anew_begins_with_nothing);
     tcase_add_test(shared, after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing);
-    tcase_add_test(shared, a_batch_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
+    tcase_add_test(shared,
+                   a_batch_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
     tcase_add_test(shared, after_a_loss_what_others_began_is_the_break_and_is_noted_for_all);
     tcase_add_test(shared, a_worker_that_is_ahead_is_answered_once_we_were_up_to_date);
     tcase_add_test(shared, a_malformed_batch_is_refused);

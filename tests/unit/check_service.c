@@ -20,7 +20,8 @@
 #define MAY HEAD "eyJwdWJsaXNoIjp0cnVlfQ.DxCfexERL-LBjTycOXbCOeTEedJNbCOxVBFuNaVlxi4"
 /* {"sub":"a"} */
 #define MAY_NOT HEAD "eyJzdWIiOiJhIn0.YTr6qPF-N-Bo-UZqK7Hz8gvEwXiRoDS1Hw2fNFD_Ri4"
-#define EXPIRED HEAD "eyJwdWJsaXNoIjp0cnVlLCJleHAiOjEwMDB9.N86VhJPAstIzArcE8Cs9pT5hm2HEimat8nNiBvEGq-w"
+#define EXPIRED                                                                                    \
+    HEAD "eyJwdWJsaXNoIjp0cnVlLCJleHAiOjEwMDB9.N86VhJPAstIzArcE8Cs9pT5hm2HEimat8nNiBvEGq-w"
 /* The first one with another secret. */
 #define FORGED HEAD "eyJwdWJsaXNoIjp0cnVlfQ.7JqlQINtjg0vL5Y76iu6i3wyQ9GuxxIxYOz1cbiEAHo"
 
@@ -47,7 +48,8 @@ static void turn(void)
 
 static struct tokens *new_tokens(void)
 {
-    struct token_rules rules = {.secret_file = key_file, .audience = &none, .cookie = "ssecast_token"};
+    struct token_rules rules = {
+        .secret_file = key_file, .audience = &none, .cookie = "ssecast_token"};
     memcpy(key_file + sizeof key_file - 7, "XXXXXX", 6);
     int fd = mkstemp(key_file);
     ck_assert_int_ge(fd, 0);
@@ -59,11 +61,12 @@ static struct tokens *new_tokens(void)
 static void setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    set = (struct streams){.loop = new_turns(turn_end),
-                           .exchanges = &exchanges,
-                           .request_rules = {&none, &none, &origins, 64, 255},
-                           .reply_rules = {&none, &origins},
-                           .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
+    set = (struct streams){
+        .loop = new_turns(turn_end),
+        .exchanges = &exchanges,
+        .request_rules = {&none, &none, &origins, 64, 255},
+        .reply_rules = {&none, &origins},
+        .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
     exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
     services = (struct services){.streams = &set};
@@ -110,7 +113,8 @@ static struct params params_of(const struct ask *a)
         snprintf(from, sizeof from, "HTTP_ORIGIN=%s", a->origin);
     if (a->length)
         snprintf(length, sizeof length, "CONTENT_LENGTH=%s", a->length);
-    ck_assert_int_eq(params_copy(&params, (char *[]){method, uri, token, type, from, length, NULL}), 0);
+    ck_assert_int_eq(params_copy(&params, (char *[]){method, uri, token, type, from, length, NULL}),
+                     0);
     if (a->body) {
         params.body = strdup(a->body);
         params.body_len = strlen(a->body);
@@ -210,7 +214,8 @@ START_TEST(a_preflight_is_the_services_own_where_pages_may_ask)
     const char *text = answer();
     ck_assert_int_eq(strncmp(text, "Status: 204 ", 12), 0);
     ck_assert_ptr_nonnull(strstr(text, "Access-Control-Allow-Methods: POST, OPTIONS\r\n"));
-    ck_assert_ptr_nonnull(strstr(text, "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"));
     ck_assert_ptr_nonnull(strstr(text, "Access-Control-Allow-Origin: https://app.example\r\n"));
     send_request((struct ask){.method = "OPTIONS", .uri = "/sse/healthz", .origin = origin});
     assert_answer("204", "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n");
@@ -408,7 +413,8 @@ static void send_from(const char *address, const char *token)
 {
     int fds[2];
     char from[64];
-    struct params params = params_of(&(struct ask){.token = token, .body = "{\"data\":1}"}), more = {.request = 1};
+    struct params params = params_of(&(struct ask){.token = token, .body = "{\"data\":1}"}),
+                  more = {.request = 1};
     snprintf(from, sizeof from, "REMOTE_ADDR=%s", address);
     char *list[8] = {from};
     size_t count = 1;
@@ -448,13 +454,22 @@ END_TEST
 /* --- what came twice --- */
 
 static char *const twice[] = {
-    "HTTP_AUTHORIZATION=Bearer x", "HTTP_COOKIE=a=b", "REMOTE_ADDR=127.0.0.1", "REQUEST_METHOD=GET", "QUERY_STRING=",
-    "REQUEST_URI=/sse/healthz",    "HTTP_HOST=x",     "HTTP_ORIGIN=null",      "CONTENT_TYPE=x",     "CONTENT_LENGTH=1",
+    "HTTP_AUTHORIZATION=Bearer x",
+    "HTTP_COOKIE=a=b",
+    "REMOTE_ADDR=127.0.0.1",
+    "REQUEST_METHOD=GET",
+    "QUERY_STRING=",
+    "REQUEST_URI=/sse/healthz",
+    "HTTP_HOST=x",
+    "HTTP_ORIGIN=null",
+    "CONTENT_TYPE=x",
+    "CONTENT_LENGTH=1",
 };
 
 START_TEST(a_parameter_that_decides_may_not_come_twice)
 {
-    static char *const uris[] = {"REQUEST_URI=/sse/publish", "REQUEST_URI=/sse/status", "REQUEST_URI=/sse"};
+    static char *const uris[] = {"REQUEST_URI=/sse/publish", "REQUEST_URI=/sse/status",
+                                 "REQUEST_URI=/sse"};
     for (int i = 0; i < 3; i++) {
         int fds[2];
         struct params params = {.request = 1};
@@ -462,13 +477,16 @@ START_TEST(a_parameter_that_decides_may_not_come_twice)
         ck_assert_int_eq(params_copy(&params, list), 0);
         if (client >= 0)
             close(client);
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                         0);
         client = fds[1];
         dispatch_request(&services, &(struct incoming){fds[0], &params, CONN_PIPE});
         turn();
         const char *text = answer();
         if (strncmp(twice[_i], "REQUEST_URI", 11) != 0)
-            ck_assert_msg(strstr(text, "\"repeated_parameter\"") && strncmp(text, "Status: 400", 11) == 0, "%s", text);
+            ck_assert_msg(strstr(text, "\"repeated_parameter\"") &&
+                              strncmp(text, "Status: 400", 11) == 0,
+                          "%s", text);
         else
             ck_assert_msg(strncmp(text, "Status: 40", 10) == 0, "%s", text);
     }
@@ -477,7 +495,8 @@ END_TEST
 
 /* --- the hub's subscriptions --- */
 
-#define LISTS HEAD "eyJtZXJjdXJlIjp7InN1YnNjcmliZSI6WyIqIl19fQ.0KzGTRdDdm5MFoo6fJP-ixqRvH2gfyFQnVYox7Wd06Y"
+#define LISTS                                                                                      \
+    HEAD "eyJtZXJjdXJlIjp7InN1YnNjcmliZSI6WyIqIl19fQ.0KzGTRdDdm5MFoo6fJP-ixqRvH2gfyFQnVYox7Wd06Y"
 
 /* The route comes from SCRIPT_NAME where there is no REQUEST_URI; the link to the hub does, too. */
 START_TEST(a_list_without_a_request_uri_has_a_link)
@@ -500,12 +519,14 @@ END_TEST
 /* --- the hub's updates --- */
 
 /* {"mercure":{"publish":["*"]}} */
-#define UPDATES HEAD "eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdfX0.idSPbjiZ_3nALIDIcYIG38SveJfcQ41-H_AD-Ri4JfI"
+#define UPDATES                                                                                    \
+    HEAD "eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdfX0.idSPbjiZ_3nALIDIcYIG38SveJfcQ41-H_AD-Ri4JfI"
 
 static const char *const forms[][2] = {
     {"", "the form names no topic; accepted: one field `topic` or more"},
     {"topic=a&data=%FF", "data is not valid; accepted: UTF-8"},
-    {"topic=a&retry=soon", "retry is not valid; accepted: a number of at most 10 digits, in milliseconds"},
+    {"topic=a&retry=soon",
+     "retry is not valid; accepted: a number of at most 10 digits, in milliseconds"},
     {"topic=a&retry", "retry is not valid; accepted: a number"},
     {"topic=a&type=ssecast.x",
      "type is not valid; accepted: one line of UTF-8, at most 255 bytes, neither mercure nor"},
@@ -520,8 +541,8 @@ static const char *const forms[][2] = {
 static void send_update(const char *form)
 {
     services.route_rules.mercure = true;
-    set.mercure =
-        (struct mercure_rules){.cors_origins = &origins, .max_topics = 2, .max_topic_bytes = 10, .publish_bytes = 1000};
+    set.mercure = (struct mercure_rules){
+        .cors_origins = &origins, .max_topics = 2, .max_topic_bytes = 10, .publish_bytes = 1000};
     send_request((struct ask){.uri = "/sse/.well-known/mercure",
                               .token = UPDATES,
                               .type = "application/x-www-form-urlencoded",
@@ -547,18 +568,19 @@ END_TEST
 static const struct {
     const char *json, *status, *code, *message;
 } refused[] = {
-    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`retry` must be x\"}", "400", "bad_request",
-     "`retry` must be x\"}"},
-    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`event` must be x\"}", "400", "bad_request",
-     "`type` must be x\"}"},
-    {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"`text` has 9 bytes\"}", "413", "too_large",
-     "`data` has 9 bytes\"}"},
-    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`to.channels[1]` is x\"}", "400", "bad_request",
-     "`topic[1]` is x\"}"},
-    {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"`to` has x\"}", "413", "too_large", "`topic` has x\"}"},
+    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`retry` must be x\"}", "400",
+     "bad_request", "`retry` must be x\"}"},
+    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`event` must be x\"}", "400",
+     "bad_request", "`type` must be x\"}"},
+    {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"`text` has 9 bytes\"}", "413",
+     "too_large", "`data` has 9 bytes\"}"},
+    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`to.channels[1]` is x\"}", "400",
+     "bad_request", "`topic[1]` is x\"}"},
+    {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"`to` has x\"}", "413", "too_large",
+     "`topic` has x\"}"},
     {"{\"ok\":false,\"error\":\"busy\",\"message\":\"x\"}", "503", "busy", "x\"}"},
-    {"{\"ok\":false,\"error\":\"store_failed\",\"message\":\"x\",\"unknown\":true}", "503", "store_failed",
-     "x; it is unknown whether the update was published\"}"},
+    {"{\"ok\":false,\"error\":\"store_failed\",\"message\":\"x\",\"unknown\":true}", "503",
+     "store_failed", "x; it is unknown whether the update was published\"}"},
     {"{\"ok\":false}", "503", "unavailable", "the broker's reply is not valid; it is unknown"},
     {"nonsense", "503", "unavailable", "the broker's reply is not valid; it is unknown"},
 };
@@ -601,9 +623,11 @@ int main(void)
     tcase_add_test(tests, too_much_at_once_is_refused);
     tcase_add_loop_test(tests, a_body_is_worth_something_with_a_good_token, 0, 8);
     tcase_add_test(tests, who_tries_tokens_is_slowed_down);
-    tcase_add_loop_test(tests, a_parameter_that_decides_may_not_come_twice, 0, (int)(sizeof twice / sizeof *twice));
+    tcase_add_loop_test(tests, a_parameter_that_decides_may_not_come_twice, 0,
+                        (int)(sizeof twice / sizeof *twice));
     tcase_add_test(tests, a_list_without_a_request_uri_has_a_link);
-    tcase_add_loop_test(tests, a_form_s_fault_is_named_with_what_is_accepted, 0, (int)(sizeof forms / sizeof *forms));
+    tcase_add_loop_test(tests, a_form_s_fault_is_named_with_what_is_accepted, 0,
+                        (int)(sizeof forms / sizeof *forms));
     tcase_add_loop_test(tests, the_broker_s_refusal_has_the_hub_s_shape_and_names, 0,
                         (int)(sizeof refused / sizeof *refused));
     tcase_add_test(tests, a_token_that_is_missing_is_asked_for_where_the_hub_looks);

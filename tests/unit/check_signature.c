@@ -115,7 +115,8 @@ START_TEST(a_refusal_names_the_algorithm_and_the_kid)
     snprintf(text, sizeof text, "{\"keys\":[%s]}", jwk_of(&rsa, ",\"kid\":\"r\"", jwk[0]));
     use_key(text);
     ck_assert_str_eq(fault(JWT_ALG_RS256, rsa.private, "x"), "no key has its kid x");
-    ck_assert_str_eq(fault(JWT_ALG_RS256, other_rsa.private, "r"), "its RS256 signature is not that of a key");
+    ck_assert_str_eq(fault(JWT_ALG_RS256, other_rsa.private, "r"),
+                     "its RS256 signature is not that of a key");
     ck_assert_str_eq(fault(JWT_ALG_HS512, SECRET, NULL), "no key is for its algorithm HS512");
 }
 END_TEST

@@ -100,7 +100,8 @@ static const struct {
             "event|1]E[message|second event|]E[message| third event|]")},
     {S_INIT("data\n\ndata\ndata\n\ndata:"), S_INIT("E[message||]E[message|\n|]")},
     {S_INIT("data:test\n\ndata: test\n\n"), S_INIT("E[message|test|]E[message|test|]")},
-    {S_INIT("event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\nevent: add\ndata: 113411\n\n"),
+    {S_INIT(
+         "event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\nevent: add\ndata: 113411\n\n"),
      S_INIT("E[add|73857293|]E[remove|2153|]E[add|113411|]")},
     /* Line ends, mixed. */
     {S_INIT("data: a\r\rdata: b\n\r\n"), S_INIT("E[message|a|]E[message|b|]")},
@@ -128,7 +129,8 @@ static const struct {
     {S_INIT("id: 1\n\ndata: a\n\n"), S_INIT("K[1]E[message|a|1]")},
     {S_INIT("id: 1\n\nid: a\0b\ndata: x\n\n"), S_INIT("K[1]E[message|x|1]")},
     {S_INIT("id: 1\n\nid: a\0b\n\n"), S_INIT("K[1]")},
-    {S_INIT("id: 1\nid: 2\ndata: x\n\nid\n\ndata: y\n\n"), S_INIT("E[message|x|2]K[]E[message|y|]")},
+    {S_INIT("id: 1\nid: 2\ndata: x\n\nid\n\ndata: y\n\n"),
+     S_INIT("E[message|x|2]K[]E[message|y|]")},
     {S_INIT("id: not yet\n"), S_INIT("")},
     /* Types are of one block. */
     {S_INIT("event: a\n\ndata: x\n\n"), S_INIT("E[message|x|]")},
@@ -137,7 +139,8 @@ static const struct {
     {S_INIT("event: a\nid: 7\n\ndata: x\n\n"), S_INIT("K[7]E[message|x|7]")},
     /* Retry: digits only. */
     {S_INIT("retry: 10\nretry:20\n"), S_INIT("R[10]R[20]")},
-    {S_INIT("retry: 1a\nretry:\nretry\nretry: -1\nretry:  5\nretry: 1.5\nretry: 0\n"), S_INIT("R[0]")},
+    {S_INIT("retry: 1a\nretry:\nretry\nretry: -1\nretry:  5\nretry: 1.5\nretry: 0\n"),
+     S_INIT("R[0]")},
     /* Fields. */
     {S_INIT("DATA: x\ndata : x\n data: x\ndatax: y\nnothing\n\n"), S_INIT("")},
     {S_INIT("data: a:b: c\n\n"), S_INIT("E[message|a:b: c|]")},
@@ -209,10 +212,15 @@ static const struct {
     {{.has_data = true}, S_INIT("data: \n\n")},
     {{.id = S_INIT("7")}, S_INIT("id: 7\n\n")},
     {{.has_retry = true, .retry = 0}, S_INIT("retry: 0\n\n")},
-    {{.id = S_INIT("7"), .has_retry = true, .retry = UINT32_MAX, .has_data = true, .data = S_INIT("x")},
+    {{.id = S_INIT("7"),
+      .has_retry = true,
+      .retry = UINT32_MAX,
+      .has_data = true,
+      .data = S_INIT("x")},
      S_INIT("id: 7\nretry: 4294967295\ndata: x\n\n")},
     {{.has_data = true, .data = S_INIT("a\nb")}, S_INIT("data: a\ndata: b\n\n")},
-    {{.has_data = true, .data = S_INIT("a\rb\r\nc\n\rd")}, S_INIT("data: a\ndata: b\ndata: c\ndata: \ndata: d\n\n")},
+    {{.has_data = true, .data = S_INIT("a\rb\r\nc\n\rd")},
+     S_INIT("data: a\ndata: b\ndata: c\ndata: \ndata: d\n\n")},
     {{.has_data = true, .data = S_INIT("a\n")}, S_INIT("data: a\ndata: \n\n")},
     {{.has_data = true, .data = S_INIT("\n")}, S_INIT("data: \ndata: \n\n")},
     {{.has_data = true, .data = S_INIT("\r\n")}, S_INIT("data: \ndata: \n\n")},

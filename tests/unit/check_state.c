@@ -80,7 +80,8 @@ END_TEST
 START_TEST(a_private_and_a_public_event_are_two_places)
 {
     struct event *open = make(1, "c:c", "a", false, 0), *hidden = make(2, "p:c", "a", false, 0);
-    struct event *removal = make(3, "p:c", "a", true, 0), *open_removal = make(4, "c:c", "a", true, 0);
+    struct event *removal = make(3, "p:c", "a", true, 0),
+                 *open_removal = make(4, "c:c", "a", true, 0);
     state_apply(state, open);
     state_apply(state, hidden);
     ck_assert(!open->superseded && !hidden->superseded);
@@ -169,13 +170,15 @@ static struct event *make_member(uint64_t seq, const char *session, bool hub, bo
 START_TEST(a_reader_is_spared_values_and_no_begin_of_a_subscription)
 {
     struct event *price = make(1, "", "a", false, 0), *removal = make(4, "", "a", true, 0);
-    struct event *came = make_member(2, "m", false, false), *left = make_member(5, "m", false, true);
+    struct event *came = make_member(2, "m", false, false),
+                 *left = make_member(5, "m", false, true);
     struct event *begin = make_member(3, "s", true, false), *end = make_member(6, "s", true, true);
     struct event *all[] = {price, came, begin, removal, left, end};
     for (size_t i = 0; i < 6; i++)
         ck_assert_int_eq(state_apply(state, all[i]), 0);
 
-    ck_assert(event_is_value(price) && event_is_value(came) && !event_is_value(begin) && !event_is_value(end));
+    ck_assert(event_is_value(price) && event_is_value(came) && !event_is_value(begin) &&
+              !event_is_value(end));
     ck_assert(event_is_replaced(price) && event_is_replaced(came) && !event_is_replaced(begin));
     ck_assert_uint_eq(state_count(state), 0);
     for (size_t i = 0; i < 6; i++)
@@ -230,7 +233,8 @@ START_TEST(an_event_of_the_past_changes_nothing)
     state_match(state, removal);
     state_match(state, same);
     ck_assert(older->superseded && !gone->superseded && !removal->superseded && !same->superseded);
-    ck_assert(state_supersedes(state, older) && !state_supersedes(state, same) && !state_supersedes(state, gone));
+    ck_assert(state_supersedes(state, older) && !state_supersedes(state, same) &&
+              !state_supersedes(state, gone));
     assert_read("2 5");
     set(6, "", "b");
     ck_assert(same->superseded);
@@ -297,7 +301,8 @@ START_TEST(new_keys_have_a_bound)
     set(2, "", "b");
     ck_assert(state_has_room(state, known, &many) && !state_has_room(state, fresh, &many));
     ck_assert(state_has_room(state, gone, &many));
-    ck_assert_msg(state_has_room(state, known, &large), "an event that takes no more room is accepted");
+    ck_assert_msg(state_has_room(state, known, &large),
+                  "an event that takes no more room is accepted");
     event_unref(&known);
     event_unref(&fresh);
     event_unref(&gone);

@@ -20,8 +20,11 @@ static void teardown(void)
 static struct event *make(uint64_t seq, const char *channel, const char *key)
 {
     struct slice name = slice_of(channel);
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = S("x"), .has_to = channel != NULL};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .key = slice_of(key),
+                              .data = S("x"),
+                              .has_to = channel != NULL};
     if (channel)
         spec.lists[TO_CHANNELS] = (struct names){&name, 1};
     struct event *e = event_new(&spec);

@@ -113,7 +113,8 @@ static size_t take_changes(struct state_change *out)
     const struct state_change *c;
     size_t count = 0;
     for (; (c = state_change(state, count)); count++)
-        out[count] = (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
+        out[count] =
+            (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
     return count;
 }
 

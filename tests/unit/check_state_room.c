@@ -4,8 +4,8 @@
 
 static struct event *make(const char *key, const char *data)
 {
-    struct event *e =
-        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 1, .key = slice_of(key), .data = slice_of(data)});
+    struct event *e = event_new(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = 1, .key = slice_of(key), .data = slice_of(data)});
     ck_assert_ptr_nonnull(e);
     return e;
 }
@@ -18,21 +18,26 @@ static uint64_t cost_of(const struct event *e)
 START_TEST(each_bound_is_kept_to_the_byte)
 {
     struct state_room room = {0};
-    struct event *first = make("a", "x"), *second = make("b", "y"), *larger = make("a", "xxxxxxxxxxx");
+    struct event *first = make("a", "x"), *second = make("b", "y"),
+                 *larger = make("a", "xxxxxxxxxxx");
     ck_assert(!state_room_add(&room, first));
     uint64_t both = room.bytes + cost_of(second), entries = first->entry.len + second->entry.len;
 
     struct state_limits exact = {.events = 2, .bytes = both, .logged = entries};
     ck_assert(state_room_fits(&room, second, NULL, &exact));
     ck_assert(!state_room_fits(&room, second, NULL, &(struct state_limits){1, both, entries, 0}));
-    ck_assert(!state_room_fits(&room, second, NULL, &(struct state_limits){2, both - 1, entries, 0}));
-    ck_assert(!state_room_fits(&room, second, NULL, &(struct state_limits){2, both, entries - 1, 0}));
-    ck_assert_msg(state_room_fits(&room, second, NULL, &(struct state_limits){2, both, 0, 0}), "0 is no limit");
+    ck_assert(
+        !state_room_fits(&room, second, NULL, &(struct state_limits){2, both - 1, entries, 0}));
+    ck_assert(
+        !state_room_fits(&room, second, NULL, &(struct state_limits){2, both, entries - 1, 0}));
+    ck_assert_msg(state_room_fits(&room, second, NULL, &(struct state_limits){2, both, 0, 0}),
+                  "0 is no limit");
 
     struct state_limits none = {0};
     ck_assert_msg(state_room_fits(&room, first, first, &none), "no larger than before");
     ck_assert(!state_room_fits(&room, larger, first, &none));
-    ck_assert(state_room_fits(&room, larger, first, &(struct state_limits){0, cost_of(larger), larger->entry.len, 0}));
+    ck_assert(state_room_fits(&room, larger, first,
+                              &(struct state_limits){0, cost_of(larger), larger->entry.len, 0}));
 
     state_room_remove(&room, first);
     ck_assert_uint_eq(room.count + room.bytes, 0);
@@ -59,7 +64,8 @@ START_TEST(members_have_a_bound_of_their_own)
 
     limits.member_bytes = 4 * cost_of(number);
     room.member_bytes = limits.member_bytes;
-    ck_assert_msg(state_room_fits(&room, number, NULL, &limits), "a quarter more for the numbers of members");
+    ck_assert_msg(state_room_fits(&room, number, NULL, &limits),
+                  "a quarter more for the numbers of members");
     ck_assert(!state_room_fits(&room, member, NULL, &limits));
     event_unref(&member);
     event_unref(&number);

@@ -56,7 +56,8 @@ static void drop(struct state_slot *slot)
 
 START_TEST(a_slot_belongs_to_a_key_of_a_target)
 {
-    struct event *all = make(NULL, "a", 0), *channel = make("c", "a", 0), *other = make("ca", "b", 0),
+    struct event *all = make(NULL, "a", 0), *channel = make("c", "a", 0),
+                 *other = make("ca", "b", 0),
                  *member = make("c",
                                 "\x01"
                                 "a",
@@ -80,7 +81,8 @@ END_TEST
 
 START_TEST(a_private_event_has_a_slot_of_its_own)
 {
-    struct event *open = make("c", "a", 0), *hidden = make_as(true, "c", "a", 0), *other = make_as(true, "d", "a", 0);
+    struct event *open = make("c", "a", 0), *hidden = make_as(true, "c", "a", 0),
+                 *other = make_as(true, "d", "a", 0);
     struct state_slot *first = fill(open), *second = fill(hidden);
     ck_assert(first != second);
     ck_assert_ptr_eq(state_slots_find(&set, open), first);
@@ -113,7 +115,8 @@ END_TEST
 
 START_TEST(the_first_end_is_found)
 {
-    struct event *late = make(NULL, "a", 20), *early = make(NULL, "b", 10), *never = make(NULL, "a", 0);
+    struct event *late = make(NULL, "a", 20), *early = make(NULL, "b", 10),
+                 *never = make(NULL, "a", 0);
     struct state_slot *first = fill(late), *second = fill(early);
     ck_assert_ptr_eq(state_slots_first_end(&set), second);
     drop(second);

@@ -57,8 +57,8 @@ static void append(struct store *s, uint64_t first, size_t count, uint64_t trim,
 {
     struct event **events = calloc(count ? count : 1, sizeof *events);
     for (size_t i = 0; i < count; i++) {
-        events[i] =
-            event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = first + i, .event = S("m"), .data = data});
+        events[i] = event_new(&(struct event_spec){
+            .kind = EVENT_MESSAGE, .seq = first + i, .event = S("m"), .data = data});
         ck_assert_ptr_nonnull(events[i]);
     }
     ck_assert_int_eq(store_append(s, events, count, trim), 0);
@@ -262,15 +262,19 @@ END_TEST
 
 static struct event *keyed(uint64_t seq, const char *key, bool remove)
 {
-    struct event *e = event_new(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .remove = remove, .data = S("value")});
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                     .seq = seq,
+                                                     .key = slice_of(key),
+                                                     .remove = remove,
+                                                     .data = S("value")});
     ck_assert_ptr_nonnull(e);
     return e;
 }
 
 /* Append an event with a key, as a broker does. What store_append() says; after a failure the state
  * is as before. */
-static int set_key(struct store *s, struct state *state, uint64_t seq, const char *key, bool remove, uint64_t trim)
+static int set_key(struct store *s, struct state *state, uint64_t seq, const char *key, bool remove,
+                   uint64_t trim)
 {
     struct event *e = keyed(seq, key, remove);
     const struct state_change *c;
@@ -395,7 +399,8 @@ START_TEST(appending_out_of_order_changes_nothing)
     struct event *events[2];
     /* Positions 7 and 3. */
     for (size_t i = 0; i < 2; i++)
-        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7 - 4 * i, .data = S("x")});
+        events[i] = event_new(
+            &(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7 - 4 * i, .data = S("x")});
     ck_assert_int_ne(store_append(s, events, 2, 0), 0);
     for (size_t i = 0; i < 2; i++)
         event_unref(&events[i]);
@@ -421,7 +426,8 @@ START_TEST(a_full_disk_changes_nothing_and_may_get_room_again)
     memset(data, 'x', sizeof data);
     struct store *s = open_store();
     append(s, 5, 1, 0, S("x"));
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 6, .data = {data, sizeof data}});
+    struct event *e = event_new(
+        &(struct event_spec){.kind = EVENT_MESSAGE, .seq = 6, .data = {data, sizeof data}});
     limit_files((rlim_t)store_stats(s).file_bytes);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(store_append(s, &e, 1, 0), -EFBIG);
@@ -486,7 +492,8 @@ int fdatasync(int fd)
 
 static int append_one(struct store *s, uint64_t seq)
 {
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
     int err = store_append(s, &e, 1, 0);
     event_unref(&e);
     return err;

@@ -39,8 +39,12 @@ static void teardown(void)
 
 static void append(uint64_t seq, const char *id, const char *key)
 {
-    struct event *e = event_new(&(struct event_spec){
-        .kind = EVENT_MESSAGE, .seq = seq, .time_ms = 1000, .id = slice_of(id), .key = slice_of(key), .data = S("x")});
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                     .seq = seq,
+                                                     .time_ms = 1000,
+                                                     .id = slice_of(id),
+                                                     .key = slice_of(key),
+                                                     .data = S("x")});
     ck_assert_ptr_nonnull(e);
     ck_assert_int_eq(store_tables_append(&tables, txn, &e, 1), 0);
     event_unref(&e);
@@ -57,7 +61,8 @@ static MDB_val value_of(MDB_dbi table, uint64_t key)
 
 static void put(MDB_dbi table, uint64_t key, const void *data, size_t len)
 {
-    ck_assert_int_eq(mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &(MDB_val){len, (void *)data}, 0), 0);
+    ck_assert_int_eq(
+        mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &(MDB_val){len, (void *)data}, 0), 0);
 }
 
 /* "e1 e2 r5 r7? i1 k3": what a load passes on. */
@@ -151,7 +156,8 @@ START_TEST(what_is_trimmed_leaves_its_id_and_its_key)
     append(1, "first", NULL);
     append(2, NULL, "key");
     append(3, NULL, NULL);
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 2, .key = S("key"), .data = S("x")});
+    struct event *e = event_new(
+        &(struct event_spec){.kind = EVENT_MESSAGE, .seq = 2, .key = S("key"), .data = S("x")});
     ck_assert_int_eq(state_apply(state, e), 0);
     ck_assert_int_eq(store_tables_trim(&tables, txn, 2, 10, state, &trimmed), 0);
     ck_assert_uint_eq(trimmed, 2);

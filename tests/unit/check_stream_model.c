@@ -73,8 +73,8 @@ static void note(struct reader *r, const char *what, uint64_t seq)
 
 static void complain(const struct reader *r, const char *what, uint64_t seq)
 {
-    ck_abort_msg("SEED=%" PRIu64 ", client %zu: %s %" PRIu64 "; it is at %" PRIu64 ", the feed at %" PRIu64
-                 ", the broker at %" PRIu64 "; before:%s",
+    ck_abort_msg("SEED=%" PRIu64 ", client %zu: %s %" PRIu64 "; it is at %" PRIu64
+                 ", the feed at %" PRIu64 ", the broker at %" PRIu64 "; before:%s",
                  seed, (size_t)(r - readers), what, seq, r->position, fed, head, r->log);
 }
 
@@ -255,9 +255,12 @@ static void opens(struct reader *r)
              happens(3) ? "&checkpoints=always" : "", last);
     if (number == HUB)
         snprintf(query, sizeof query, "QUERY_STRING=topic=/t/%%7Bid%%7D");
-    snprintf(cursor, sizeof cursor, "HTTP_LAST_EVENT_ID=%s%" PRIu64, number == HUB ? "#" : "", r->position);
-    char *software = number % 2 ? (char *)"SERVER_SOFTWARE=lighttpd/1.4.69" : (char *)"SERVER_SOFTWARE=x";
-    char *list[] = {(char *)"REQUEST_METHOD=GET", query, software, r->has_place ? cursor : NULL, NULL};
+    snprintf(cursor, sizeof cursor, "HTTP_LAST_EVENT_ID=%s%" PRIu64, number == HUB ? "#" : "",
+             r->position);
+    char *software =
+        number % 2 ? (char *)"SERVER_SOFTWARE=lighttpd/1.4.69" : (char *)"SERVER_SOFTWARE=x";
+    char *list[] = {(char *)"REQUEST_METHOD=GET", query, software, r->has_place ? cursor : NULL,
+                    NULL};
     ck_assert_int_eq(params_copy(&params, list), 0);
 
     if (number == HUB) {
@@ -388,7 +391,8 @@ static void breaks(void)
 /* One of the streams that wait for a page. */
 static struct stream *waiting_stream(void)
 {
-    struct conn_list *lists[] = {&exchanges.conns.idle, &exchanges.conns.blocked, &exchanges.conns.behind};
+    struct conn_list *lists[] = {&exchanges.conns.idle, &exchanges.conns.blocked,
+                                 &exchanges.conns.behind};
     struct stream *found = NULL;
     unsigned skip = draw(3);
 
@@ -511,8 +515,11 @@ static void begin_run(int number)
     memset(facts, 0, sizeof facts);
     memset(readers, 0, sizeof readers);
 
-    set.mercure = (struct mercure_rules){
-        .anonymous = true, .max_topics = 10, .max_topic_bytes = 255, .max_patterns = 3, .cors_origins = &none};
+    set.mercure = (struct mercure_rules){.anonymous = true,
+                                         .max_topics = 10,
+                                         .max_topic_bytes = 255,
+                                         .max_patterns = 3,
+                                         .cors_origins = &none};
     set.limits.heartbeat_ms = 6;
     set.limits.window_bytes = happens(2) ? 25000 : 400000;
     set.live.max = 5000;

@@ -35,8 +35,10 @@ END_TEST
 
 START_TEST(the_hubs_own_path_is_left_out)
 {
-    ck_assert(subscription_is_topic(S(HUB_RESERVED)) && subscription_is_topic(S(HUB_RESERVED "/a")));
-    ck_assert(!subscription_is_topic(S(HUB_RESERVED "s")) && !subscription_is_topic(S("/sse" HUB_RESERVED)));
+    ck_assert(subscription_is_topic(S(HUB_RESERVED)) &&
+              subscription_is_topic(S(HUB_RESERVED "/a")));
+    ck_assert(!subscription_is_topic(S(HUB_RESERVED "s")) &&
+              !subscription_is_topic(S("/sse" HUB_RESERVED)));
 
     assert_slice(subscription_relative(S("/sse" HUB_RESERVED "/:a")), S(HUB_RESERVED "/:a"));
     assert_slice(subscription_relative(S("https://h/sse" HUB_RESERVED)), S(HUB_RESERVED));
@@ -53,8 +55,9 @@ START_TEST(what_was_packed_comes_back)
     char large[SUBSCRIPTION_PAYLOAD_MAX + 2];
     memset(large, '1', sizeof large);
     large[sizeof large - 1] = '\0';
-    struct subscription rows[] = {of(SUBSCRIPTION_0_X, "a", "{\"x\":1}"), of(SUBSCRIPTION_0_X, "b", "{\"x\":1}"),
-                                  of(SUBSCRIPTION_EXACT, "c", ""), of(SUBSCRIPTION_URL_PATTERN, "d", large)};
+    struct subscription rows[] = {
+        of(SUBSCRIPTION_0_X, "a", "{\"x\":1}"), of(SUBSCRIPTION_0_X, "b", "{\"x\":1}"),
+        of(SUBSCRIPTION_EXACT, "c", ""), of(SUBSCRIPTION_URL_PATTERN, "d", large)};
     for (size_t i = 0; i < 4; i++)
         ck_assert(subscription_pack(&b, &rows[i]));
 
@@ -104,7 +107,8 @@ START_TEST(a_document_that_ends_says_so_once)
     subscription_put(&b, &s);
     subscription_put_ended(&ended, buf_slice(&b));
     assert_slice(buf_slice(&ended),
-                 S("{\"id\":\"" HUB_RESERVED "/exact/%22active%22%3Atrue/me\",\"type\":\"subscription\","
+                 S("{\"id\":\"" HUB_RESERVED
+                   "/exact/%22active%22%3Atrue/me\",\"type\":\"subscription\","
                    "\"match_type\":\"exact\",\"match\":\"\\\"active\\\":true\","
                    "\"subscriber\":\"me\",\"active\":false,\"payload\":{\"active\":true}}"));
     ck_assert(!subscription_is_old(buf_slice(&b)));

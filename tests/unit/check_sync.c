@@ -22,8 +22,8 @@ static void begin_with(uint64_t max_events)
     ck_assert(sequence && presence);
     memset(counters, 0, sizeof counters);
     event_log = (struct event_log){.sequence = sequence};
-    context =
-        (struct sync_context){.sequence = sequence, .log = &event_log, .presence = presence, .counters = counters};
+    context = (struct sync_context){
+        .sequence = sequence, .log = &event_log, .presence = presence, .counters = counters};
 }
 
 static void end(void)
@@ -42,8 +42,11 @@ static void begin(void)
 static void publish(const char *data, size_t len, const char *id, const char *session)
 {
     struct slice to = slice_of(session);
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .time_ms = 5000, .data = {data, len}, .id = slice_of(id), .has_to = session};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .time_ms = 5000,
+                              .data = {data, len},
+                              .id = slice_of(id),
+                              .has_to = session};
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&to, session != NULL};
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
@@ -85,7 +88,8 @@ static const char *seqs_of(const struct wire_page *page)
     for (struct event *e; rest.len; event_unref(&e)) {
         e = event_parse(rest, &used);
         ck_assert_ptr_nonnull(e);
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", (unsigned)(e->seq - START));
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "",
+                               (unsigned)(e->seq - START));
         ck_assert_uint_lt(at, sizeof text);
         rest = (struct slice){rest.data + used, rest.len - used};
     }
@@ -106,7 +110,8 @@ START_TEST(hello_is_answered_with_where_we_stand)
     struct wire_welcome m;
     struct slice session = S("a"), name;
     int64_t until;
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 2};
+    struct event_spec spec = {
+        .kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 2};
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
     sequence_append(sequence, &spec, &out);
@@ -130,7 +135,8 @@ END_TEST
 static void shut_down(const char *session, int64_t time_ms)
 {
     struct slice name = slice_of(session);
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = time_ms, .has_to = true, .block_s = 60};
+    struct event_spec spec = {
+        .kind = EVENT_SHUTDOWN, .time_ms = time_ms, .has_to = true, .block_s = 60};
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&name, 1};
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
@@ -194,7 +200,8 @@ END_TEST
 static struct wire_page shutdowns_of(uint64_t after, uint64_t age_ms)
 {
     struct wire_page page;
-    wire_put_shutdowns(&question, &(struct wire_shutdowns){.request = 8, .after = after, .age_ms = age_ms});
+    wire_put_shutdowns(&question,
+                       &(struct wire_shutdowns){.request = 8, .after = after, .age_ms = age_ms});
     ck_assert(ask());
     ck_assert_int_eq(wire_get_page((struct slice){answer.data, answer.len}, &page), 0);
     ck_assert_uint_eq(page.request, 8);
@@ -232,7 +239,7 @@ START_TEST(shutdowns_that_may_have_been_evicted_are_a_gap)
         shut_down("a", 5000 + i * 100);
     context.clock_us = 5500000;
     ck_assert(!shutdowns_of(0, 50).gap);
-    ck_assert(shutdowns_of(0, 500).gap);         /* the oldest that is left is of 5,300 ms */
+    ck_assert(shutdowns_of(0, 500).gap); /* the oldest that is left is of 5,300 ms */
     /* A second page, which was asked for long after the first. */
     ck_assert(shutdowns_of(START + 1, 500).gap);
     ck_assert(!shutdowns_of(START + 3, 500).gap);
@@ -258,15 +265,17 @@ START_TEST(a_worker_cannot_move_the_sequence_beyond_what_clocks_allow)
 {
     struct wire_welcome m;
     context.clock_us = 1763710000000000;
-    wire_put_hello(&question, &(struct wire_hello){.worker = W, .position = (UINT64_C(1) << 53) - 1});
+    wire_put_hello(&question,
+                   &(struct wire_hello){.worker = W, .position = (UINT64_C(1) << 53) - 1});
     ck_assert(ask());
     ck_assert_int_eq(wire_get_welcome((struct slice){answer.data, answer.len}, &m), 0);
     ck_assert_uint_eq(m.head, START);
     publish("a", 1, NULL, NULL);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
-    wire_put_replay(
-        &question,
-        &(struct wire_replay){.request = 1, .everything = true, .after = (UINT64_C(1) << 53) - 1, .max_bytes = 1000});
+    wire_put_replay(&question, &(struct wire_replay){.request = 1,
+                                                     .everything = true,
+                                                     .after = (UINT64_C(1) << 53) - 1,
+                                                     .max_bytes = 1000});
     struct wire_page page;
     ck_assert(ask());
     ck_assert_int_eq(wire_get_page((struct slice){answer.data, answer.len}, &page), 0);
@@ -279,8 +288,8 @@ START_TEST(a_repair_gets_everything)
     publish("a", 1, NULL, NULL);
     publish("b", 1, NULL, "s");
     publish("c", 1, NULL, NULL);
-    struct wire_page page =
-        page_of(&(struct wire_replay){.request = 5, .everything = true, .after = START + 1, .max_bytes = 1 << 20});
+    struct wire_page page = page_of(&(struct wire_replay){
+        .request = 5, .everything = true, .after = START + 1, .max_bytes = 1 << 20});
     ck_assert_str_eq(seqs_of(&page), "2 3");
     ck_assert(!page.gap);
     ck_assert_uint_eq(page.from, START + 1);
@@ -294,8 +303,10 @@ START_TEST(a_connection_gets_what_concerns_it)
     publish("b", 1, "mine", "s");
     publish("c", 1, NULL, "other");
     publish("d", 1, NULL, NULL);
-    struct wire_replay what = {
-        .request = 6, .after = START, .who = {.session = S("s"), .connection = S("c")}, .max_bytes = 1 << 20};
+    struct wire_replay what = {.request = 6,
+                               .after = START,
+                               .who = {.session = S("s"), .connection = S("c")},
+                               .max_bytes = 1 << 20};
     struct wire_page page = page_of(&what);
     ck_assert_str_eq(seqs_of(&page), "2 4");
     what.id = S("mine");
@@ -328,7 +339,8 @@ START_TEST(what_cannot_be_answered_exactly_is_a_gap)
         ck_assert_str_eq(seqs_of(&page), "3 4");
     }
     ck_assert_uint_eq(counters[PAGE_GAPS], 6);
-    struct wire_page page = page_of(&(struct wire_replay){.request = 7, .after = START + 2, .max_bytes = 1000});
+    struct wire_page page =
+        page_of(&(struct wire_replay){.request = 7, .after = START + 2, .max_bytes = 1000});
     ck_assert(!page.gap);
 }
 END_TEST
@@ -362,7 +374,8 @@ START_TEST(an_id_from_before_a_loss_is_a_gap)
     publish("a", 1, "x", NULL);
     ck_assert(!page_after("x").gap);
     ck_assert(event_log_meet(&event_log, START + 9, UINT64_MAX) == SEQUENCE_UNKNOWN);
-    ck_assert(page_of(&(struct wire_replay){.request = 1, .after = START + 1, .max_bytes = 1000}).gap);
+    ck_assert(
+        page_of(&(struct wire_replay){.request = 1, .after = START + 1, .max_bytes = 1000}).gap);
     ck_assert(page_after("x").gap);
 }
 END_TEST
@@ -372,7 +385,8 @@ START_TEST(pages_are_bounded_and_go_on)
     static char data[600 << 10];
     for (int i = 0; i < 3; i++)
         publish(data, sizeof data, NULL, NULL);
-    struct wire_replay what = {.request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX};
+    struct wire_replay what = {
+        .request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX};
     struct wire_page page = page_of(&what);
     ck_assert_str_eq(seqs_of(&page), "1"); /* two would pass 1 MiB */
     ck_assert_uint_eq(page.upto, START + 1);
@@ -388,8 +402,8 @@ START_TEST(a_page_has_a_thousand_events_at_most)
 {
     for (int i = 0; i < 1500; i++)
         publish("a", 1, NULL, NULL);
-    struct wire_page page =
-        page_of(&(struct wire_replay){.request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX});
+    struct wire_page page = page_of(&(struct wire_replay){
+        .request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX});
     ck_assert_uint_eq(page.upto, START + 1000);
 }
 END_TEST
@@ -403,8 +417,10 @@ START_TEST(a_reader_of_too_many_channels_is_told_of_a_gap)
         names[i] = slice_of(text[i]);
     }
     publish("a", 1, NULL, NULL);
-    struct wire_replay what = {
-        .request = 1, .after = START, .who = {.channels = {names, HISTORY_CHANNELS_MAX + 1}}, .max_bytes = 1000};
+    struct wire_replay what = {.request = 1,
+                               .after = START,
+                               .who = {.channels = {names, HISTORY_CHANNELS_MAX + 1}},
+                               .max_bytes = 1000};
     struct wire_page page = page_of(&what);
     ck_assert(page.gap);
     ck_assert_uint_eq(page.from, page.head);
@@ -443,8 +459,11 @@ END_TEST
 
 static struct wire_page start_page(enum start_kind kind, uint64_t value, uint64_t after)
 {
-    return page_of(&(struct wire_replay){
-        .request = 3, .start = {kind, value}, .after = after, .max_bytes = 1 << 20, .who = {.session = S("a")}});
+    return page_of(&(struct wire_replay){.request = 3,
+                                         .start = {kind, value},
+                                         .after = after,
+                                         .max_bytes = 1 << 20,
+                                         .who = {.session = S("a")}});
 }
 
 START_TEST(a_page_begins_at_a_start)

@@ -32,7 +32,8 @@ END_TEST
 START_TEST(times_may_go_back)
 {
     for (uint64_t i = 0; i < 4 * TIMES_BLOCK; i++)
-        ck_assert_int_eq(times_add(&times, i, i == TIMES_BLOCK ? 900 : (int64_t)(i / TIMES_BLOCK)), 0);
+        ck_assert_int_eq(times_add(&times, i, i == TIMES_BLOCK ? 900 : (int64_t)(i / TIMES_BLOCK)),
+                         0);
     ck_assert_uint_eq(times_seek(&times, 0, 2), TIMES_BLOCK);
     ck_assert_uint_eq(times_seek(&times, 2 * TIMES_BLOCK, 2), 2 * TIMES_BLOCK);
 }

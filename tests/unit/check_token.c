@@ -306,7 +306,8 @@ START_TEST(of_several_cookies_a_good_one_counts)
         token_release(&token);
         params_release(&params);
     }
-    snprintf(cookies, sizeof cookies, "HTTP_COOKIE=ssecast_token=x; ssecast_token=%s; ssecast_token=y", expired);
+    snprintf(cookies, sizeof cookies,
+             "HTTP_COOKIE=ssecast_token=x; ssecast_token=%s; ssecast_token=y", expired);
     ck_assert_int_eq(params_copy(&params, list), 0);
     ck_assert_int_eq(tokens_verify_request(tokens, &params, now, &token), TOKEN_EXPIRED);
     params_release(&params);
@@ -317,9 +318,11 @@ END_TEST
 
 /* --- the hub --- */
 
-#define DETAIL(actions, topics)                                                                                        \
-    "{\"type\":\"https://mercure.rocks/authorization-detail\",\"actions\":[" actions "],\"topics\":[" topics "]}"
-#define ACCESS(details) "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":[" details "]}"
+#define DETAIL(actions, topics)                                                                    \
+    "{\"type\":\"https://mercure.rocks/authorization-detail\",\"actions\":[" actions               \
+    "],\"topics\":[" topics "]}"
+#define ACCESS(details)                                                                            \
+    "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":[" details "]}"
 
 /* What the hub says of a request with this parameter; format has a %s for the token. */
 static enum token_verdict hub_verdict(const char *format, const char *signed_text)
@@ -339,13 +342,18 @@ static enum token_verdict hub_verdict(const char *format, const char *signed_tex
 START_TEST(the_hub_s_claim_grants)
 {
     use_secret(SECRET);
-    const char *good = sign("{\"mercure\":{\"publish\":[\"a\"],\"subscribe\":[\"b\",\"*\",\"/{id}\"],\"payload\":1}}");
+    const char *good = sign(
+        "{\"mercure\":{\"publish\":[\"a\"],\"subscribe\":[\"b\",\"*\",\"/{id}\"],\"payload\":1}}");
     ck_assert_int_eq(hub_verdict(HEADER, good), TOKEN_GOOD);
-    ck_assert(selectors_match(&token.mercure.publish, S("a")) && !selectors_match(&token.mercure.publish, S("b")));
-    ck_assert(token.mercure.subscribe.count == 3 && token.publish.publisher.len && !token.may_publish);
+    ck_assert(selectors_match(&token.mercure.publish, S("a")) &&
+              !selectors_match(&token.mercure.publish, S("b")));
+    ck_assert(token.mercure.subscribe.count == 3 && token.publish.publisher.len &&
+              !token.may_publish);
     ck_assert(!token.access && !token.from_cookie);
 
-    ck_assert_int_eq(hub_verdict(HEADER, sign("{\"https://mercure.rocks/\":{\"publish\":[\"a\"]}}")), TOKEN_GOOD);
+    ck_assert_int_eq(
+        hub_verdict(HEADER, sign("{\"https://mercure.rocks/\":{\"publish\":[\"a\"]}}")),
+        TOKEN_GOOD);
     ck_assert(token.mercure.publish.count == 1 && token.mercure.subscribe.count == 0);
     ck_assert_int_eq(hub_verdict(HEADER, sign("{\"sub\":\"anna\",\"publish\":true}")), TOKEN_GOOD);
     ck_assert(!token.mercure.publish.count);
@@ -355,13 +363,16 @@ END_TEST
 START_TEST(an_access_token_grants)
 {
     use_secret(SECRET);
-    const char *good = sign_access(ACCESS(DETAIL("\"publish\",\"subscribe\"", "{\"match\":\"a\"}") "," DETAIL(
-        "\"subscribe\"", "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},"
-                         "{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
-                                                                       "\"other\"}"));
+    const char *good =
+        sign_access(ACCESS(DETAIL("\"publish\",\"subscribe\"", "{\"match\":\"a\"}") "," DETAIL(
+            "\"subscribe\"", "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},"
+                             "{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
+                                                                           "\"other\"}"));
     ck_assert_int_eq(hub_verdict(HEADER, good), TOKEN_GOOD);
-    ck_assert(token.access && token.mercure.publish.count == 1 && token.mercure.subscribe.count == 3);
-    ck_assert(selectors_match(&token.mercure.publish, S("a")) && !selectors_match(&token.mercure.publish, S("/1")));
+    ck_assert(token.access && token.mercure.publish.count == 1 &&
+              token.mercure.subscribe.count == 3);
+    ck_assert(selectors_match(&token.mercure.publish, S("a")) &&
+              !selectors_match(&token.mercure.publish, S("/1")));
     ck_assert_int_eq(token.mercure.subscribe.items[1].kind, SELECTOR_PATTERN);
     ck_assert(selectors_match(&token.mercure.subscribe, S("/1")));
     assert_verdict(good, TOKEN_INVALID); /* for a stream */
@@ -378,8 +389,9 @@ START_TEST(where_the_hub_looks)
     ck_assert_int_eq(hub_verdict("QUERY_STRING=match=a&authorization=%s", access), TOKEN_INVALID);
     ck_assert_int_eq(hub_verdict("HTTP_COOKIE=mercureAuthorization=%s", old), TOKEN_GOOD);
     ck_assert(token.from_cookie);
-    ck_assert_int_eq(hub_verdict("HTTP_COOKIE=mercureAuthorization=x; __Secure-mercure_access_token=%s", access),
-                     TOKEN_GOOD);
+    ck_assert_int_eq(
+        hub_verdict("HTTP_COOKIE=mercureAuthorization=x; __Secure-mercure_access_token=%s", access),
+        TOKEN_GOOD);
     ck_assert(token.from_cookie && token.access);
     ck_assert_int_eq(hub_verdict("HTTP_COOKIE=mercureAuthorization=x", old), TOKEN_INVALID);
 }

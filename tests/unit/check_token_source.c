@@ -43,7 +43,8 @@ END_TEST
 START_TEST(a_request_may_have_several_cookies_and_one_of_the_rest)
 {
     struct params params = {0};
-    ck_assert_int_eq(params_copy(&params, (char *[]){"HTTP_COOKIE=t=a; t=b", "QUERY_STRING=token=q", NULL}), 0);
+    ck_assert_int_eq(
+        params_copy(&params, (char *[]){"HTTP_COOKIE=t=a; t=b", "QUERY_STRING=token=q", NULL}), 0);
     static const char *const should[] = {"a", "b", NULL};
     for (size_t i = 0; i < 3; i++) {
         char *found = token_source_stream(&params, "t", i);

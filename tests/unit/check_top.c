@@ -33,7 +33,8 @@ static void tear_down(void)
     tree_free(&status);
 }
 
-static const char *frame(size_t columns, size_t lines, bool styled, const char *trouble, const struct tree *of)
+static const char *frame(size_t columns, size_t lines, bool styled, const char *trouble,
+                         const struct tree *of)
 {
     FILE *out = fmemopen(text, sizeof text, "w");
     struct top_frame f = {of, "tcp://here", trouble, {columns, lines}, styled};

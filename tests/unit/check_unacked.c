@@ -14,14 +14,16 @@ static void end(void)
 
 static bool ended(const char *connection)
 {
-    return unacked_ended(&unacked, &(struct wire_presence_item){.connection = slice_of(connection)}, 1000);
+    return unacked_ended(&unacked, &(struct wire_presence_item){.connection = slice_of(connection)},
+                         1000);
 }
 
 /* Report n has told of everything that there is. */
 static void sent(uint64_t n, uint64_t up_to)
 {
     unacked_sent(&unacked,
-                 &(struct unacked_report){.n = n, .whole = true, .mark = up_to, .ended = unacked_end(&unacked)});
+                 &(struct unacked_report){
+                     .n = n, .whole = true, .mark = up_to, .ended = unacked_end(&unacked)});
 }
 
 static bool taken(uint64_t n)

@@ -227,14 +227,15 @@ static void on_presence(struct slice message)
     if (!m.rest)
         broker.known = 0;
     for (; wire_next_presence(&m.items, &item); broker.known += item.kind == ITEM_OPENED)
-        snprintf(broker.items + strlen(broker.items), sizeof broker.items - strlen(broker.items), "%c%.*s ",
-                 "-+~"[item.kind], (int)item.connection.len, item.connection.data);
+        snprintf(broker.items + strlen(broker.items), sizeof broker.items - strlen(broker.items),
+                 "%c%.*s ", "-+~"[item.kind], (int)item.connection.len, item.connection.data);
 }
 
 static void on_shutdowns(struct slice message)
 {
     struct buf b = {0};
-    struct wire_page page = {.run = broker.run, .from = 1, .upto = broker.head, .head = broker.head};
+    struct wire_page page = {
+        .run = broker.run, .from = 1, .upto = broker.head, .head = broker.head};
     ck_assert_int_eq(wire_get_shutdowns(message, &broker.last_shutdowns), 0);
     broker.shutdowns++;
     page.request = broker.last_shutdowns.request;
@@ -355,7 +356,8 @@ static void on_broken(uint64_t position, uint64_t oldest)
 static void on_page(void *asker, const struct wire_page *page)
 {
     char text[64];
-    snprintf(text, sizeof text, "%s %" PRIu64 "-%" PRIu64, (const char *)asker, page->from, page->upto);
+    snprintf(text, sizeof text, "%s %" PRIu64 "-%" PRIu64, (const char *)asker, page->from,
+             page->upto);
     tell(text);
 }
 
@@ -363,12 +365,13 @@ static bool add_connections(struct buf *b, size_t *cursor, size_t max)
 {
     char name[24];
     if (!crowd)
-        wire_add_presence(b,
-                          &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = S("all"), .session = S("a")});
+        wire_add_presence(b, &(struct wire_presence_item){
+                                 .kind = ITEM_OPENED, .connection = S("all"), .session = S("a")});
     for (; *cursor < crowd && b->len < max; ++*cursor) {
         snprintf(name, sizeof name, "c%zu", *cursor);
-        wire_add_presence(
-            b, &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = slice_of(name), .session = S("a")});
+        wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_OPENED,
+                                                          .connection = slice_of(name),
+                                                          .session = S("a")});
     }
     return *cursor < crowd;
 }
@@ -477,7 +480,8 @@ static void fill(struct report_draft *draft)
     if (draft->wants_connections)
         draft->further_connections = add_connections(&draft->items, &draft->cursor, draft->max);
     if (draft->wants_lags && !draft->further_connections)
-        wire_add_presence(&draft->lags, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
+        wire_add_presence(&draft->lags,
+                          &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
     if (draft->whole && !draft->further_connections)
         draft->mark = ++marks;
 }
@@ -518,13 +522,13 @@ static void turn(void)
 }
 
 /* Turn until this holds. */
-#define await(condition)                                                                                               \
-    do {                                                                                                               \
-        int64_t deadline_ = clock_ms() + REPLY_TIMEOUT_MS;                                                             \
-        while (!(condition)) {                                                                                         \
-            ck_assert_msg(clock_ms() < deadline_, "never: %s; told: %s", #condition, told);                            \
-            turn();                                                                                                    \
-        }                                                                                                              \
+#define await(condition)                                                                           \
+    do {                                                                                           \
+        int64_t deadline_ = clock_ms() + REPLY_TIMEOUT_MS;                                         \
+        while (!(condition)) {                                                                     \
+            ck_assert_msg(clock_ms() < deadline_, "never: %s; told: %s", #condition, told);        \
+            turn();                                                                                \
+        }                                                                                          \
     } while (0)
 
 #define await_told(words) await(strcmp(told, words) == 0)
@@ -1048,9 +1052,10 @@ static struct upstream_request *command(const char *asker, bool again)
 
 static void report(const char *connection, bool opened)
 {
-    upstream_presence(upstream, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
-                                                             .connection = slice_of(connection),
-                                                             .session = S("a")});
+    upstream_presence(upstream,
+                      &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
+                                                   .connection = slice_of(connection),
+                                                   .session = S("a")});
 }
 
 static bool connect_late;
@@ -1727,7 +1732,8 @@ END_TEST
 START_TEST(a_broker_with_another_key_is_not)
 {
     struct curve_key key;
-    use_curve(&(struct curve_client){.brokers = &key, .broker_count = 1}, "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7");
+    use_curve(&(struct curve_client){.brokers = &key, .broker_count = 1},
+              "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7");
     await(upstream_turned_away(upstream));
     ck_assert(!upstream_connected(upstream));
 }
@@ -1808,7 +1814,8 @@ static void add_asking_again(TCase *tests)
 static void add_waiting(TCase *tests)
 {
     tcase_add_test(tests, hello_is_said_on_a_connection_that_comes_while_it_looks_for_messages);
-    tcase_add_test(tests, what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_messages);
+    tcase_add_test(tests,
+                   what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_messages);
     tcase_add_test(tests, what_waits_for_a_connection_waits_for_the_welcome_of_a_restarted_broker);
     tcase_add_test(tests, what_follows_a_report_that_was_not_sent_waits_for_the_welcome);
     tcase_add_test(tests, a_place_of_a_forgotten_question_is_for_one_that_waits);

@@ -24,14 +24,18 @@ static const char *next_of(char **variables, size_t *cursor)
 
 START_TEST(a_misspelt_one_is_named_with_what_was_meant)
 {
-    ck_assert_str_eq(unknown("SSECAST_SESION_FROM=jwt"), "environment SSECAST_SESION_FROM: no option has this name; "
-                                                         "did you mean SSECAST_SESSION_FROM?");
-    ck_assert_str_eq(unknown("SSECAST_ONLYHERE=1"), "environment SSECAST_ONLYHERE: no option has this name; "
-                                                    "did you mean SSECAST_ONLY_HERE?");
-    ck_assert_str_eq(unknown("SSECAST_HISTORY_EVENT=1"), "environment SSECAST_HISTORY_EVENT: no option has this name; "
-                                                         "did you mean SSECAST_HISTORY_EVENTS?");
-    ck_assert_str_eq(unknown("SSECAST_SOMETHING_ELSE=1"), "environment SSECAST_SOMETHING_ELSE: no option has this "
-                                                          "name; --help lists the options");
+    ck_assert_str_eq(unknown("SSECAST_SESION_FROM=jwt"),
+                     "environment SSECAST_SESION_FROM: no option has this name; "
+                     "did you mean SSECAST_SESSION_FROM?");
+    ck_assert_str_eq(unknown("SSECAST_ONLYHERE=1"),
+                     "environment SSECAST_ONLYHERE: no option has this name; "
+                     "did you mean SSECAST_ONLY_HERE?");
+    ck_assert_str_eq(unknown("SSECAST_HISTORY_EVENT=1"),
+                     "environment SSECAST_HISTORY_EVENT: no option has this name; "
+                     "did you mean SSECAST_HISTORY_EVENTS?");
+    ck_assert_str_eq(unknown("SSECAST_SOMETHING_ELSE=1"),
+                     "environment SSECAST_SOMETHING_ELSE: no option has this "
+                     "name; --help lists the options");
 }
 END_TEST
 
@@ -40,16 +44,20 @@ START_TEST(what_a_program_of_ours_knows_is_known)
     const struct option_program *programs[] = {&broker_program, &worker_program};
     for (size_t p = 0; p < 2; p++)
         for (size_t i = 0; i < programs[p]->count; i++)
-            ck_assert_msg(variables_known(programs[p]->rows[i].name), "%s", programs[p]->rows[i].name);
-    ck_assert_ptr_null(unknown("SSECAST_FEED=x", "SSECAST_ONLY_HERE=1", "SSECAST_CONFIG=f", "SSECAST_BROKER_KEY=k"));
+            ck_assert_msg(variables_known(programs[p]->rows[i].name), "%s",
+                          programs[p]->rows[i].name);
+    ck_assert_ptr_null(unknown("SSECAST_FEED=x", "SSECAST_ONLY_HERE=1", "SSECAST_CONFIG=f",
+                               "SSECAST_BROKER_KEY=k"));
 }
 END_TEST
 
 START_TEST(what_is_not_ours_does_not_matter)
 {
-    ck_assert_ptr_null(unknown("PATH=/bin", "SSECASTS=1", "SSECAST=1", "ssecast_feed=1", "SSECAST_EMPTY=", "nonsense"));
-    ck_assert_ptr_null(unknown("SSECAST_SERVICE_HOST=10.0.0.1", "SSECAST_BROKER_SERVICE_PORT_COMMANDS=5570",
-                               "SSECAST_PORT=tcp://10.0.0.1:5570", "SSECAST_PORT_5570_TCP_ADDR=10.0.0.1"));
+    ck_assert_ptr_null(unknown("PATH=/bin", "SSECASTS=1", "SSECAST=1", "ssecast_feed=1",
+                               "SSECAST_EMPTY=", "nonsense"));
+    ck_assert_ptr_null(
+        unknown("SSECAST_SERVICE_HOST=10.0.0.1", "SSECAST_BROKER_SERVICE_PORT_COMMANDS=5570",
+                "SSECAST_PORT=tcp://10.0.0.1:5570", "SSECAST_PORT_5570_TCP_ADDR=10.0.0.1"));
     ck_assert_ptr_nonnull(unknown("SSECAST_PORT=5570"));
 }
 END_TEST
@@ -71,8 +79,9 @@ START_TEST(a_name_of_any_length_and_bytes_is_bounded)
     memset(variable + 8, 'A', sizeof variable - 11);
     memcpy(variable + sizeof variable - 4, "=1", 3);
     ck_assert_ptr_nonnull(unknown(variable));
-    ck_assert_str_eq(unknown("SSECAST_\x1b[31m\xff=1"), "environment SSECAST_??31M?: no option has this name; "
-                                                        "--help lists the options");
+    ck_assert_str_eq(unknown("SSECAST_\x1b[31m\xff=1"),
+                     "environment SSECAST_??31M?: no option has this name; "
+                     "--help lists the options");
     ck_assert_ptr_nonnull(unknown("SSECAST_=1"));
 }
 END_TEST

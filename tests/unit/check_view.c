@@ -42,9 +42,11 @@ END_TEST
 START_TEST(fields_are_lines)
 {
     const struct view view = {0};
-    shows("{\"ok\":true,\"seq\":9007199254740993,"
-          "\"online\":2,\"x\":{\"a\":[1]},\"n\":null,\"t\":\"a\\nb\"}",
-          &view, "seq     9007199254740993\nonline  2\nx       {\"a\":[1]}\nn       null\nt       a\\nb\n");
+    shows(
+        "{\"ok\":true,\"seq\":9007199254740993,"
+        "\"online\":2,\"x\":{\"a\":[1]},\"n\":null,\"t\":\"a\\nb\"}",
+        &view,
+        "seq     9007199254740993\nonline  2\nx       {\"a\":[1]}\nn       null\nt       a\\nb\n");
 }
 END_TEST
 

@@ -250,7 +250,8 @@ START_TEST(a_kill_while_it_is_written_again_loses_nothing)
     fill();
     webhook_queue_free(&queue);
     ck_assert_int_eq(pipe(ready), 0);
-    for (useconds_t wait_us = 1000; size_of("queue") >= (off_t)WEBHOOK_FILE_BYTES; wait_us += wait_us / 2) {
+    for (useconds_t wait_us = 1000; size_of("queue") >= (off_t)WEBHOOK_FILE_BYTES;
+         wait_us += wait_us / 2) {
         pid_t child = fork();
         if (child == 0) {
             open_queue();

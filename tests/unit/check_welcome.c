@@ -30,7 +30,8 @@ static void add_state(uint64_t run, uint64_t piece, uint64_t seq)
 {
     struct buf b = {0};
     struct wire_state m;
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
     wire_put_state(&b, &(struct wire_state){.run = run, .piece = piece});
     wire_add_entry(&b, e);
     event_unref(&e);
@@ -44,7 +45,8 @@ static struct wire_welcome arrives(uint64_t run, uint64_t pieces)
 {
     struct wire_welcome m;
     buf_release(&own);
-    wire_put_welcome(&own, &(struct wire_welcome){.run = run, .head = 100, .pieces = pieces, .bans_since = 9});
+    wire_put_welcome(
+        &own, &(struct wire_welcome){.run = run, .head = 100, .pieces = pieces, .bans_since = 9});
     wire_add_ban(&own, S("own"), 7);
     ck_assert_int_eq(wire_get_welcome(buf_slice(&own), &m), 0);
     return m;
@@ -61,7 +63,8 @@ static const char *taken_out(void)
         char *end = text + strlen(text);
         size_t room = sizeof text - strlen(text);
         if (news == WELCOME_BAN)
-            snprintf(end, room, "%.*s=%d ", (int)item.session.len, item.session.data, (int)item.until_ms);
+            snprintf(end, room, "%.*s=%d ", (int)item.session.len, item.session.data,
+                     (int)item.until_ms);
         else if (news == WELCOME_ALL_BANS)
             snprintf(end, room, "bans@%d-%d ", (int)item.since, (int)item.position);
         else if (news == WELCOME_STATE_CLEAR)
@@ -142,7 +145,8 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, a_welcome_may_be_all_there_is);
     tcase_add_test(tests, pieces_apply_before_what_the_welcome_has);
-    tcase_add_loop_test(tests, without_a_piece_it_is_incomplete, 0, sizeof incomplete / sizeof *incomplete);
+    tcase_add_loop_test(tests, without_a_piece_it_is_incomplete, 0,
+                        sizeof incomplete / sizeof *incomplete);
     tcase_add_test(tests, the_first_piece_begins_anew);
     tcase_add_test(tests, pieces_of_a_lost_welcome_do_not_count);
     return run_suite(suite);

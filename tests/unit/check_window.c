@@ -48,7 +48,8 @@ END_TEST
 START_TEST(only_what_may_be_is_sent_again)
 {
     struct window *w = window_new(4);
-    struct window_request *once = add(w, 100, false), *again = add(w, 100, true), *later = add(w, 100, true);
+    struct window_request *once = add(w, 100, false), *again = add(w, 100, true),
+                          *later = add(w, 100, true);
     window_sent(w, once, 10);
     window_sent(w, again, 10);
     window_sent(w, later, 11);

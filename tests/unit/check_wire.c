@@ -37,7 +37,8 @@ static void put_head(struct buf *b)
 static void put_hello(struct buf *b)
 {
     wire_put_hello(
-        b, &(struct wire_hello){.worker = S("worker-1"), .position = 12, .labels = {some_channels, 2}, .pieces = 3});
+        b, &(struct wire_hello){
+               .worker = S("worker-1"), .position = 12, .labels = {some_channels, 2}, .pieces = 3});
 }
 
 static void put_welcome(struct buf *b)
@@ -74,18 +75,21 @@ static void put_taken(struct buf *b)
 
 static void put_replay(struct buf *b)
 {
-    wire_put_replay(b, &(struct wire_replay){.request = 5,
-                                             .after = 6,
-                                             .id = S("order-17"),
-                                             .everything = true,
-                                             .who = {S("a"), S("c"), {some_channels, 3}, true, true},
-                                             .max_bytes = 65536});
+    wire_put_replay(b,
+                    &(struct wire_replay){.request = 5,
+                                          .after = 6,
+                                          .id = S("order-17"),
+                                          .everything = true,
+                                          .who = {S("a"), S("c"), {some_channels, 3}, true, true},
+                                          .max_bytes = 65536});
 }
 
 static void put_page(struct buf *b)
 {
     wire_put_page(
-        b, &(struct wire_page){.request = 5, .run = 11, .from = 7, .upto = 9, .head = 12, .oldest = 4, .gap = true});
+        b,
+        &(struct wire_page){
+            .request = 5, .run = 11, .from = 7, .upto = 9, .head = 12, .oldest = 4, .gap = true});
     add_entries(b);
 }
 
@@ -98,9 +102,12 @@ static struct slice some_patterns[] = {S_INIT("user-*"), S_INIT("a")};
 
 static void put_command(struct buf *b)
 {
-    struct grant grant = {
-        .roles = ROLE_EVENTS, .limited = true, .sessions = {some_patterns, 2}, .publisher = S("token:0123")};
-    wire_put_command(b, &(struct wire_command){.request = 5, .grant = grant, .json = S("{\"op\":\"ping\"}")});
+    struct grant grant = {.roles = ROLE_EVENTS,
+                          .limited = true,
+                          .sessions = {some_patterns, 2},
+                          .publisher = S("token:0123")};
+    wire_put_command(
+        b, &(struct wire_command){.request = 5, .grant = grant, .json = S("{\"op\":\"ping\"}")});
 }
 
 static void put_reply(struct buf *b)
@@ -152,7 +159,8 @@ static int get_bans(struct slice message)
 
 static void put_state(struct buf *b)
 {
-    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 9, .key = S("k"), .data = S("1")});
+    struct event *e = event_new(
+        &(struct event_spec){.kind = EVENT_MESSAGE, .seq = 9, .key = S("k"), .data = S("1")});
     wire_put_state(b, &(struct wire_state){.run = 11, .piece = 2});
     wire_add_entry(b, e);
     event_unref(&e);
@@ -209,7 +217,8 @@ static int get_command(struct slice message)
     struct wire_command m;
     struct slice name;
     int err = wire_get_command(message, &m);
-    while (!err && (wire_next_name(&m.raw_sessions, &name) || wire_next_name(&m.raw_channels, &name)))
+    while (!err &&
+           (wire_next_name(&m.raw_sessions, &name) || wire_next_name(&m.raw_channels, &name)))
         ;
     return err;
 }
@@ -264,8 +273,11 @@ static const struct {
  * a run of entries by event_parse(), JSON by who gets it. */
 static size_t fields_before_rest(enum wire_type type)
 {
-    static const size_t rows[] = {
-        [WIRE_BATCH] = 16, [WIRE_PAGE] = 49, [WIRE_COMMAND] = 37, [WIRE_REPLY] = 8, [WIRE_STATE] = 16};
+    static const size_t rows[] = {[WIRE_BATCH] = 16,
+                                  [WIRE_PAGE] = 49,
+                                  [WIRE_COMMAND] = 37,
+                                  [WIRE_REPLY] = 8,
+                                  [WIRE_STATE] = 16};
     return type < sizeof rows / sizeof *rows ? rows[type] : 0;
 }
 
@@ -293,8 +305,8 @@ START_TEST(a_truncated_message_is_refused)
     struct buf b = {0};
     messages[_i].put(&b);
     for (size_t len = 0; len < b.len; len++)
-        ck_assert_msg(get_copy(_i, b.data, len) == (may_be_whole(_i, len) ? 0 : -EPROTO), "type %d cut at %zu",
-                      (int)messages[_i].type, len);
+        ck_assert_msg(get_copy(_i, b.data, len) == (may_be_whole(_i, len) ? 0 : -EPROTO),
+                      "type %d cut at %zu", (int)messages[_i].type, len);
     ck_assert_int_eq(get_copy(_i, b.data, b.len), 0);
     buf_release(&b);
 }
@@ -306,7 +318,8 @@ START_TEST(a_longer_message_is_refused)
     messages[_i].put(&b);
     char *longer = calloc(1, b.len + 1);
     memcpy(longer, b.data, b.len);
-    ck_assert_int_eq(get_copy(_i, longer, b.len + 1), fields_before_rest(messages[_i].type) ? 0 : -EPROTO);
+    ck_assert_int_eq(get_copy(_i, longer, b.len + 1),
+                     fields_before_rest(messages[_i].type) ? 0 : -EPROTO);
     free(longer);
     buf_release(&b);
 }

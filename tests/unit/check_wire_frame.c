@@ -50,7 +50,8 @@ START_TEST(a_message_begins_with_its_header)
     put_all(&b);
     wire_begin(&b, WIRE_TAKEN); /* drops what was there */
     assert_slice(message_of(&b), S("SSC\005\013\0\0\0"));
-    struct wire_reader r = wire_open(message_of(&b), WIRE_TAKEN), other = wire_open(message_of(&b), WIRE_HEAD);
+    struct wire_reader r = wire_open(message_of(&b), WIRE_TAKEN),
+                       other = wire_open(message_of(&b), WIRE_HEAD);
     ck_assert_int_eq(wire_verdict(&r), 0);
     ck_assert_int_eq(wire_verdict(&other), -EPROTO);
     buf_release(&b);

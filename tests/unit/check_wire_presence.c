@@ -144,15 +144,16 @@ START_TEST(a_report_has_flags_that_fit)
     struct wire_presence m = {.n = 1};
     wire_put_presence(&b, &m);
     b.data[HEADER_LEN + 8] = (char)presence_flags[_i].flags;
-    ck_assert_int_eq(wire_get_presence(message_of(&b), &m), presence_flags[_i].accepted ? 0 : -EPROTO);
+    ck_assert_int_eq(wire_get_presence(message_of(&b), &m),
+                     presence_flags[_i].accepted ? 0 : -EPROTO);
     buf_release(&b);
 }
 END_TEST
 
 static void add_named(struct buf *b, enum wire_item kind, const char *connection)
 {
-    wire_add_presence(
-        b, &(struct wire_presence_item){.kind = kind, .connection = slice_of(connection), .session = S("s")});
+    wire_add_presence(b, &(struct wire_presence_item){
+                             .kind = kind, .connection = slice_of(connection), .session = S("s")});
 }
 
 START_TEST(items_are_cut_into_pieces_between_two_of_them)
@@ -195,7 +196,8 @@ int main(void)
     tcase_add_loop_test(tests, a_worker_may_know_more_or_fewer_counters, 0, 4);
     tcase_add_test(tests, an_unknown_cause_is_refused);
     tcase_add_test(tests, an_item_that_is_none_is_refused);
-    tcase_add_loop_test(tests, a_report_has_flags_that_fit, 0, sizeof presence_flags / sizeof *presence_flags);
+    tcase_add_loop_test(tests, a_report_has_flags_that_fit, 0,
+                        sizeof presence_flags / sizeof *presence_flags);
     tcase_add_test(tests, items_are_cut_into_pieces_between_two_of_them);
     tcase_add_test(tests, every_cause_has_a_name);
     return run_suite(suite);

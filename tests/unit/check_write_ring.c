@@ -26,7 +26,8 @@ static void open_item(int i)
     snprintf(numbers[i], sizeof numbers[i], "%06d ", i);
     pieces[i][0] = (struct iovec){numbers[i], 7};
     pieces[i][1] = (struct iovec){text, 100};
-    items[i] = (struct write_ring_item){.fd = fds[0], .message = {.msg_iov = pieces[i], .msg_iovlen = i % 4 ? 2 : 1}};
+    items[i] = (struct write_ring_item){
+        .fd = fds[0], .message = {.msg_iov = pieces[i], .msg_iovlen = i % 4 ? 2 : 1}};
 }
 
 /* False where the kernel does not allow it: then each test is about nothing, and says so. */

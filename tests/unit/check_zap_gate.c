@@ -21,7 +21,8 @@ static bool admit(void *context, struct slice domain, struct slice key, struct s
 {
     unsigned *calls = context;
     ++*calls;
-    return key.len == CURVE_KEY_LEN && slice_equal(domain, S("feed")) && slice_equal(address, S("10.0.0.7"));
+    return key.len == CURVE_KEY_LEN && slice_equal(domain, S("feed")) &&
+           slice_equal(address, S("10.0.0.7"));
 }
 
 static unsigned calls;

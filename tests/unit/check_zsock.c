@@ -19,8 +19,11 @@ static struct zsock server, client;
 static char endpoint[256];
 static zmq_msg_t message;
 
-static const struct zsock_options server_options = {
-    .type = ZMQ_ROUTER, .handshake_ms = 5000, .send_max = 10, .receive_max = 10, .monitored = ZMQ_EVENT_LISTENING};
+static const struct zsock_options server_options = {.type = ZMQ_ROUTER,
+                                                    .handshake_ms = 5000,
+                                                    .send_max = 10,
+                                                    .receive_max = 10,
+                                                    .monitored = ZMQ_EVENT_LISTENING};
 
 static struct zsock_options client_options(void)
 {
@@ -74,13 +77,15 @@ static struct slice received(struct zsock *z)
 static void assert_received(struct zsock *z, const char *text)
 {
     struct slice got = received(z);
-    ck_assert_msg(slice_equal(got, slice_of(text)), "'%.*s' instead of '%s'", (int)got.len, got.data, text);
+    ck_assert_msg(slice_equal(got, slice_of(text)), "'%.*s' instead of '%s'", (int)got.len,
+                  got.data, text);
 }
 
 static void send_frames(void *socket, const char *const *frames)
 {
     for (; *frames; frames++)
-        ck_assert_int_ge(zmq_send(socket, *frames, strlen(*frames), frames[1] ? ZMQ_SNDMORE : 0), 0);
+        ck_assert_int_ge(zmq_send(socket, *frames, strlen(*frames), frames[1] ? ZMQ_SNDMORE : 0),
+                         0);
 }
 
 #define SEND(socket, ...) send_frames(socket, (const char *const[]){__VA_ARGS__, NULL})
@@ -151,7 +156,8 @@ START_TEST(the_monitor_reports_events_with_their_values)
     int32_t value = -1;
     ck_assert(!zsock_next_event(&server, &event, &value));
     bind_server();
-    for (int64_t until = clock_ms() + WAIT_MS; !zsock_next_event(&server, &event, &value); poll(NULL, 0, 1))
+    for (int64_t until = clock_ms() + WAIT_MS; !zsock_next_event(&server, &event, &value);
+         poll(NULL, 0, 1))
         ck_assert_int_lt(clock_ms(), until);
     ck_assert_uint_eq(event, ZMQ_EVENT_LISTENING);
     ck_assert_int_ge(value, 0);
@@ -162,7 +168,8 @@ END_TEST
 /* Wait until the client knows a problem. */
 static const char *problem(void)
 {
-    for (int64_t until = clock_ms() + WAIT_MS; !zsock_problem(&client) || !client.again_at; poll(NULL, 0, 1)) {
+    for (int64_t until = clock_ms() + WAIT_MS; !zsock_problem(&client) || !client.again_at;
+         poll(NULL, 0, 1)) {
         ck_assert_int_lt(clock_ms(), until);
         zsock_next_handshake(&client, 1000);
     }
@@ -239,7 +246,8 @@ START_TEST(the_end_of_an_open_connection_is_no_problem)
         }
         zsock_close(&server);
         ck_assert_int_eq(zsock_open(&server, context, &server_options), 0);
-        for (int64_t until = clock_ms() + WAIT_MS; zsock_bind(&server, endpoint) != 0; poll(NULL, 0, 1))
+        for (int64_t until = clock_ms() + WAIT_MS; zsock_bind(&server, endpoint) != 0;
+             poll(NULL, 0, 1))
             ck_assert_int_lt(clock_ms(), until); /* libzmq closes the old one later */
     }
     ck_assert_int_eq(client.again_at, 0);

@@ -10,7 +10,8 @@
 #include "codec/event.h"
 #include "support.h"
 
-static struct slice some_names[] = {S_INIT("a"), S_INIT("room:7"), S_INIT("\xc3\xa9t\xc3\xa9"), S_INIT("")};
+static struct slice some_names[] = {S_INIT("a"), S_INIT("room:7"), S_INIT("\xc3\xa9t\xc3\xa9"),
+                                    S_INIT("")};
 
 /* An event that uses every field. */
 static inline struct event_spec full_spec(void)
@@ -53,7 +54,8 @@ static inline void assert_lists(const struct event *e, const struct event_spec *
     }
 }
 
-static inline void assert_same(const struct event *e, const struct event_spec *spec, struct slice text)
+static inline void assert_same(const struct event *e, const struct event_spec *spec,
+                               struct slice text)
 {
     ck_assert_uint_eq(e->seq, spec->seq);
     ck_assert_int_eq(e->time_ms, spec->time_ms);

@@ -78,11 +78,12 @@ static inline const char *jwk_of(const struct test_key *key, const char *more, c
 {
     char *at = out;
     if (EVP_PKEY_get_base_id(key->pair) == EVP_PKEY_RSA) {
-        at = put_number(stpcpy(at, "{\"kty\":\"RSA\",\"n\":\""), key->pair, OSSL_PKEY_PARAM_RSA_N, 0);
+        at = put_number(stpcpy(at, "{\"kty\":\"RSA\",\"n\":\""), key->pair, OSSL_PKEY_PARAM_RSA_N,
+                        0);
         at = put_number(stpcpy(at, "\",\"e\":\""), key->pair, OSSL_PKEY_PARAM_RSA_E, 0);
     } else {
-        at = put_number(stpcpy(at, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\""), key->pair, OSSL_PKEY_PARAM_EC_PUB_X,
-                        32);
+        at = put_number(stpcpy(at, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\""), key->pair,
+                        OSSL_PKEY_PARAM_EC_PUB_X, 32);
         at = put_number(stpcpy(at, "\",\"y\":\""), key->pair, OSSL_PKEY_PARAM_EC_PUB_Y, 32);
     }
     stpcpy(stpcpy(stpcpy(at, "\""), more), "}");

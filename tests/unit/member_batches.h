@@ -13,14 +13,17 @@ static inline struct channel_rules rules_of(const void *context, struct slice ch
 {
     (void)context;
     bool topic = channel.data[0] == '/';
-    return (struct channel_rules){.kind = topic ? CHANNEL_OF_SUBSCRIPTION : CHANNEL_OF_SESSIONS, .wanted = true};
+    return (struct channel_rules){.kind = topic ? CHANNEL_OF_SUBSCRIPTION : CHANNEL_OF_SESSIONS,
+                                  .wanted = true};
 }
 
 static inline void setup(void)
 {
     const struct history_limits limits = {.events = 10000, .bytes = 64 << 20, .age_ms = 86400000};
-    batch = (struct member_batch){
-        .sequence = sequence_new(&limits, 1000, 7), .max_bytes = SIZE_MAX, .now = 1000, .now_ms = 100000};
+    batch = (struct member_batch){.sequence = sequence_new(&limits, 1000, 7),
+                                  .max_bytes = SIZE_MAX,
+                                  .now = 1000,
+                                  .now_ms = 100000};
     ck_assert_ptr_nonnull(batch.sequence);
     ck_assert_int_eq(pairs_init(&set, rules_of, NULL), 0);
 }

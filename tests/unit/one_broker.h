@@ -7,7 +7,8 @@
 #include "upstream/upstream.h"
 
 /* What every configuration needs. The endpoints and counters belong to the caller. */
-static inline struct upstream_config config_of_one_broker(char **feed, char **sync, uint64_t counters[WORKER_COUNTERS])
+static inline struct upstream_config config_of_one_broker(char **feed, char **sync,
+                                                          uint64_t counters[WORKER_COUNTERS])
 {
     return (struct upstream_config){.pace = UPSTREAM_PACE,
                                     .feeds = feed,
@@ -19,7 +20,8 @@ static inline struct upstream_config config_of_one_broker(char **feed, char **sy
 }
 
 /* An upstream that connects to no broker. */
-static inline struct upstream *upstream_of_nobody(struct loop *loop, uint64_t counters[WORKER_COUNTERS])
+static inline struct upstream *upstream_of_nobody(struct loop *loop,
+                                                  uint64_t counters[WORKER_COUNTERS])
 {
     static char *nowhere = (char *)"tcp://127.0.0.1:1";
     struct upstream_config config = config_of_one_broker(&nowhere, &nowhere, counters);

@@ -39,7 +39,8 @@ static inline void end(void)
 
 static inline struct sequenced append(const char *data, const char *id)
 {
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = 5000, .data = slice_of(data), .id = slice_of(id)};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .time_ms = 5000, .data = slice_of(data), .id = slice_of(id)};
     struct sequenced out;
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
     return out;
@@ -47,8 +48,11 @@ static inline struct sequenced append(const char *data, const char *id)
 
 static inline struct sequenced append_of(const char *publisher, const char *id)
 {
-    struct event_spec spec = {
-        .kind = EVENT_MESSAGE, .time_ms = 5000, .data = S("x"), .id = slice_of(id), .publisher = slice_of(publisher)};
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .time_ms = 5000,
+                              .data = S("x"),
+                              .id = slice_of(id),
+                              .publisher = slice_of(publisher)};
     struct sequenced out;
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
     return out;
@@ -80,7 +84,8 @@ static inline uint64_t named(const char *id)
 
 static inline uint64_t published(const char *id)
 {
-    const struct event *e = history_published(sequence_history(sequence), (struct slice){0}, slice_of(id));
+    const struct event *e =
+        history_published(sequence_history(sequence), (struct slice){0}, slice_of(id));
     return e ? e->seq : 0;
 }
 
@@ -137,7 +142,8 @@ static inline enum sequence_met meet_within(uint64_t position, uint64_t furthest
 static inline int shut_down(const char *session, uint32_t block_s)
 {
     struct slice name = slice_of(session);
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = block_s};
+    struct event_spec spec = {
+        .kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = block_s};
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&name, 1};
     return sequence_append(sequence, &spec, &out);
@@ -150,9 +156,10 @@ static inline void assert_bans(const char *should)
     size_t len = 0;
     struct slice session;
     int64_t until_ms;
-    for (const void *ban = NULL; (ban = bans_next(sequence_bans(sequence), ban, &session, &until_ms));)
-        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s=%" PRId64, len ? " " : "", (int)session.len,
-                                session.data, until_ms);
+    for (const void *ban = NULL;
+         (ban = bans_next(sequence_bans(sequence), ban, &session, &until_ms));)
+        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s=%" PRId64, len ? " " : "",
+                                (int)session.len, session.data, until_ms);
     ck_assert_str_eq(is, should);
 }
 
@@ -184,8 +191,8 @@ static inline const char *keys_of(const struct sequence *s)
 {
     static char text[4096];
     struct event *events[100];
-    size_t len = 0,
-           count = state_read(sequence_state(s), &(struct history_filter){0}, 0, UINT64_MAX, events, 100, SIZE_MAX);
+    size_t len = 0, count = state_read(sequence_state(s), &(struct history_filter){0}, 0,
+                                       UINT64_MAX, events, 100, SIZE_MAX);
     text[0] = '\0';
     for (size_t i = 0; i < count; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%.*s=%" PRIu64, len ? " " : "",
@@ -214,8 +221,8 @@ static inline void model_expire(struct model *m, int64_t now_ms)
 static inline void assert_model(const struct model *m)
 {
     struct event *events[100];
-    size_t count =
-        state_read(sequence_state(sequence), &(struct history_filter){0}, 0, UINT64_MAX, events, 100, SIZE_MAX);
+    size_t count = state_read(sequence_state(sequence), &(struct history_filter){0}, 0, UINT64_MAX,
+                              events, 100, SIZE_MAX);
     size_t should = 0;
     for (int t = 0; t < MODEL_TARGETS; t++)
         for (int k = 0; k < MODEL_KEYS; k++)

@@ -24,7 +24,8 @@ static inline void write_key_file(const char *path, const char *keys)
 }
 
 /* A token with these claims, signed so. Valid until the next one. */
-static inline const char *sign_as(jwt_alg_t algorithm, const char *key, const char *kid, const char *claims)
+static inline const char *sign_as(jwt_alg_t algorithm, const char *key, const char *kid,
+                                  const char *claims)
 {
     static char *made;
     jwt_t *jwt;
@@ -33,7 +34,8 @@ static inline const char *sign_as(jwt_alg_t algorithm, const char *key, const ch
     if (kid)
         ck_assert_int_eq(jwt_add_header(jwt, "kid", kid), 0);
     ck_assert_int_eq(jwt_add_grants_json(jwt, claims), 0);
-    ck_assert_int_eq(jwt_set_alg(jwt, algorithm, (const unsigned char *)key, key ? (int)strlen(key) : 0), 0);
+    ck_assert_int_eq(
+        jwt_set_alg(jwt, algorithm, (const unsigned char *)key, key ? (int)strlen(key) : 0), 0);
     made = jwt_encode_str(jwt);
     ck_assert_ptr_nonnull(made);
     jwt_free(jwt);
@@ -56,7 +58,8 @@ static inline const char *sign_access(const char *claims)
     char *end = put_base64url(made, (const unsigned char *)header, sizeof header - 1);
     *end++ = '.';
     end = put_base64url(end, (const unsigned char *)claims, strlen(claims));
-    HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (unsigned char *)made, (size_t)(end - made), mac, &len);
+    HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (unsigned char *)made, (size_t)(end - made),
+         mac, &len);
     *end++ = '.';
     *put_base64url(end, mac, len) = '\0';
     return made;

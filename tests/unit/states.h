@@ -25,7 +25,8 @@ static inline void teardown(void)
 }
 
 /* A target: "" everyone, "s:NAME" a session, "c:NAME" a channel, "p:NAME" a channel, private. */
-static inline struct event *make(uint64_t seq, const char *target, const char *key, bool remove, uint32_t ttl_s)
+static inline struct event *make(uint64_t seq, const char *target, const char *key, bool remove,
+                                 uint32_t ttl_s)
 {
     struct slice name = {0};
     if (target[0])
@@ -67,8 +68,8 @@ static inline void forget(uint64_t seq, const char *target, const char *key)
 }
 
 /* The seqs that a reader of session s and channel c is sent after a position: "3 5 7". */
-static inline void assert_read_at(int64_t now_ms, uint64_t after, uint64_t upto, size_t max, size_t max_bytes,
-                                  const char *should)
+static inline void assert_read_at(int64_t now_ms, uint64_t after, uint64_t upto, size_t max,
+                                  size_t max_bytes, const char *should)
 {
     struct slice channel = S("c");
     struct audience who = {.session = S("s"), .connection = S("1"), .channels = {&channel, 1}};
@@ -128,7 +129,8 @@ static inline void assert_same(const struct plain_state *plain)
                 if (plain->seqs[t][k] >= seq && plain->seqs[t][k] < last)
                     last = plain->seqs[t][k];
         if (last != UINT64_MAX)
-            len += (size_t)snprintf(should + len, sizeof should - len, "%s%" PRIu64, len ? " " : "", last);
+            len += (size_t)snprintf(should + len, sizeof should - len, "%s%" PRIu64, len ? " " : "",
+                                    last);
     }
     for (int t = 0; t < TARGETS; t++)
         for (int k = 0; k < KEYS; k++)

@@ -19,8 +19,8 @@
 #include "turns.h"
 
 static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
-static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1},
-                                none = {NULL, 0};
+static const struct option_list session_from = {&session_source, 1},
+                                channels_from = {&channel_source, 1}, none = {NULL, 0};
 static struct exchanges exchanges;
 static struct streams set;
 
@@ -51,7 +51,10 @@ static inline void setup(void)
                           .max_channels = 64,
                           .max_name_bytes = 255},
         .reply_rules = {&none, &none},
-        .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
+        .limits = {.connections = 1000,
+                   .heartbeat_ms = 600000,
+                   .retry = 15000,
+                   .window_bytes = 1u << 24},
     };
     exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
@@ -110,7 +113,9 @@ static inline struct client *open_with(int number, int buffer, const char *query
     if (buffer)
         setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     c->fd = fds[1];
-    ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", (char *)query, (char *)extra, NULL}), 0);
+    ck_assert_int_eq(
+        params_copy(&params, (char *[]){"REQUEST_METHOD=GET", (char *)query, (char *)extra, NULL}),
+        0);
     request_stream(fds[0], &params);
     return c;
 }

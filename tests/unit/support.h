@@ -42,17 +42,18 @@ static inline TCase *one_case(Suite *suite, const char *name)
 
 /* A literal with its NUL bytes; the second is for tables that are initialized. */
 #define S(literal) ((struct slice){(literal), sizeof(literal) - 1})
-#define S_INIT(literal)                                                                                                \
-    {                                                                                                                  \
-        literal, sizeof(literal) - 1                                                                                   \
+#define S_INIT(literal)                                                                            \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
     }
 
-#define assert_slice(is, should)                                                                                       \
-    do {                                                                                                               \
-        struct slice is_ = (is), should_ = (should);                                                                   \
-        ck_assert_msg(slice_equal(is_, should_), "%s is '%.*s' (%zu bytes), not '%.*s' (%zu bytes)", #is,              \
-                      (int)is_.len, is_.data ? is_.data : "", is_.len, (int)should_.len,                               \
-                      should_.data ? should_.data : "", should_.len);                                                  \
+#define assert_slice(is, should)                                                                   \
+    do {                                                                                           \
+        struct slice is_ = (is), should_ = (should);                                               \
+        ck_assert_msg(slice_equal(is_, should_),                                                   \
+                      "%s is '%.*s' (%zu bytes), not '%.*s' (%zu bytes)", #is, (int)is_.len,       \
+                      is_.data ? is_.data : "", is_.len, (int)should_.len,                         \
+                      should_.data ? should_.data : "", should_.len);                              \
     } while (0)
 
 /* Set the limit of open descriptors. Returns what it was. */

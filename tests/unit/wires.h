@@ -32,9 +32,11 @@ static inline struct wire_presence_item opened_item(void)
 /* Behind the first: one that ended, one that lags. */
 static inline void add_others(struct buf *b)
 {
-    wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .session = S("b"), .cause = END_SLOW});
+    wire_add_presence(b, &(struct wire_presence_item){
+                             .connection = S("c2"), .session = S("b"), .cause = END_SLOW});
     wire_add_presence(
-        b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("c3"), .sent = 17, .queued = 1u << 20});
+        b, &(struct wire_presence_item){
+               .kind = ITEM_LAGS, .connection = S("c3"), .sent = 17, .queued = 1u << 20});
 }
 
 #define WORKER_NUMBERS (WORKER_GAUGES + WORKER_COUNTERS)

@@ -75,7 +75,8 @@ static int tell_everything(char **args)
     snprintf(id, sizeof id, "own-%s", session);
     publish(p, &(struct ssecast_event){.event = "a", .json = "{\"n\": 0.10}", .to = &to});
     publish(p, &(struct ssecast_event){.text = "two\nlines \xc3\xa9", .to = &to});
-    publish(p, &(struct ssecast_event){.event = "b", .bytes = "by\0tes", .bytes_len = 6, .to = &to});
+    publish(p,
+            &(struct ssecast_event){.event = "b", .bytes = "by\0tes", .bytes_len = 6, .to = &to});
     publish(p, &(struct ssecast_event){.event = "c", .to = &to, .id = id});
     publish(p, &(struct ssecast_event){.event = "c", .to = &to, .id = id});
     publish(p, &(struct ssecast_event){.event = "lost", .to = &to, .except = &not });
@@ -135,7 +136,8 @@ static void count_one(void *context, int err, struct ssecast_reply *reply)
     else
         t->good++;
     t->last = seq;
-    if (ssecast_publisher_process(t->publisher) != -EDEADLK || ssecast_publisher_wait(t->publisher, 0, 0) != -EDEADLK)
+    if (ssecast_publisher_process(t->publisher) != -EDEADLK ||
+        ssecast_publisher_wait(t->publisher, 0, 0) != -EDEADLK)
         t->bad++;
 }
 
@@ -207,10 +209,11 @@ static int unsure(char **args)
 
 static int secret(char **args)
 {
-    const struct ssecast_publisher_options options = {.endpoints = (const char *const *)args,
-                                                      .endpoint_count = 1,
-                                                      .timeout_ms = 1500,
-                                                      .curve = {args[1], args[2], args[2] ? args[3] : NULL}};
+    const struct ssecast_publisher_options options = {
+        .endpoints = (const char *const *)args,
+        .endpoint_count = 1,
+        .timeout_ms = 1500,
+        .curve = {args[1], args[2], args[2] ? args[3] : NULL}};
     struct ssecast_publisher *p;
     char public_key[41], secret_key[41];
     require(ssecast_curve_keypair(public_key, secret_key), "keys");
@@ -239,7 +242,8 @@ static void on_open(void *context)
 static void on_error(void *context, const struct ssecast_source_error *e)
 {
     (void)context;
-    printf("error state %d end %d status %d wait %" PRIu64 "\n", (int)e->state, (int)e->end, e->status, e->wait_ms);
+    printf("error state %d end %d status %d wait %" PRIu64 "\n", (int)e->state, (int)e->end,
+           e->status, e->wait_ms);
 }
 
 static void on_message(void *context, const struct ssecast_message *m)
@@ -280,13 +284,14 @@ static int read_stream(char **args)
     setvbuf(stdout, NULL, _IOLBF, 0);
     sem_init(&r.enough, 0, 0);
     require(ssecast_source_new(&r.source, &options), args[0]);
-    require(ssecast_source_on(r.source, strcmp(args[2], "*") ? args[2] : NULL, on_message, &r), "on");
+    require(ssecast_source_on(r.source, strcmp(args[2], "*") ? args[2] : NULL, on_message, &r),
+            "on");
     require(-pthread_create(&thread, NULL, run, &r), "thread");
     sem_wait(&r.enough);
     ssecast_source_close(r.source);
     pthread_join(thread, NULL);
-    printf("ended %s, state %d, last %s\n", strerror(-r.result), (int)ssecast_source_state(r.source),
-           ssecast_source_last_event_id(r.source));
+    printf("ended %s, state %d, last %s\n", strerror(-r.result),
+           (int)ssecast_source_state(r.source), ssecast_source_last_event_id(r.source));
     ssecast_source_free(&r.source);
     sem_destroy(&r.enough);
     return 0;
@@ -364,7 +369,8 @@ static void keep_retry(void *context, uint64_t ms)
 static int decode(char **args)
 {
     uint64_t retry = 0;
-    const struct ssecast_decoder_handler handler = {.message = show, .retry = keep_retry, .context = &retry};
+    const struct ssecast_decoder_handler handler = {
+        .message = show, .retry = keep_retry, .context = &retry};
     struct ssecast_decoder *d;
     char bytes[4096];
     ssize_t got;
