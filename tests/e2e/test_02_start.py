@@ -11,6 +11,7 @@ from support.fcgi import FastCgi
 from support.ports import free_port
 from support.processes import BROKER, WORKER, as_root, run
 from support.options import arguments
+from support.waiting import wait_until
 from support.worker import Worker
 
 ENDPOINTS = ("commands", "feed", "sync", "presence")
@@ -117,7 +118,7 @@ def test_a_worker_that_may_says_that_it_is_open(bench):
     worker = Worker(bench, Broker(bench).start(), listen=f"0.0.0.0:{port}", allow_insecure=True)
     worker._listens = lambda: _answers(port)
     worker.start()
-    assert "other hosts can reach this address" in worker.log()
+    wait_until(lambda: "other hosts can reach this address" in worker.log(), what="the warning")
 
 
 def test_an_abstract_socket_protects_nothing():

@@ -100,9 +100,18 @@ def kinds(bench_of_all, broker):
     return get
 
 
+def settle(kind):
+    """Until the worker has seen what was published before: the kinds share a broker and a channel."""
+    web = kind.open_and_known("settle")
+    kind.publish("settle", 0)
+    web.wait(lambda: 0 in data_of(web), "the worker is up to date")
+    web.close()
+
+
 @pytest.fixture(params=KINDS)
 def kind(request, kinds):
     kind = kinds(request.param)
+    settle(kind)
     yield kind
     kind.close_streams()
 
@@ -132,16 +141,7 @@ def test_it_is_kept_alive_and_its_cursor_moves(kind, session):
         assert b"event: ssecast.checkpoint\nid: %d\ndata: {}\n\n" % seq in web.body
 
 
-def settle(kind, session):
-    """Until the worker has seen what was published before: the kinds share a broker and a channel."""
-    web = kind.open(session + "-settle")
-    kind.publish(session + "-settle", 0)
-    web.wait(lambda: data_of(web), "the worker is up to date")
-    web.close()
-
-
 def test_it_is_sent_what_concerns_it_in_order(kind, session):
-    settle(kind, session)
     web = kind.open(session)
     sent = [{"event": "m", "data": n, "to": to} for n, to in enumerate(
         [{"sessions": [session]}, {"channels": ["room"]}, {"sessions": ["another"]}, {"connections": [web.head["ssecast-connection"]]}] * 5)]
