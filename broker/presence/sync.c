@@ -148,7 +148,7 @@ struct page_start {
     bool gap;
 };
 
-/* An unknown cursor is answered with all retained events. */
+/* An unknown cursor is answered with all events retained since the last loss. */
 static struct page_start find_cursor(const struct history *h, const struct wire_replay *m)
 {
     uint64_t cursor = m->after;

@@ -1015,10 +1015,10 @@ START_TEST(limits_of_a_key_hold_for_every_command)
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"y\"]}}",
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"connections\":[\"c1\"]}}",
         "{\"op\":\"publish\",\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"a\"]}},{\"data\":1}]}",
-        "{\"op\":\"publish\",\"data\":1,"
-        "\"to\":{\"sessions\":[\"a\"]},\"except\":{\"sessions\":[\"b\"]}}",
-        "{\"op\":\"publish\",\"data\":1,"
-        "\"to\":{\"sessions\":[\"a\"]},\"except\":{\"channels\":[\"x\",\"y\"]}}",
+        ("{\"op\":\"publish\",\"data\":1,"
+         "\"to\":{\"sessions\":[\"a\"]},\"except\":{\"sessions\":[\"b\"]}}"),
+        ("{\"op\":\"publish\",\"data\":1,"
+         "\"to\":{\"sessions\":[\"a\"]},\"except\":{\"channels\":[\"x\",\"y\"]}}"),
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"retry\":1000}",
         "{\"op\":\"shutdown\",\"sessions\":[\"b\"]}",
         "{\"op\":\"shutdown\",\"connections\":[\"c1\"]}",
