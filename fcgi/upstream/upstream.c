@@ -288,7 +288,8 @@ static void look_for_feed(struct upstream *u, int64_t now)
 
     log_each(LOG_WARN,
              "--feed %s: nothing arrives for %d s, although the broker answers at %s: "
-             "is this its feed, and does a firewall let it through? No event reaches the streams",
+             "is this its feed, does a firewall let it through, and has the broker its shared log? "
+             "No event reaches the streams",
              u->config.feeds[u->broker], (int)(timeout / 1000), u->config.syncs[u->broker]);
     u->feed_silent = true;
     if (u->config.brokers > 1) {
