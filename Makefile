@@ -87,17 +87,18 @@ $(BUILD)/obj/%.o: %.c
 # Into which the status page is put whole.
 $(BUILD)/obj/fcgi/service/service_status.o: fcgi/service/status.html
 
-# The library's objects once more, for any address, and with nothing to be seen from outside but ssecast.h.
+# The library's objects once more, for any address, and with nothing to be seen from outside but ssecast.h. A static library is for any
+# compiler, so its code is final: with -flto in CFLAGS objects would hold what only this compiler reads, and keep their names global.
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fno-lto -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
 $(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client/lib/ssecast.map
 	$(CC) $(ALL_LDFLAGS) -shared $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-soname,$(@F) -Wl,--version-script=client/lib/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
 	@ln -sf $(@F) $(BUILD)/libssecast.so
 # Functions that the compiler adds to each object (x86 of 32 bits) become the library's own.
 ONE_OBJECT := -Wl$(comma)--force-group-allocation
 $(BUILD)/pic/libssecast.o: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC))
-	$(CC) $(CFLAGS) -r -nostdlib $(ONE_OBJECT) $^ -o $@
+	$(CC) $(CFLAGS) -fno-lto -r -nostdlib $(ONE_OBJECT) $^ -o $@
 	@$(OBJCOPY) --localize-hidden $@
 $(BUILD)/libssecast.a: $(BUILD)/pic/libssecast.o
 

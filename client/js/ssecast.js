@@ -42,13 +42,15 @@ class Connection {
   #pauses = 0;       // in a row without success
   #timer = 0;
   #leaving = null;   // the detail, after ssecast.shutdown and until the stream is open again
-  #probe = null;     // AbortController
+  #probe = null;     // AbortController of the last question since the stream was open
+  #waitUntil = 0;    // the server asked not to come back before
   #signs = 0;        // events and checkpoints of this stream from its first checkpoint on
+  #begun = false;    // something of this stream has come
   #heartbeat = 0;    // in milliseconds; 0: not known
   #watchdog = 0;     // an interval timer
   #signAt = 0;       // when the last event or checkpoint came
   #overdue = false;  // the watchdog has found it late already
-  #patience = 1;     // doubled after each dead stream that brought its first checkpoint alone
+  #patience = 1;     // doubled after each dead stream that brought no more than its first checkpoint, or what is before that
 
   constructor(url, options, { cursor, owner }, names, sink) {
     this.#url = url;
@@ -93,7 +95,7 @@ class Connection {
     source.onopen = (event) => isPublished(event) || this.#onOpen();
     source.onerror = (event) => isPublished(event) || this.#onError();
     source.addEventListener(CHECKPOINT, (event) => this.#onCheckpoint(event));
-    source.addEventListener("ssecast.gap", (event) => this.#sink.tell("gap", JSON.parse(event.data)));
+    source.addEventListener("ssecast.gap", (event) => this.#onGap(JSON.parse(event.data)));
     source.addEventListener("ssecast.shutdown", (event) => this.#onShutdown(JSON.parse(event.data)));
     source.addEventListener("ssecast.expired", (event) => this.#onExpired(JSON.parse(event.data)));
     source.addEventListener("ssecast.replaced", (event) => this.#onReplaced(JSON.parse(event.data)));
@@ -101,7 +103,13 @@ class Connection {
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
     this.#signs = 0;
+    this.#begun = false;
     this.#watch();
+  }
+
+  #onGap(detail) {
+    this.#noteSign();
+    this.#sink.tell("gap", detail);
   }
 
   #onEvent = (event) => isPublished(event) && this.#entry(event.type, event);
@@ -156,8 +164,9 @@ class Connection {
 
   #noteSign() {
     this.#signAt = performance.now();
+    this.#begun = true;
     if (!this.#signs)
-      return; // also the first checkpoint, which does not show that large events arrive
+      return; // the first checkpoint does not show that large events arrive, and what is before it comes again
 
     this.#signs++;
     this.#patience = 1;
@@ -167,13 +176,13 @@ class Connection {
    * takes longer than that, and nothing is dispatched meanwhile. It begins anew with each attempt, so the next one gets more
    * time. */
   #onTick() {
-    const heartbeats = SILENT_HEARTBEATS * (this.#signs ? this.#patience : 1);
+    const heartbeats = SILENT_HEARTBEATS * (this.#begun ? this.#patience : 1);
     const overdue = performance.now() - this.#signAt > heartbeats * this.#heartbeat;
 
     if (overdue && this.#overdue) {
       clearInterval(this.#watchdog);
       this.#source.close();
-      if (this.#signs === 1)
+      if (this.#begun && this.#signs <= 1)
         this.#patience = Math.min(2 * this.#patience, LONGEST_PATIENCE);
       this.#openLater();
     }
@@ -184,6 +193,7 @@ class Connection {
   #onOpen() {
     this.#watch();
     this.#pauses = 0;
+    this.#probe = null;
   }
 
   #onShutdown(detail) {
@@ -212,15 +222,16 @@ class Connection {
   #onError() {
     clearInterval(this.#watchdog);
     this.#signs = 0;
+    this.#begun = false;
     if (this.#source.readyState !== EventSource.CLOSED)
       this.#sink.tell("offline", { retryIn: null });
     else
       this.#timer = setTimeout(() => this.#onGivenUp(), 100);
   }
 
-  /* After a shutdown it may have been the 204 of a ban, or a web server that is without a worker just now. */
+  /* After a shutdown it may have been the 204 of a ban, or a web server that is without a worker just now: ask at once, but only once. */
   #onGivenUp() {
-    if (this.#leaving)
+    if (this.#leaving && !this.#probe)
       this.#openIfWanted();
     else
       this.#openLater();
@@ -230,13 +241,14 @@ class Connection {
   #openLater(wait = 0) {
     const spread = Math.random() * Math.min(wait, this.#options.longestPause);
     const pause = Math.round(Math.max(pauseOf(this.#options, this.#pauses++), wait + spread));
+    this.#waitUntil = performance.now() + wait;
     this.#timer = setTimeout(() => this.#openIfWanted(), pause);
     this.#sink.tell("offline", { retryIn: pause });
   }
 
-  /* The machine has a network again: soon, but not all machines of a house at once. */
+  /* The machine has a network again: soon, but not all machines of a house at once. A server that asked for a wait gets it. */
   #onNetwork = () => {
-    if (!this.#timer)
+    if (!this.#timer || performance.now() < this.#waitUntil)
       return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#openIfWanted(), Math.random() * this.#options.firstPause);
@@ -265,16 +277,16 @@ class Connection {
 
 /* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. wait: for how
  * long it asks, in milliseconds. HEAD opens no stream, which would count as one of the session. GET brings the reason, and
- * is asked too where a web server refuses HEAD itself. */
+ * is asked too where a web server refuses HEAD itself, or answers it with something else. */
 async function ask(url, withCredentials, abort) {
   const timer = setTimeout(() => abort.abort(), PROBE_TIMEOUT);
   const request = { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
   try {
     let response = await fetch(url, { ...request, method: "HEAD" });
-    if (isRefusal(response.status) || response.status === 501)
+    if (isRefusal(response.status) || response.status === 501 || response.status === 200 && !isStream(response))
       response = await fetch(url, request);
     if (response.status === 200)
-      return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null, wait: 0 };
+      return { status: isStream(response) ? 200 : 0, reason: null, wait: 0 };
     return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null, wait: waitOf(response) };
   } catch {
     return { status: 0, reason: null, wait: 0 };
@@ -283,6 +295,8 @@ async function ask(url, withCredentials, abort) {
     abort.abort();
   }
 }
+
+const isStream = (response) => /^text\/event-stream\b/i.test(response.headers.get("Content-Type"));
 
 /* ---- what streams and publishers share ---- */
 
@@ -825,9 +839,11 @@ async function attempt(url, request, timeout) {
   } catch (error) {
     throw failure(response, "no_reply", `no reply that can be read: ${error.message}`);
   }
-  if (response.ok)
+  if (response.ok && reply?.ok === true)
     return reply;
-  throw failure(response, reply.error, reply.message);
+  if (!response.ok && typeof reply?.error === "string")
+    throw failure(response, reply.error, reply.message);
+  throw failure(response, "no_reply", "the answer is not a worker's");
 }
 
 function failure(response, code, message) {

@@ -7,8 +7,8 @@
  * event, and may have stopped in between. Here a reset is reported only while libzmq wants to read
  * or write, and as what it wants.
  *
- * A program defines epoll_ctl() and epoll_wait() by these. It must not use them itself, and has to
- * be linked dynamically with libzmq. Thread-safe.
+ * A program defines epoll_ctl() and epoll_wait() by these. It must not use them itself, but for
+ * adding a descriptor to read from, and has to be linked dynamically with libzmq. Thread-safe.
  */
 #ifndef SSECAST_ZGUARD_H
 #define SSECAST_ZGUARD_H

@@ -46,12 +46,13 @@ def end_streams(user):
 
 
 def set_cookie(response, user, channels, seconds=3600, secure=True):
-    """A token for the streams of this user, with these channels. Returns the response."""
+    """A token for the streams of this user, with these channels. Returns the response, which no cache keeps."""
     with open(os.environ["SSECAST_JWT_SECRET_FILE"], encoding="ascii") as file:
         secret = file.read().rstrip("\r\n")
     claims = {"sub": str(user), "exp": int(time.time()) + seconds, "channels": channels}
     response.set_cookie(COOKIE, jwt.encode(claims, secret, algorithm="HS256"), max_age=seconds, path=MOUNT,
                         secure=secure, httponly=True, samesite="strict")
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -79,8 +79,10 @@ static bool is_zero(const char *cursor)
 
 bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id)
 {
+    if (is_zero(last_id))
+        return !is_zero(other_id); /* the broker may know an own id that is not known here */
     uint64_t last = seq_of(window, last_id), other = seq_of(window, other_id);
-    return (last || is_zero(last_id)) && other > last;
+    return last && other > last;
 }
 
 bool resume_is_known(const struct history *window, const char *last_id)

@@ -9,7 +9,7 @@
 #include "stream/stream.h"
 
 /* Is the second of two cursors the newer one? Own ids are compared as far as the window knows them.
- * 0 is older than any event. window may be NULL, before the first one. */
+ * 0 is older than any other cursor. window may be NULL, before the first one. */
 bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);
 
 /* Can a client with this cursor be brought up to date from the window alone? */

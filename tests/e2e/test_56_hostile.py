@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import time
@@ -26,7 +27,7 @@ from support.http_publisher import HttpPublisher
 from support.keys import Keys
 from support.lighttpd import Lighttpd
 from support.ports import free_port
-from support.processes import SANITIZED
+from support.processes import BUILD, SANITIZED, Program
 from support.site import Site
 from support.tokens import Issuer
 from support.undisturbed import Undisturbed
@@ -404,6 +405,29 @@ def test_a_broker_that_is_killed_while_its_events_wait(bench):
         listener.close()
         time.sleep(HEARTBEAT + 0.7)
     assert worker.running()
+
+
+def test_a_broker_that_is_killed_while_its_presence_waits(bench):
+    """The same in `ssecast watch`, whose reader is a pager."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        watch = Program("watch", [BUILD / "ssecast", "--presence", endpoint, "watch", "--no-snapshot"], bench.folder)
+        watch.ok_statuses = (-signal.SIGTERM,)
+        bench.adopt(watch)
+        watch.start()
+        listener.settimeout(10)
+        killed, _ = listener.accept()
+    ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", 4) + b"XPUB"
+    killed.sendall(GREETING + b"\4" + bytes([len(ready)]) + ready)
+    while b"\0\1\1" not in killed.recv(1000):  # it subscribes to everything
+        pass
+    with held(watch.pid):
+        for _ in range(111):
+            killed.sendall(zmtp_message(b"{}") * 10_000)
+        time.sleep(0.5)
+        reset(killed)
+        time.sleep(HEARTBEAT + 0.7)
+    assert watch.running()
 
 
 @pytest.mark.parametrize("endpoint", ["commands", "sync"])

@@ -84,10 +84,26 @@ def test_it_shows_nothing_but_its_header(tree):
     assert "@@SSECAST_0.1" in "".join(symbols)
 
 
-def test_the_static_one_shows_no_more(tree):
-    lines = run(["nm", "--defined-only", "--extern-only", tree / "lib/libssecast.a"]).stdout.splitlines()
+def shows_no_more(archive):
+    lines = run(["nm", "--defined-only", "--extern-only", archive]).stdout.splitlines()
     names = {line.split()[2] for line in lines if len(line.split()) == 3 and not re.search(r"asan|ubsan|DW\.ref", line)}
     assert names and all(name.startswith("ssecast_") for name in names), names
+
+
+def test_the_static_one_shows_no_more(tree):
+    shows_no_more(tree / "lib/libssecast.a")
+
+
+UBUNTU = ["CFLAGS=-O2 -flto=auto -ffat-lto-objects", "LDFLAGS=-flto=auto -ffat-lto-objects"]  # its dpkg-buildflags
+
+
+@pytest.mark.skipif(sanitizers(), reason="the flags of a sanitizer are not among these")
+def test_link_time_optimization_changes_nothing_of_that(tmp_path):
+    done = run(["make", "-s", "-C", ROOT, f"BUILD={tmp_path}", *UBUNTU, tmp_path / "libssecast.a"], timeout=300)
+    assert done.returncode == 0, done.stderr
+    sections = run(["objdump", "-h", tmp_path / "libssecast.a"]).stdout
+    assert ".text" in sections and ".gnu.lto" not in sections
+    shows_no_more(tmp_path / "libssecast.a")
 
 
 def test_its_name_says_its_version(tree):

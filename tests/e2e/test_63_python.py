@@ -86,6 +86,11 @@ def enter(site, user):
     return visitor
 
 
+def is_for_no_cache(visitor):
+    """Of the answer that brought the token."""
+    return "no-store" in visitor.answer_headers["Cache-Control"]
+
+
 def post(visitor, path, **fields):
     return visitor.ask(path, fields, **{"X-CSRFToken": visitor.cookie("csrftoken").value})
 
@@ -95,7 +100,7 @@ def test_django_s_users_have_their_streams(django):
     site, app = django()
     assert Visitor(site).ask("/live/token") == 401 and site.request()[0] == 401
     anna, bert = enter(site, "anna"), enter(site, "bert")
-    assert anna.ask("/live/token") == bert.ask("/live/token") == 204
+    assert anna.ask("/live/token") == bert.ask("/live/token") == 204 and is_for_no_cache(anna)
     cookie = anna.cookie("ssecast_token")
     assert cookie.path == "/sse" and not cookie.secure and cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "strict"
     streams = [site.open_counted(None, headers=visitor.headers) for visitor in (anna, bert)]
@@ -146,8 +151,8 @@ def application(bench, title, more=""):
 def test_flask_publishes_and_gives_tokens(bench, way):
     site, app = begin(bench, application(bench, "Flask", LOGIN), ["-m", "flask", "run", "--port", "{port}"], way)
     anna = Visitor(site)
-    assert anna.ask("/live/token") == 401
-    assert anna.ask("/enter") == 200 and anna.ask("/live/token") == 204
+    assert anna.ask("/live/token") == anna.ask("/live/say", {"text": "nobody is logged in"}) == 401
+    assert anna.ask("/enter") == 200 and anna.ask("/live/token") == 204 and is_for_no_cache(anna)
     stream = site.open_counted(None, headers=anna.headers)
     assert anna.ask("/live/say", {"text": "hello"}) == 204
     assert json.loads(stream.wait_for(1)[0].data) == {"text": "hello"}
@@ -166,7 +171,7 @@ def test_the_script_of_the_page_shows_what_is_said(bench, chromium):
     chromium.goto(f"{site.web.origin}/enter")
     chromium.goto(f"{site.web.origin}/")
     site.wait_connections("anna", 1)
-    assert Visitor(site).ask("/live/say", {"text": "hello"}) == 204
+    assert enter(site, "anna").ask("/live/say", {"text": "hello"}) == 204
     wait_until(lambda: chromium.run("return document.body.innerText") == "hello", what="the text in the page")
     chromium.goto("about:blank")
 
@@ -176,8 +181,8 @@ def test_the_script_of_the_page_shows_what_is_said(bench, chromium):
 def test_fastapi_publishes_and_gives_tokens(bench):
     site, app = begin(bench, application(bench, "FastAPI"), ["-m", "uvicorn", "app:app", "--port", "{port}"])
     anna = Visitor(site)
-    assert anna.ask("/live/token") == 204
+    assert anna.ask("/live/token") == 204 and is_for_no_cache(anna)
     stream = site.open_counted(None, headers=anna.headers)
     assert anna.ask("/live/say", b'{"text":"hello"}', **{"Content-Type": "application/json"}) == 200
-    assert json.loads(stream.wait_for(1)[0].data) == {"text": "hello"}
+    assert json.loads(stream.wait_for(1)[0].data) == {"from": "anna", "text": "hello"}
     assert "Traceback" not in app.log()

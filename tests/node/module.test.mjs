@@ -226,6 +226,27 @@ test("an event that takes long to arrive arrives", async () => {
   assert.deepEqual(events, [["m", "large", "2"]]);
 });
 
+test("a large state behind a gap arrives", async () => {
+  const { events, told } = await opened(["m"]);
+  let at = sources.length, gone = 0;
+  for (let ms = 0; ms < 60 * HEARTBEAT && told.filter(([what]) => what === "online").length < 2; ms += 50, gone += 50) {
+    await pass(50);
+    if (sources.length > at) {
+      at = sources.length;
+      gone = 0;
+      sources.at(-1).accept();
+      sources.at(-1).send("ssecast.gap", `{"last":1,"oldest":5}`, "1");
+      sources.at(-1).send("m", "small", "1");
+    }
+    if (sources.length > 1 && gone === 6 * HEARTBEAT) {
+      sources.at(-1).send("m", "large", "1");
+      sources.at(-1).send("ssecast.checkpoint", JSON.stringify({ ...FIRST, connection: `c-${at}` }), "9");
+    }
+  }
+  assert.deepEqual(events.at(-1), ["m", "large", "1"]);
+  assert.deepEqual(told.at(-1), ["online", {}]);
+});
+
 test("what has arrived makes silence as short as it was", async () => {
   await opened(["m"]);
   for (let death = 1; death <= 4; death++) {
@@ -317,6 +338,19 @@ test("a stream that was shut down and meets a 503 on its way back goes on", asyn
   assert.deepEqual(told.filter(([what]) => what !== "offline"), [["online", {}], ["shutdown", { reason: "upgrade" }], ["online", {}]]);
 });
 
+test("one that is refused again and again does not ask without pauses", async () => {
+  const asked = server({});
+  const { told } = await opened();
+  sources[0].send("ssecast.shutdown", `{"reason":"upgrade"}`, "2");
+  for (let ms = 0; ms < 30 * 1000; ms += 50) {
+    if (sources.at(-1).readyState !== FakeEventSource.CLOSED)
+      sources.at(-1).lose(FakeEventSource.CLOSED); // a stream gets 503, although the answer to HEAD is 200
+    await pass(50);
+  }
+  assert.ok(asked.length < 20, asked.length);
+  assert.ok(told.at(-1)[1].retryIn > 1000);
+});
+
 test("one that is to stay away learns so behind a 503 too, and says why", async () => {
   const { told } = await opened();
   sources[0].send("ssecast.shutdown", `{"reason":"logout"}`, "2");
@@ -370,6 +404,17 @@ for (const status of [405, 501])
     assert.equal(stream.state, "online");
   });
 
+for (const type of ["text/html", "application/json", ""])
+  test(`where a web server answers HEAD with ${type || "no type"}, GET counts`, async () => {
+    const asked = server({ HEAD: { ...STREAM, headers: new Headers(type ? { "Content-Type": type } : {}) } });
+    const { stream } = await opened();
+    sources[0].lose(FakeEventSource.CLOSED);
+    await pass(500);
+    assert.deepEqual(asked, ["HEAD", "GET"]);
+    sources[1].open();
+    assert.equal(stream.state, "online");
+  });
+
 test("a refusal's reason is in the answer to GET", async () => {
   const asked = server({ HEAD: { ...refusal(403), json: async () => { throw new SyntaxError(); } }, GET: refusal(403, { message: "no such channel" }) });
   const { told } = await opened();
@@ -404,6 +449,33 @@ test("Retry-After may be a date", async () => {
   assert.ok(pause > 2 * MINUTE - 10000 && pause <= 2 * MINUTE + LONGEST, pause);
 });
 
+test("a network that comes back does not make the wait shorter", async () => {
+  await opened();
+  const asked = server({});
+  answer = refusal(503, {}, { "Retry-After": "120" });
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(300);
+  for (let gone = 300; gone + 10000 < 2 * MINUTE; gone += 10000) {
+    page.dispatchEvent(new Event("online"));
+    await pass(10000);
+  }
+  assert.equal(asked.length, 1);
+  await pass(LONGEST + 11000);
+  assert.equal(asked.length, 2);
+});
+
+test("without such a wait it makes the pause shorter", async () => {
+  await opened(["m"], { firstPause: 1000, longestPause: LONGEST });
+  const asked = server({});
+  answer = refusal(503);
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(30 * 1000);
+  const before = asked.length;
+  page.dispatchEvent(new Event("online"));
+  await pass(1100);
+  assert.equal(asked.length, before + 1);
+});
+
 test("pages that were told the same time do not come back together", async () => {
   assert.ok(new Set([await pauseAfter("120"), await pauseAfter("120"), await pauseAfter("120")]).size > 1);
 });
@@ -433,6 +505,15 @@ for (const status of [408, 425, 429, 502, 503])
       assert.equal(result.seq, 7);
       assert.equal(sent.length, 2);
       assert.equal(sent[0][1], sent[1][1]);
+    });
+
+for (const reply of [null, "ok", 7, [], {}, { message: "Forbidden" }])
+  for (const status of [200, 403, 502])
+    test(`${JSON.stringify(reply)} with ${status} is not the worker's reply`, async () => {
+      const answered = { ...refusal(status), ok: status === 200, json: async () => reply };
+      const { sent, result } = await published([answered], { tries: 2 });
+      assert.deepEqual([result.name, result.status, result.code], ["PublishError", status, "no_reply"]);
+      assert.equal(sent.length, status === 403 ? 1 : 2);
     });
 
 for (const json of [HTML, async () => ({ error: "bad_request", message: "no" })])

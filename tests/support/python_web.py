@@ -86,18 +86,21 @@ class Visitor:
 
     def __init__(self, site):
         self.origin, self.jar = site.web.origin, http.cookiejar.CookieJar()
+        self.answer_headers = {}
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
 
     def cookie(self, name):
         return next((c for c in self.jar if c.name == name), None)
 
     def ask(self, path, body=None, **headers):
-        """The status. body: bytes, or the fields of a form."""
+        """The status; its headers are in answer_headers. body: bytes, or the fields of a form."""
         body = urllib.parse.urlencode(body).encode() if isinstance(body, dict) else body
         try:
             with self.opener.open(urllib.request.Request(self.origin + path, body, headers), timeout=20) as answer:
+                self.answer_headers = answer.headers
                 return answer.status
         except urllib.error.HTTPError as error:
+            self.answer_headers = error.headers
             return error.code
 
     @property

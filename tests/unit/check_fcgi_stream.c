@@ -996,14 +996,15 @@ static void say_own(uint64_t seq, const char *id, bool shown)
 static const struct {
     const char *header, *query, *taken;
 } two_cursors[] = {
-    {"101", "103", "103"},     {"103", "101", "103"},
-    {"101", "", "101"},        {"101", "101", "101"},
-    {"one", "three", "three"}, {"three", "one", "three"},
-    {"one", "103", "103"},     {"103", "one", "103"},
-    {"101", "three", "three"}, {"one", "nowhere", "one"},
-    {"101", "nowhere", "101"}, {"one", "x y", "one"},
-    {"101", "0", "101"},       {"101", "99999999999999999999999", "101"},
-    {"0", "103", "103"},       {"0", "three", "three"},
+    {"101", "103", "103"},       {"103", "101", "103"},
+    {"101", "", "101"},          {"101", "101", "101"},
+    {"one", "three", "three"},   {"three", "one", "three"},
+    {"one", "103", "103"},       {"103", "one", "103"},
+    {"101", "three", "three"},   {"one", "nowhere", "one"},
+    {"101", "nowhere", "101"},   {"one", "x y", "one"},
+    {"101", "0", "101"},         {"101", "99999999999999999999999", "101"},
+    {"0", "103", "103"},         {"0", "three", "three"},
+    {"0", "nowhere", "nowhere"},
 };
 
 /* As they come: the window knows, when there is one. */
@@ -1032,6 +1033,9 @@ START_TEST(the_newer_of_two_cursors_counts_without_a_broker_too)
     assert_begins(
         open_with(1, 0, "QUERY_STRING=session=b&lastEventId=101", "HTTP_LAST_EVENT_ID=102"), "102",
         "");
+    assert_begins(
+        open_with(2, 0, "QUERY_STRING=session=c&lastEventId=three", "HTTP_LAST_EVENT_ID=0"),
+        "three", "");
     join(100);
     publish_range(101, 103);
 }
