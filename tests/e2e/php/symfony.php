@@ -29,7 +29,8 @@ if ($request->get('action') === 'login')
 elseif ($request->get('action') === 'logout')
     $response = $ssecast->forget(new JsonResponse('out'), $request->isSecure());
 else
-    $to = ['sessions' => [$request->get('user')]];
-    $response = new JsonResponse([$ssecast->publish('shipped', ['order' => 17], ['to' => $to]),
+    $response = new JsonResponse([
+        $ssecast->publish('shipped', ['order' => 17],
+                          ['to' => ['sessions' => [$request->get('user')]]]),
         $ssecast->publishAll([['text' => 'a', 'to' => ['channels' => ['news']]]])]);
 $response->send();
