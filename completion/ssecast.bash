@@ -36,10 +36,13 @@ _ssecast_command() {
 # Values of the kind $1 that begin with $2.
 _ssecast_complete_value() {
     case $1 in
-    FILE | SOCKET | PLACE | KEY) mapfile -t COMPREPLY < <(compgen -f -- "$2") && compopt -o filenames 2>/dev/null ;;
+    FILE | SOCKET | PLACE | KEY)
+        mapfile -t COMPREPLY < <(compgen -f -- "$2") && compopt -o filenames 2>/dev/null ;;
     ROLE) mapfile -t COMPREPLY < <(compgen -W 'publisher operator worker broker' -- "$2") ;;
     LEVEL) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$2") ;;
-    SOURCE) mapfile -t COMPREPLY < <(compgen -W 'query: cookie: header: env: remote-user jwt' -- "$2") && compopt -o nospace 2>/dev/null ;;
+    SOURCE)
+        mapfile -t COMPREPLY < <(compgen -W 'query: cookie: header: env: remote-user jwt' -- "$2") \
+            && compopt -o nospace 2>/dev/null ;;
     esac
 }
 

@@ -5,8 +5,8 @@ POST takes one JSON request of docs/protocol.md and returns its reply. GET retur
 endpoint, for the terminal box of the page. The argument is the unix socket at which the web server
 sends requests over HTTP. SSECAST_COMMANDS names the broker's commands socket.
 
-It serves the demo only: every visitor of the page may publish. An application checks its own login and
-its own rules in this place. This file only checks that its own page sends the request.
+It serves the demo only: every visitor of the page may publish. An application checks its own login
+and its own rules in this place. This file only checks that its own page sends the request.
 
 The six lines of ask() are all that a service in Python needs to publish.
 """
@@ -33,7 +33,8 @@ class Refused(Exception):
 
 
 def ask(endpoint, request):
-    """Send one request (bytes of JSON) to the broker and return its reply. Raises zmq.Again after TIMEOUT_MS."""
+    """Send one request (bytes of JSON) to the broker and return its reply. Raises zmq.Again after
+    TIMEOUT_MS."""
     with zmq.Context() as context, context.socket(zmq.REQ) as broker:
         broker.setsockopt(zmq.LINGER, 0)
         broker.setsockopt(zmq.RCVTIMEO, TIMEOUT_MS)
@@ -43,7 +44,8 @@ def ask(endpoint, request):
 
 
 def check_same_origin(headers):
-    """Accept requests of our own page only: otherwise another site in the same browser could publish."""
+    """Accept requests of our own page only: otherwise another site in the same browser could
+    publish."""
     origin = headers.get("Origin", "").partition("://")[2]
     site = headers.get("Sec-Fetch-Site", "same-origin")
     if not origin or origin != headers.get("Host") or site != "same-origin":
@@ -98,7 +100,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             self.respond(200, post(self.headers, self.rfile, self.endpoint))
         except Refused as refused:
-            self.respond(refused.status, json.dumps({"ok": False, "error": refused.code, "message": str(refused)}).encode())
+            self.respond(
+                refused.status,
+                json.dumps({"ok": False, "error": refused.code, "message": str(refused)}).encode()
+            )
 
     def respond(self, status, body):
         self.send_response(status)

@@ -10,18 +10,23 @@
  * resumes after the last event. It watches the heartbeats and tells what happens to the stream.
  * Tabs of one user can share one connection.
  *
- * Three parts: Connection keeps one EventSource going; Sharing lets one tab have the connection and the others listen to that tab;
- * EventStream is what the page uses. The first two report to a sink:
+ * Three parts: Connection keeps one EventSource going; Sharing lets one tab have the connection and
+ * the others listen to that tab; EventStream is what the page uses. The first two report to a sink:
  *
- *     sink.begin({ connection, owner })   a stream was opened: its id, and an opaque value for its session
- *     sink.entry({ type, data, id })      an event; type is null for a checkpoint, which only moves the cursor
- *     sink.tell(what, detail)             "online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"
+ *     sink.begin({ connection, owner })   a stream was opened: its id, and an opaque value for its
+ *                                         session
+ *     sink.entry({ type, data, id })      an event; type is null for a checkpoint, which only moves
+ *                                         the cursor
+ *     sink.tell(what, detail)             "online", "offline", "gap", "shutdown", "expired",
+ *                                         "replaced", "stopped"
  */
 
 const CHECKPOINT = "ssecast.checkpoint";
 const STARTS = ["from", "last", "since"];
 const NOBODY = "none"; // the owner of a stream without a session; others are hexadecimal
-const DEFAULTS = { shared: false, withCredentials: false, channels: [], lastEventId: "", from: null, last: null, since: null, firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
+const DEFAULTS = { shared: false, withCredentials: false, channels: [], lastEventId: "", from: null,
+                   last: null, since: null, firstPause: 1000, longestPause: 30000,
+                   leaderTimeout: 10000 };
 
 const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
 const LONGEST_PATIENCE = 16;
@@ -50,7 +55,7 @@ class Connection {
   #watchdog = 0;     // an interval timer
   #signAt = 0;       // when the last event or checkpoint came
   #overdue = false;  // the watchdog has found it late already
-  #patience = 1;     // doubled after each dead stream that brought no more than its first checkpoint, or what is before that
+  #patience = 1;     // doubled after each dead stream that did not get beyond its first checkpoint
 
   constructor(url, options, { cursor, owner }, names, sink) {
     this.#url = url;
@@ -86,19 +91,23 @@ class Connection {
       url.searchParams.set("lastEventId", this.#cursor);
     for (const name of this.#cursor ? [] : STARTS)
       if (this.#options[name] !== null)
-        url.searchParams.set(name, this.#options[name] instanceof Date ? this.#options[name].getTime() : this.#options[name]);
+        url.searchParams.set(name, this.#options[name] instanceof Date
+                               ? this.#options[name].getTime() : this.#options[name]);
     return url;
   }
 
   #open() {
-    const source = new EventSource(this.#address(), { withCredentials: this.#options.withCredentials });
+    const source = new EventSource(this.#address(),
+                                   { withCredentials: this.#options.withCredentials });
     source.onopen = (event) => isPublished(event) || this.#onOpen();
     source.onerror = (event) => isPublished(event) || this.#onError();
     source.addEventListener(CHECKPOINT, (event) => this.#onCheckpoint(event));
     source.addEventListener("ssecast.gap", (event) => this.#onGap(JSON.parse(event.data)));
-    source.addEventListener("ssecast.shutdown", (event) => this.#onShutdown(JSON.parse(event.data)));
+    source.addEventListener("ssecast.shutdown",
+                            (event) => this.#onShutdown(JSON.parse(event.data)));
     source.addEventListener("ssecast.expired", (event) => this.#onExpired(JSON.parse(event.data)));
-    source.addEventListener("ssecast.replaced", (event) => this.#onReplaced(JSON.parse(event.data)));
+    source.addEventListener("ssecast.replaced",
+                            (event) => this.#onReplaced(JSON.parse(event.data)));
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
@@ -122,7 +131,8 @@ class Connection {
 
   /* The first checkpoint of a stream says which stream it is. */
   #onCheckpoint(event) {
-    const { connection, heartbeat, owner = connection ? NOBODY : "" } = JSON.parse(event.data || "{}");
+    const { connection, heartbeat, owner = connection ? NOBODY : "" } =
+      JSON.parse(event.data || "{}");
 
     if (owner && this.#owner && owner !== this.#owner)
       return this.#stop(0, "the stream belongs to another session now");
@@ -142,17 +152,17 @@ class Connection {
       this.#onPlaced();
   }
 
-  /* The stream has its place in the sequence. Without one it is open all the same: the worker is full or stops, and ends
-   * it; or it has no broker yet. */
+  /* The stream has its place in the sequence. Without one it is open all the same: the worker is
+   * full or stops, and ends it; or it has no broker yet. */
   #onPlaced() {
     this.#signs = 1;
     this.#leaving = null;
     this.#sink.tell("online", {});
   }
 
-  /* With checkpoints=always the worker sends checkpoints on quiet streams and on busy ones, at most one and a
-   * half heartbeats apart. Without it a script would not see that a stream is alive: comments, and
-   * events that it has no listeners for, are not dispatched. */
+  /* With checkpoints=always the worker sends checkpoints on quiet streams and on busy ones, at most
+   * one and a half heartbeats apart. Without it a script would not see that a stream is alive:
+   * comments, and events that it has no listeners for, are not dispatched. */
   #watch() {
     clearInterval(this.#watchdog);
     this.#signAt = performance.now();
@@ -165,16 +175,17 @@ class Connection {
   #noteSign() {
     this.#signAt = performance.now();
     this.#begun = true;
+    // the first checkpoint does not show that large events arrive; what is before it comes again
     if (!this.#signs)
-      return; // the first checkpoint does not show that large events arrive, and what is before it comes again
+      return;
 
     this.#signs++;
     this.#patience = 1;
   }
 
-  /* A page that was busy or suspended may be late itself: look twice before giving the stream up. On a slow line a large event
-   * takes longer than that, and nothing is dispatched meanwhile. It begins anew with each attempt, so the next one gets more
-   * time. */
+  /* A page that was busy or suspended may be late itself: look twice before giving the stream up.
+   * On a slow line a large event takes longer than that, and nothing is dispatched meanwhile. It
+   * begins anew with each attempt, so the next one gets more time. */
   #onTick() {
     const heartbeats = SILENT_HEARTBEATS * (this.#begun ? this.#patience : 1);
     const overdue = performance.now() - this.#signAt > heartbeats * this.#heartbeat;
@@ -207,8 +218,9 @@ class Connection {
     this.#stop(401, detail.reason);
   }
 
-  /* A newer stream of the session took its place. EventSource would come back and replace that one in turn. When the newer
-   * one is another tab's that has taken the lead from us meanwhile, we are closed within the pause, and follow it. */
+  /* A newer stream of the session took its place. EventSource would come back and replace that one
+   * in turn. When the newer one is another tab's that has taken the lead from us meanwhile, we are
+   * closed within the pause, and follow it. */
   #onReplaced(detail) {
     this.close();
     this.#timer = setTimeout(() => {
@@ -217,8 +229,9 @@ class Connection {
     }, REPLACED_PAUSE);
   }
 
-  /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED, and so
-   * it is in a page that is being left, which is no news: wait whether it goes on. */
+  /* After the end of a stream or a network error EventSource comes back by itself. After any answer
+   * but 200 it is CLOSED, and so it is in a page that is being left, which is no news: wait whether
+   * it goes on. */
   #onError() {
     clearInterval(this.#watchdog);
     this.#signs = 0;
@@ -229,7 +242,8 @@ class Connection {
       this.#timer = setTimeout(() => this.#onGivenUp(), 100);
   }
 
-  /* After a shutdown it may have been the 204 of a ban, or a web server that is without a worker just now: ask at once, but only once. */
+  /* After a shutdown it may have been the 204 of a ban, or a web server that is without a worker
+   * just now: ask at once, but only once. */
   #onGivenUp() {
     if (this.#leaving && !this.#probe)
       this.#openIfWanted();
@@ -246,7 +260,8 @@ class Connection {
     this.#sink.tell("offline", { retryIn: pause });
   }
 
-  /* The machine has a network again: soon, but not all machines of a house at once. A server that asked for a wait gets it. */
+  /* The machine has a network again: soon, but not all machines of a house at once. A server that
+   * asked for a wait gets it. */
   #onNetwork = () => {
     if (!this.#timer || performance.now() < this.#waitUntil)
       return;
@@ -258,7 +273,8 @@ class Connection {
   async #openIfWanted() {
     this.#timer = 0;
     this.#probe = new AbortController();
-    const { status, reason, wait } = await ask(this.#address(), this.#options.withCredentials, this.#probe);
+    const { status, reason, wait } = await ask(this.#address(), this.#options.withCredentials,
+                                               this.#probe);
     if (!this.#source)
       return; // closed meanwhile
     if (status === 200)
@@ -275,19 +291,24 @@ class Connection {
   }
 }
 
-/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. wait: for how
- * long it asks, in milliseconds. HEAD opens no stream, which would count as one of the session. GET brings the reason, and
- * is asked too where a web server refuses HEAD itself, or answers it with something else. */
+/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what
+ * a refusal says, or null. wait: for how long it asks, in milliseconds. HEAD opens no stream, which
+ * would count as one of the session. GET brings the reason, and is asked too where a web server
+ * refuses HEAD itself, or answers it with something else. */
 async function ask(url, withCredentials, abort) {
   const timer = setTimeout(() => abort.abort(), PROBE_TIMEOUT);
-  const request = { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
+  const request = { signal: abort.signal, cache: "no-store",
+                    credentials: withCredentials ? "include" : "same-origin" };
   try {
     let response = await fetch(url, { ...request, method: "HEAD" });
-    if (isRefusal(response.status) || response.status === 501 || response.status === 200 && !isStream(response))
+    if (isRefusal(response.status) || response.status === 501
+        || response.status === 200 && !isStream(response))
       response = await fetch(url, request);
     if (response.status === 200)
       return { status: isStream(response) ? 200 : 0, reason: null, wait: 0 };
-    return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null, wait: waitOf(response) };
+    return { status: response.status,
+             reason: (await response.json().catch(() => null))?.message ?? null,
+             wait: waitOf(response) };
   } catch {
     return { status: 0, reason: null, wait: 0 };
   } finally {
@@ -308,8 +329,8 @@ function pauseOf({ firstPause, longestPause }, pausesBefore) {
   return Math.min(longestPause, firstPause * 2 ** pausesBefore) * (0.5 + Math.random() / 2);
 }
 
-/* Retry-After, seconds or a date, in milliseconds; 0 without one. A script sees it in answers of the page's own origin, and
- * where it is exposed. */
+/* Retry-After, seconds or a date, in milliseconds; 0 without one. A script sees it in answers of
+ * the page's own origin, and where it is exposed. */
 function waitOf(response) {
   const text = response.headers.get("Retry-After") ?? "";
   const wait = /^\d+$/.test(text) ? 1000 * text : Date.parse(text) - Date.now();
@@ -318,24 +339,29 @@ function waitOf(response) {
 
 /* ---- one connection for all tabs of a user ---- */
 
-/* The tab that holds the lock leads: it has the Connection and posts all that it reports. The others follow. When the leader goes, the browser
- * hands the lock to the next, which opens the stream behind the last event it was sent. All tabs remember what came last, so that each
- * can be the next leader, and can bring up to date a tab that was not sent quite as much. A leader that a browser
- * suspends without a word keeps its lock and is silent: a tab that is looked at takes the lock from it.
+/* The tab that holds the lock leads: it has the Connection and posts all that it reports. The
+ * others follow. When the leader goes, the browser hands the lock to the next, which opens the
+ * stream behind the last event it was sent. All tabs remember what came last, so that each can be
+ * the next leader, and can bring up to date a tab that was not sent quite as much. A leader that a
+ * browser suspends without a word keeps its lock and is silent: a tab that is looked at takes the
+ * lock from it.
  *
  * The user's name is part of the lock's and the channel's name, so that tabs of another user hear
- * nothing. A Connection stops when the worker says that the stream is another session's now. Tabs that
- * know whose session theirs is follow no other.
+ * nothing. A Connection stops when the worker says that the stream is another session's now. Tabs
+ * that know whose session theirs is follow no other.
  *
- * A browser dispatches only what a page listens for. So the leader knows the events of a name from the moment it listens for that
- * name, and a tab that begins before that needs a connection of its own. A tab that followed the leader before this one is sure: its
- * names were listened for all the time.
+ * A browser dispatches only what a page listens for. So the leader knows the events of a name from
+ * the moment it listens for that name, and a tab that begins before that needs a connection of its
+ * own. A tab that followed the leader before this one is sure: its names were listened for all the
+ * time.
  *
  * Messages, each with the tab it comes from:
  *     from any tab, heard by all: join { n, cursor, names, followed }, names { names }, ping {}
- *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state, stream }, begin { stream }, entry { entry },
- *                      tell { what, detail }, alive {}, deposed {}
- * join has the owner too, and elsewhere: the tab has no cursor and begins elsewhere than now, so it needs a connection of its own. stream: what begin() of the sink is called with; null before that.
+ *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state, stream },
+ *                      begin { stream }, entry { entry }, tell { what, detail }, alive {},
+ *                      deposed {}
+ * join has the owner too, and elsewhere: the tab has no cursor and begins elsewhere than now, so it
+ * needs a connection of its own. stream: what begin() of the sink is called with; null before that.
  */
 class Sharing {
   #url; #options; #cursor; #owner; #names; #sink;
@@ -352,7 +378,8 @@ class Sharing {
   #state = ["connecting", {}];
   #stream = null;
   #recent = new Recent();
-  #gapAt = null;       // the cursor behind which events were lost: a tab that has it must hear of that from the server
+  // the cursor behind which events were lost: a tab that has it must hear of that from the server
+  #gapAt = null;
   #withdraw = new AbortController();
   #release = null;     // gives the lock back
 
@@ -377,7 +404,8 @@ class Sharing {
   }
 
   static possible() {
-    return Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel && globalThis.isSecureContext)
+    return Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel
+                   && globalThis.isSecureContext)
            && globalThis.origin !== "null"; // a sandboxed frame shares with nobody
   }
 
@@ -405,18 +433,21 @@ class Sharing {
 
   #join() {
     this.#joined = false;
-    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names], followed: this.#followed,
+    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner,
+                 names: [...this.#names], followed: this.#followed,
                  elsewhere: !this.#cursor && this.#beginsElsewhere() });
   }
 
   #beginsElsewhere() {
     const query = new URL(this.#url).searchParams;
-    return STARTS.some((name) => this.#options[name] !== null || query.has(name)) || Boolean(query.get("lastEventId"));
+    return STARTS.some((name) => this.#options[name] !== null || query.has(name))
+      || Boolean(query.get("lastEventId"));
   }
 
   #onMessage(message) {
     this.#on[message.kind]?.(message);
-    this.#heard ||= !["join", "names", "ping", "deposed"].includes(message.kind) && [null, message.from].includes(this.#leader);
+    this.#heard ||= !["join", "names", "ping", "deposed"].includes(message.kind)
+      && [null, message.from].includes(this.#leader);
   }
 
   #addNames(names) {
@@ -436,7 +467,8 @@ class Sharing {
       this.#addNames(names);
       if (this.#connection)
         this.#post({ kind: "welcome", to: from, n, names: [...this.#names],
-                     missed: this.#isOurs(owner) && !elsewhere ? this.#missedSince(cursor, names, followed) : null,
+                     missed: this.#isOurs(owner) && !elsewhere
+                       ? this.#missedSince(cursor, names, followed) : null,
                      cursor: this.#cursor, state: this.#state, stream: this.#stream });
     },
 
@@ -457,7 +489,8 @@ class Sharing {
     },
 
     welcome: ({ from, to, n, names, missed, cursor, state, stream }) => {
-      if (to !== this.#tab || n !== this.#asked || this.#connection || (this.#leader && from !== this.#leader))
+      if (to !== this.#tab || n !== this.#asked || this.#connection
+          || (this.#leader && from !== this.#leader))
         return; // also of a tab that has not been told yet that it leads no more
       this.#addNames(names);
       if (!missed)
@@ -486,7 +519,8 @@ class Sharing {
     return !owner || !this.#owner || owner === this.#owner;
   }
 
-  /* Whether this stream, the leader's, is our session's. If not we leave: the server knows what is ours. */
+  /* Whether this stream, the leader's, is our session's. If not we leave: the server knows what is
+   * ours. */
   #begin(stream) {
     const ours = this.#isOurs(stream.owner);
 
@@ -501,7 +535,8 @@ class Sharing {
     return ours;
   }
 
-  /* What a tab with this cursor has not been sent; null when that is not known. One without a cursor begins now. */
+  /* What a tab with this cursor has not been sent; null when that is not known. One without a
+   * cursor begins now. */
   #missedSince(cursor, names, followed) {
     if (cursor === "")
       return [];
@@ -509,7 +544,8 @@ class Sharing {
       return null;
 
     const sure = followed !== null && [this.#tab, this.#before].includes(followed);
-    const missed = cursor === this.#cursor ? { entries: [], place: this.#recent.place } : this.#recent.after(cursor);
+    const missed = cursor === this.#cursor
+      ? { entries: [], place: this.#recent.place } : this.#recent.after(cursor);
     return missed && (sure || this.#recent.knows(names, missed.place)) ? missed.entries : null;
   }
 
@@ -539,15 +575,16 @@ class Sharing {
     const mine = this.#withdraw = new AbortController();
 
     try {
-      await navigator.locks.request(this.#name, steal ? { steal } : { signal: mine.signal }, () => this.#onLock());
+      await navigator.locks.request(this.#name, steal ? { steal } : { signal: mine.signal },
+                                    () => this.#onLock());
     } catch {
       if (!mine.signal.aborted)
         this.#onLockRefused();
     }
   }
 
-  /* A lock that we had was taken from us. One that we never had will not be given: some browsers and
-   * frames have no locks for a page. */
+  /* A lock that we had was taken from us. One that we never had will not be given: some browsers
+   * and frames have no locks for a page. */
   #onLockRefused() {
     if (this.#release)
       this.#onLockLost();
@@ -582,7 +619,8 @@ class Sharing {
       return; // closed while it was on its way to us
     await new Promise((release) => {
       this.#release = release;
-      setTimeout(() => this.#lead(), this.#leader ? 50 : 0); // the last words of the one before may still be on their way
+      // the last words of the one before may still be on their way
+      setTimeout(() => this.#lead(), this.#leader ? 50 : 0);
     });
   }
 
@@ -618,11 +656,13 @@ class Sharing {
   }
 
   #connect(sink) {
-    this.#connection = new Connection(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, sink);
+    this.#connection = new Connection(
+      this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, sink);
   }
 }
 
-/* The last entries, bounded in number and size. A place is a number of entries since the beginning. */
+/* The last entries, bounded in number and size. A place is a number of entries since the
+ * beginning. */
 class Recent {
   static #entriesMax = 500;
   static #sizeMax = 1 << 20;
@@ -633,7 +673,8 @@ class Recent {
 
   get place() { return this.#place; }
 
-  /* From now on. open: the stream is open, and events of these names may have come since the last entry. */
+  /* From now on. open: the stream is open, and events of these names may have come since the last
+   * entry. */
   listenedFor(names, open) {
     if (!open)
       this.#names.clear();
@@ -663,7 +704,8 @@ class Recent {
   /* The entries behind the last one with this id, and its place; null when there is none. */
   after(id) {
     const at = this.#entries.findLastIndex((entry) => entry.id === id);
-    return at < 0 ? null : { entries: this.#entries.slice(at + 1), place: this.#place - this.#entries.length + at + 1 };
+    return at < 0 ? null : { entries: this.#entries.slice(at + 1),
+                             place: this.#place - this.#entries.length + at + 1 };
   }
 }
 
@@ -693,16 +735,17 @@ function addressOf(url, channels) {
   return address.href;
 }
 
-/* An address does not say whose stream it is: the session may come from a cookie, and the next user of
- * the browser has the same address. So the page names the user. */
+/* An address does not say whose stream it is: the session may come from a cookie, and the next user
+ * of the browser has the same address. So the page names the user. */
 function checkShared(shared) {
   if (shared && typeof shared !== "string" || shared === "")
     throw new TypeError("shared must be false, or the name of the user whose stream it is: "
                         + "tabs share a stream only when they name the same user");
 }
 
-/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown, expired, replaced and stopped;
- * what was published is for on(), so that neither can be taken for the other. */
+/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown,
+ * expired, replaced and stopped; what was published is for on(), so that neither can be taken for
+ * the other. */
 export class EventStream extends EventTarget {
   #url; #options; #cursor;
   #owner = "";         // an opaque value for the session whose stream this is
@@ -713,13 +756,15 @@ export class EventStream extends EventTarget {
   #wanted = false;   // open, or it will be
   #state = "closed";
 
-  /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at once. */
+  /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at
+   * once. */
   constructor(url, options = {}) {
     super();
     this.#options = withDefaults(DEFAULTS, options);
     this.#url = addressOf(url, this.#options.channels);
     checkShared(this.#options.shared);
-    this.#cursor = String(this.#options.lastEventId ?? ""); // the seq of a publisher's reply is a number
+    // the seq of a publisher's reply is a number
+    this.#cursor = String(this.#options.lastEventId ?? "");
     this.open();
   }
 
@@ -729,7 +774,8 @@ export class EventStream extends EventTarget {
   get lastEventId() { return this.#cursor; }
   get connection() { return this.#connection; }
 
-  /* Call listener with a MessageEvent for each event of this name. Returns a function that ends that. */
+  /* Call listener with a MessageEvent for each event of this name. Returns a function that ends
+   * that. */
   on(name, listener) {
     this.#published.addEventListener(name, listener);
     if (!this.#names.has(name))
@@ -738,7 +784,8 @@ export class EventStream extends EventTarget {
     return () => this.#published.removeEventListener(name, listener);
   }
 
-  /* Open again, behind the last event, what was closed or has stopped; at another address, if one is given: that with a fresh token. */
+  /* Open again, behind the last event, what was closed or has stopped; at another address, if one
+   * is given: that with a fresh token. */
   open(url = this.#url) {
     if (this.#wanted)
       return;
@@ -771,9 +818,11 @@ export class EventStream extends EventTarget {
       return;
     this.#state = "connecting";
     const Link = this.#options.shared && Sharing.possible() ? Sharing : Connection;
-    const heard = (listener) => (...given) => this.#link === link && listener(...given); // a listener of the page may have closed it
+    // a listener of the page may have closed it
+    const heard = (listener) => (...given) => this.#link === link && listener(...given);
     let link = null;
-    this.#link = link = new Link(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, {
+    const from = { cursor: this.#cursor, owner: this.#owner };
+    this.#link = link = new Link(this.#url, this.#options, from, this.#names, {
       begin: heard(({ connection, owner }) => {
         this.#connection = connection;
         this.#owner ||= owner;
@@ -783,8 +832,8 @@ export class EventStream extends EventTarget {
     });
   };
 
-  /* A page that was left may be kept for the way back, one in the background be frozen: it must not count as online, nor hold a
-   * connection, nor lead other tabs. */
+  /* A page that was left may be kept for the way back, one in the background be frozen: it must not
+   * count as online, nor hold a connection, nor lead other tabs. */
   #suspend = () => {
     this.#link?.close();
     this.#link = null;
@@ -794,7 +843,8 @@ export class EventStream extends EventTarget {
   #onEntry({ type, data, id }) {
     this.#cursor = id;
     if (type !== null)
-      this.#published.dispatchEvent(new MessageEvent(type, { data, lastEventId: id, origin: new URL(this.#url).origin }));
+      this.#published.dispatchEvent(
+        new MessageEvent(type, { data, lastEventId: id, origin: new URL(this.#url).origin }));
   }
 
   #onTold(what, detail) {
@@ -812,9 +862,11 @@ export class EventStream extends EventTarget {
 
 /* ---- publishing, where the worker takes events over HTTP ---- */
 
-const PUBLISH_DEFAULTS = { token: null, withCredentials: false, tries: 6, timeout: 10000, firstPause: 1000, longestPause: 30000 };
+const PUBLISH_DEFAULTS = { token: null, withCredentials: false, tries: 6, timeout: 10000,
+                           firstPause: 1000, longestPause: 30000 };
 
-/* Why an event was not published, or may not have been. status: of the answer, 0 without one; code: what the worker calls it. */
+/* Why an event was not published, or may not have been. status: of the answer, 0 without one; code:
+ * what the worker calls it. */
 export class PublishError extends Error {
   constructor(status, code, message) {
     super(message);
@@ -830,7 +882,8 @@ function withId(event) {
   return event.id === undefined ? { ...event, id: `js-${words().join("-")}` } : event;
 }
 
-/* One attempt. The error says whether another one makes sense (again), and for how long the server asks to wait. */
+/* One attempt. The error says whether another one makes sense (again), and for how long the server
+ * asks to wait. */
 async function attempt(url, request, timeout) {
   let response, reply;
   try {
@@ -848,19 +901,24 @@ async function attempt(url, request, timeout) {
 
 function failure(response, code, message) {
   const status = response?.status ?? 0;
-  return Object.assign(new PublishError(status, code, message), { again: !isRefusal(status), wait: response ? waitOf(response) : 0 });
+  return Object.assign(new PublishError(status, code, message),
+                       { again: !isRefusal(status), wait: response ? waitOf(response) : 0 });
 }
 
 /* Throws a TypeError when no header can have this token. */
 function requestFor(events, { token, withCredentials }) {
-  const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
-  const headers = new Headers({ "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) });
-  return { method: "POST", body, headers, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" };
+  const body = JSON.stringify(Array.isArray(events)
+                              ? { events: events.map(withId) } : withId(events));
+  const headers = new Headers({ "Content-Type": "application/json",
+                                ...(token ? { Authorization: `Bearer ${token}` } : {}) });
+  return { method: "POST", body, headers, cache: "no-store",
+           credentials: withCredentials ? "include" : "same-origin" };
 }
 
-/* Publish an event, or a list of them (all or none), at url, the streams' address with /publish behind it. Without an answer, or while it
- * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError, and a url or token that
- * cannot be sent a TypeError. options: see ssecast.d.ts. */
+/* Publish an event, or a list of them (all or none), at url, the streams' address with /publish
+ * behind it. Without an answer, or while it cannot be done, it is sent again. The reply is the
+ * worker's; what fails for good throws a PublishError, and a url or token that cannot be sent a
+ * TypeError. options: see ssecast.d.ts. */
 export async function publish(url, events, options = {}) {
   const all = withDefaults(PUBLISH_DEFAULTS, options);
   const address = absolute(url), request = requestFor(events, all);

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """The server's side of the chat, as a CGI program.
 
-POST {"room", "from", "text"} publishes a text in a room. GET ?room=R returns the texts of the room, and
-the id of the last one. The page opens its stream behind that id, so that no text is missed in between. A
-room is a channel. An application would take "from" from its login.
+POST {"room", "from", "text"} publishes a text in a room. GET ?room=R returns the texts of the room,
+and the id of the last one. The page opens its stream behind that id, so that no text is missed in
+between. A room is a channel. An application would take "from" from its login.
 """
 
 import json
@@ -40,7 +40,8 @@ def said(room):
     head = ask(op="ping")["head"]  # first: what is said in the meantime is in the list, or after it
     events = list(history(f"room:{room}"))
     last = max([head] + [e["seq"] for e in events])
-    return {"last": str(last), "said": [json.loads(e["data"]) for e in events if e.get("event") == "said"][-100:]}
+    return {"last": str(last),
+            "said": [json.loads(e["data"]) for e in events if e.get("event") == "said"][-100:]}
 
 
 if os.environ["REQUEST_METHOD"] == "POST":

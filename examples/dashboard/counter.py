@@ -21,7 +21,8 @@ def ask(**request):
 
 count = 0
 while True:
-    numbers = {"count": count, "load": os.getloadavg()[0], "streams": ask(op="stats")["connections"]}
+    numbers = {"count": count, "load": os.getloadavg()[0],
+               "streams": ask(op="stats")["connections"]}
     ask(op="publish", event="numbers", data=numbers, to={"channels": ["dashboard"]})
     count += 1
     time.sleep(1)

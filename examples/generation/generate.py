@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A language model that writes a text, token by token. ./generate.py ID
 
-The model is a stand-in; the publishing is real. Tokens go to a channel of their own, so that a page can read
-them from the first one on (from=earliest), whenever it comes. After an hour they are forgotten (ttl).
+The model is a stand-in; the publishing is real. Tokens go to a channel of their own, so that a page
+can read them from the first one on (from=earliest), whenever it comes. After an hour they are
+forgotten (ttl).
 """
 
 import json
@@ -13,9 +14,10 @@ import time
 
 import zmq
 
-TEXT = ("Server-Sent Events are one long answer to one request. The server adds an event whenever there is something to tell, "
-        "and the browser hands it to the page. When the connection is lost, the browser asks again, names the last event that it "
-        "has, and reads on from there. So a text that takes a minute to write survives a tunnel, a reload and a second reader.")
+TEXT = ("Server-Sent Events are one long answer to one request. The server adds an event whenever "
+        "there is something to tell, and the browser hands it to the page. When the connection is "
+        "lost, the browser asks again, names the last event that it has, and reads on from there. "
+        "So a text that takes a minute to write survives a tunnel, a reload and a second reader.")
 
 
 def tokens():
@@ -31,7 +33,9 @@ def main(generation):
     broker.setsockopt(zmq.LINGER, 0)
 
     def publish(**event):
-        broker.send_string(json.dumps({"op": "publish", **event, "to": {"channels": [f"generation:{generation}"]}, "ttl": 3600}))
+        broker.send_string(json.dumps({
+            "op": "publish", **event, "to": {"channels": [f"generation:{generation}"]}, "ttl": 3600
+        }))
         broker.recv()
 
     for token in tokens():

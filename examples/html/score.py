@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Publishes the score of a match as HTML: ./score.py plays one, ./score.py HOME AWAY MINUTE sets a score.
+"""Publishes the score of a match as HTML: ./score.py plays one, ./score.py HOME AWAY MINUTE sets a
+score.
 
-Each library wants the same piece of HTML in another event. The events have a key, so a page that opens
-late shows the present score at once.
+Each library wants the same piece of HTML in another event. The events have a key, so a page that
+opens late shows the present score at once.
 """
 
 import json
@@ -30,7 +31,8 @@ def event(channel, key, text, **fields):
 def publish(home, away, minute):
     score = f'<p id="score">{home} : {away} in minute {minute}</p>'
     events = [
-        event("turbo", "score", f'<turbo-stream action="replace" target="score"><template>{score}</template></turbo-stream>'),
+        event("turbo", "score", '<turbo-stream action="replace" '
+              f'target="score"><template>{score}</template></turbo-stream>'),
         event("htmx", "score", score, event="score"),
         event("htmx4", "score", score),
         event("datastar", "score", f"{ELEMENTS_WORD} {score}", event=ELEMENTS),

@@ -1,10 +1,11 @@
 <?php
-// A broadcaster for Laravel 8 and later: broadcast(new OrderShipped($order)) reaches browsers through
-// ssecast.
+// A broadcaster for Laravel 8 and later: broadcast(new OrderShipped($order)) reaches browsers
+// through ssecast.
 //
 // Install:
 // 1. Up to Laravel 10 uncomment App\Providers\BroadcastServiceProvider in config/app.php. From
-//    Laravel 11 on `php artisan install:broadcasting` makes routes/channels.php; none of the drivers
+//    Laravel 11 on `php artisan install:broadcasting` makes routes/channels.php; none of the
+//        drivers
 //    that it offers is needed. Both make the route /broadcasting/auth.
 // 2. Copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php) to
 //    app/Broadcasting/, and put into the boot() of a service provider:
@@ -12,7 +13,8 @@
 //     \App\Broadcasting\SsecastBroadcaster::register($this->app);
 // 3. config/broadcasting.php, in 'connections':
 //     'ssecast' => [
-//         'driver' => 'ssecast', 'url' => env('SSECAST_URL'), 'secret_file' => env('SSECAST_SECRET_FILE'),
+//         'driver' => 'ssecast', 'url' => env('SSECAST_URL'),
+//         'secret_file' => env('SSECAST_SECRET_FILE'),
 //         'path' => '/sse', 'seconds' => 3600, 'timeout' => 2.0,
 //     ],
 // 4. .env (BROADCAST_CONNECTION from Laravel 11 on, BROADCAST_DRIVER before):
@@ -57,13 +59,18 @@ class SsecastBroadcaster extends Broadcaster
     /** Makes the driver `ssecast` known to Laravel. */
     public static function register($app): void
     {
-        $app->make(\Illuminate\Contracts\Broadcasting\Factory::class)->extend('ssecast', function ($app, array $config) {
+        $broadcasting = $app->make(\Illuminate\Contracts\Broadcasting\Factory::class);
+        $broadcasting->extend('ssecast', function ($app, array $config) {
             $signer = Signer::fromFile($config['secret_file']);
-            return new self(Client::signed($config['url'], $signer, true, (float) ($config['timeout'] ?? 2.0)), $signer, $config);
+            return new self(Client::signed($config['url'], $signer, true,
+                                           (float) ($config['timeout'] ?? 2.0)), $signer, $config);
         });
     }
 
-    /** The route /broadcasting/auth. The cookie is set when every channel that was asked for is granted, and not before. */
+    /**
+     * The route /broadcasting/auth. The cookie is set when every channel that was asked for is
+     * granted, and not before.
+     */
     public function auth($request)
     {
         $names = $this->names($request);
@@ -71,39 +78,52 @@ class SsecastBroadcaster extends Broadcaster
         foreach ($names as $name) {
             if (!$this->isGuarded($name))
                 continue;
-            $plain = (string) preg_replace('/^(private-encrypted-|private-|presence-)/', '', $name); // as routes/channels.php has it
+            // as routes/channels.php has it
+            $plain = (string) preg_replace('/^(private-encrypted-|private-|presence-)/', '', $name);
             if (!$this->retrieveUser($request, $plain))
                 throw new AccessDeniedHttpException();
-            $members[$name] = $this->verifyUserCanAccessChannel($request, $plain); // throws if the user may not
+            // throws if the user may not
+            $members[$name] = $this->verifyUserCanAccessChannel($request, $plain);
         }
 
         $user = $request->user();
-        $claims = ['channels' => $names] + ($user ? ['sub' => (string) $user->getAuthIdentifier()] : []);
+        $claims = ['channels' => $names]
+            + ($user ? ['sub' => (string) $user->getAuthIdentifier()] : []);
         $this->sendCookie($claims, (int) $this->config['seconds']);
-        return ['channels' => $names, 'members' => (object) $members, 'expires' => time() + (int) $this->config['seconds']];
+        return ['channels' => $names, 'members' => (object) $members,
+                'expires' => time() + (int) $this->config['seconds']];
     }
 
-    /** What routes/channels.php answered for one channel: true, or a member's data. auth() answers once for all of them. */
+    /**
+     * What routes/channels.php answered for one channel: true, or a member's data. auth() answers
+     * once for all of them.
+     */
     public function validAuthenticationResponse($request, $result)
     {
         return $result;
     }
 
-    /** Publishes. payload['socket'] is Laravel's toOthers(): the connection id of the page that caused the event. */
+    /**
+     * Publishes. payload['socket'] is Laravel's toOthers(): the connection id of the page that
+     * caused the event.
+     */
     public function broadcast(array $channels, $event, array $payload = [])
     {
         $except = isset($payload['socket']) ? ['connections' => [$payload['socket']]] : [];
         unset($payload['socket']);
         $guarded = $public = $events = [];
         foreach ($channels as $channel)
-            $this->isGuarded((string) $channel) ? $guarded[] = (string) $channel : $public[] = (string) $channel;
+            $this->isGuarded((string) $channel)
+                ? $guarded[] = (string) $channel : $public[] = (string) $channel;
 
         $common = ['event' => $event, 'data' => (object) $payload];
         if ($public)
-            $events[] = $common + ['to' => ['channels' => $public]] + ($except ? ['except' => $except] : []);
+            $events[] = $common + ['to' => ['channels' => $public]]
+                + ($except ? ['except' => $except] : []);
         if ($guarded) { // a reader of both gets it once
             $except += $public ? ['channels' => $public] : [];
-            $events[] = $common + ['to' => ['channels' => $guarded], 'private' => true] + ($except ? ['except' => $except] : []);
+            $events[] = $common + ['to' => ['channels' => $guarded], 'private' => true]
+                + ($except ? ['except' => $except] : []);
         }
         try {
             if ($events)
@@ -119,7 +139,9 @@ class SsecastBroadcaster extends Broadcaster
         $this->signer->setCookie($claims, $seconds, $this->config['path']);
     }
 
-    /** The channels of the request. A * in a token would be every channel, and a comma two of them. */
+    /**
+     * The channels of the request. A * in a token would be every channel, and a comma two of them.
+     */
     private function names($request): array
     {
         $names = array_values((array) $request->input('channel_name'));

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """The server's side of the page, as a CGI program. Each request is a POST with a JSON object.
 
-{"login": NAME}             logs in, and answers {"name": NAME}. An application would ask for a password
+{"login": NAME}             logs in, and answers {"name": NAME}. An application would ask for a
+                            password
 {}                          who is logged in? {"name": NAME}, or {"name": null}
 {"to": NAME, "text": TEXT}  sends a text to another user, in the name of the user who is logged in
 
-Each answer to a logged-in user sets a cookie with a fresh token for the stream, valid for SECONDS. That
-cookie goes to /sse only, and no script can read it. A second cookie, the application's own, holds the
-login. Here it is a token too, for another audience.
+Each answer to a logged-in user sets a cookie with a fresh token for the stream, valid for SECONDS.
+That cookie goes to /sse only, and no script can read it. A second cookie, the application's own,
+holds the login. Here it is a token too, for another audience.
 """
 
 import http.cookies
@@ -24,17 +25,20 @@ SECRET = open(os.environ["SSECAST_JWT_SECRET_FILE"], encoding="ascii").read().rs
 
 
 def token(name, audience, seconds, **claims):
-    return jwt.encode({"sub": name, "aud": audience, "exp": time.time() + seconds, **claims}, SECRET, algorithm="HS256")
+    return jwt.encode({"sub": name, "aud": audience, "exp": time.time() + seconds, **claims},
+                      SECRET, algorithm="HS256")
 
 
 def cookie(name, value, path):
-    print(f"Set-Cookie: {name}={value}; Path={path}; HttpOnly; SameSite=Strict")  # and Secure, over https
+    # Over https, add: Secure
+    print(f"Set-Cookie: {name}={value}; Path={path}; HttpOnly; SameSite=Strict")
 
 
 def logged_in():
     cookies = http.cookies.SimpleCookie(os.environ.get("HTTP_COOKIE", ""))
     try:
-        return jwt.decode(cookies["login"].value, SECRET, algorithms=["HS256"], audience="login")["sub"]
+        return jwt.decode(cookies["login"].value, SECRET, algorithms=["HS256"],
+                          audience="login")["sub"]
     except (KeyError, jwt.InvalidTokenError):
         return None
 
@@ -44,8 +48,9 @@ def say(name, request):
     broker.connect(os.environ["SSECAST_COMMANDS"])
     broker.setsockopt(zmq.RCVTIMEO, 5000)
     broker.setsockopt(zmq.LINGER, 0)
-    broker.send_string(json.dumps({"op": "publish", "event": "said", "data": {"from": name, "text": str(request["text"])[:1000]},
-                                   "to": {"sessions": [str(request["to"])[:40]]}}))
+    broker.send_string(json.dumps({"op": "publish", "event": "said", "data": {
+        "from": name, "text": str(request["text"])[:1000]
+    }, "to": {"sessions": [str(request["to"])[:40]]}}))
     broker.recv()
 
 

@@ -3,7 +3,8 @@
 
 docs/protocol.md, 1.5, has the messages.
 
-    ./watch.py            prints each change; SSECAST_COMMANDS and SSECAST_PRESENCE name the broker's endpoints
+    ./watch.py            prints each change; SSECAST_COMMANDS and SSECAST_PRESENCE name the
+                          broker's endpoints
 """
 
 import json
@@ -35,7 +36,8 @@ class Broker:
 
 
 class Watch:
-    """here: connection -> its description by the broker. said: connections whose change was printed."""
+    """here: connection -> its description by the broker. said: connections whose change was
+    printed."""
 
     def __init__(self):
         self.broker, self.here = Broker(), {}
@@ -55,7 +57,8 @@ class Watch:
             after = page["connections"][-1]["connection"] if page["connections"] else after
             self.pages.append((after if more else None, page["n"]))
         self.n = self.pages[0][1]
-        if not page["settled"]:  # a fresh broker: who is missing may only not have been reported yet
+        # a fresh broker: who is missing may only not have been reported yet
+        if not page["settled"]:
             found = {**self.here, **found}
         for connection in self.here.keys() - found.keys():
             self.gone(connection, "unknown")
@@ -68,7 +71,8 @@ class Watch:
         while True:
             if not self.told.poll(2000):
                 now = self.broker.ask(op="presence", limit=0)
-                if (now["run"], now["n"]) != (self.run, self.n) and not self.told.poll(500) or now["settled"] > self.settled:
+                if ((now["run"], now["n"]) != (self.run, self.n) and not self.told.poll(500)
+                    or now["settled"] > self.settled):
                     return
                 continue
             m = json.loads(self.told.recv())

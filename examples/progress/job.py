@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """A long job that reports its progress. ./job.py NAME
 
-Each event is the whole state, not a step, and has a key: a page that joins late gets the newest one. All
-events go to one channel, which the pages that watch this job have. The last event removes the key. If the
-job dies, its key is forgotten after a minute (ttl).
+Each event is the whole state, not a step, and has a key: a page that joins late gets the newest
+one. All events go to one channel, which the pages that watch this job have. The last event removes
+the key. If the job dies, its key is forgotten after a minute (ttl).
 """
 
 import json
@@ -17,8 +17,10 @@ STEPS = 40
 
 
 def tell(broker, job, done):
-    broker.send_string(json.dumps({"op": "publish", "event": "progress", "data": {"done": done, "of": STEPS}, "to": {"channels": [f"job:{job}"]},
-                                   "key": "progress", "ttl": 60, "remove": done == STEPS}))
+    broker.send_string(json.dumps(
+        {"op": "publish", "event": "progress", "data": {"done": done, "of": STEPS},
+         "to": {"channels": [f"job:{job}"]}, "key": "progress", "ttl": 60, "remove": done == STEPS}
+    ))
     broker.recv()
 
 

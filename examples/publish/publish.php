@@ -1,7 +1,8 @@
 <?php
 // Publish an event from PHP, with php-zmq (Debian: php-zmq). php publish.php [TEXT]
 
-$request = ["op" => "publish", "event" => "greeting", "data" => ["from" => "PHP", "text" => $argv[1] ?? "hello"]];
+$request = ["op" => "publish", "event" => "greeting",
+            "data" => ["from" => "PHP", "text" => $argv[1] ?? "hello"]];
 
 $broker = new ZMQSocket(new ZMQContext(), ZMQ::SOCKET_REQ);
 $broker->setSockOpt(ZMQ::SOCKOPT_RCVTIMEO, 5000);

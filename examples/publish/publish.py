@@ -7,7 +7,8 @@ import sys
 
 import zmq
 
-request = {"op": "publish", "event": "greeting", "data": {"from": "Python", "text": sys.argv[1] if len(sys.argv) > 1 else "hello"}}
+request = {"op": "publish", "event": "greeting",
+           "data": {"from": "Python", "text": sys.argv[1] if len(sys.argv) > 1 else "hello"}}
 
 broker = zmq.Context().socket(zmq.REQ)
 broker.connect(os.environ.get("SSECAST_COMMANDS", "tcp://127.0.0.1:5570"))

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Publish an event over HTTP, with Python alone. SSECAST_URL=https://example.org/sse SSECAST_TOKEN_FILE=token.jwt ./publish_http.py [TEXT]"""
+"""Publish an event over HTTP, with Python alone. SSECAST_URL=https://example.org/sse
+SSECAST_TOKEN_FILE=token.jwt ./publish_http.py [TEXT]"""
 
 import json
 import os
@@ -12,9 +13,13 @@ import uuid
 
 token = pathlib.Path(os.environ["SSECAST_TOKEN_FILE"]).read_text().partition("\n")[0].rstrip()
 # The id makes it safe to send the event again when no answer came: it is published once.
-event = {"event": "greeting", "data": {"from": "Python", "text": sys.argv[1] if len(sys.argv) > 1 else "hello"}, "id": str(uuid.uuid4())}
-request = urllib.request.Request(os.environ["SSECAST_URL"] + "/publish", json.dumps(event).encode(),
-                                 {"Content-Type": "application/json", "Authorization": f"Bearer {token}"})
+event = {"event": "greeting",
+         "data": {"from": "Python", "text": sys.argv[1] if len(sys.argv) > 1 else "hello"},
+         "id": str(uuid.uuid4())}
+request = urllib.request.Request(
+    os.environ["SSECAST_URL"] + "/publish", json.dumps(event).encode(),
+    {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+)
 
 
 def publish():

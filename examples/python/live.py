@@ -1,7 +1,7 @@
 """ssecast for a web application: publishes, and gives a user a token for the streams.
 
-docs/python.md has views for Django, Flask and FastAPI. Debian: python3-zmq, python3-jwt. Variables of
-the environment:
+docs/python.md has views for Django, Flask and FastAPI. Debian: python3-zmq, python3-jwt. Variables
+of the environment:
     SSECAST_COMMANDS         the broker's endpoint; tcp://127.0.0.1:5570 unless set
     SSECAST_JWT_SECRET_FILE  the workers' jwt-secret-file, one secret as text
 """
@@ -36,7 +36,8 @@ def ask(**request):
 
 
 def publish(event, data=None, **more):
-    """publish("news", {"a": 1}, to={"channels": ["news"]}). Without `to` the event is for everyone."""
+    """publish("news", {"a": 1}, to={"channels": ["news"]}). Without `to` the event is for
+    everyone."""
     return ask(op="publish", event=event, data=data, **more)
 
 
@@ -46,12 +47,13 @@ def end_streams(user):
 
 
 def set_cookie(response, user, channels, seconds=3600, secure=True):
-    """A token for the streams of this user, with these channels. Returns the response, which no cache keeps."""
+    """A token for the streams of this user, with these channels. Returns the response, which no
+    cache keeps."""
     with open(os.environ["SSECAST_JWT_SECRET_FILE"], encoding="ascii") as file:
         secret = file.read().rstrip("\r\n")
     claims = {"sub": str(user), "exp": int(time.time()) + seconds, "channels": channels}
-    response.set_cookie(COOKIE, jwt.encode(claims, secret, algorithm="HS256"), max_age=seconds, path=MOUNT,
-                        secure=secure, httponly=True, samesite="strict")
+    response.set_cookie(COOKIE, jwt.encode(claims, secret, algorithm="HS256"), max_age=seconds,
+                        path=MOUNT, secure=secure, httponly=True, samesite="strict")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -4,12 +4,13 @@
 //
 // Install: copy this file to src/Ssecast/ and ssecast.php (client/php; installed:
 // /usr/share/php/ssecast/ssecast.php) to lib/, not to src/, where Symfony looks for a class of each
-// file's name. Put the lines of services.yaml into your config/services.yaml, and set SSECAST_URL and
-// SSECAST_SECRET_FILE in .env. In a controller:
+// file's name. Put the lines of services.yaml into your config/services.yaml, and set SSECAST_URL
+// and SSECAST_SECRET_FILE in .env. In a controller:
 //     public function ship(Order $order, Request $request, SsecastPublisher $ssecast): Response
 //     {
 //         $buyer = $order->getBuyer()->getUserIdentifier();
-//         $ssecast->publish('shipped', ['order' => $order->getId()], ['to' => ['sessions' => [$buyer]]]);
+//         $ssecast->publish('shipped', ['order' => $order->getId()],
+//                           ['to' => ['sessions' => [$buyer]]]);
 //         $user = $this->getUser()->getUserIdentifier();
 //         return $ssecast->authorize(new JsonResponse(), $user, ['news'], $request->isSecure());
 //     }
@@ -31,7 +32,8 @@ final class SsecastPublisher
     private Signer $signer;
     private string $path;
 
-    public function __construct(string $url, string $secretFile, string $path = '/sse', float $timeout = 2.0)
+    public function __construct(string $url, string $secretFile, string $path = '/sse',
+                                float $timeout = 2.0)
     {
         $this->signer = Signer::fromFile($secretFile);
         $this->client = Client::signed($url, $this->signer, true, $timeout);
@@ -51,17 +53,21 @@ final class SsecastPublisher
     }
 
     /** Sets the cookie of the streams on a response: this user, and these channels. */
-    public function authorize(Response $response, string $user, array $channels, bool $secure, int $seconds = 3600): Response
+    public function authorize(Response $response, string $user, array $channels, bool $secure,
+                              int $seconds = 3600): Response
     {
         $token = $this->signer->sign(['sub' => $user, 'channels' => $channels], $seconds);
-        $response->headers->setCookie(new Cookie('ssecast_token', $token, time() + $seconds, $this->path, null, $secure, true, false, 'strict'));
+        $response->headers->setCookie(
+            new Cookie('ssecast_token', $token, time() + $seconds, $this->path, null, $secure, true,
+                       false, 'strict'));
         return $response;
     }
 
     /** Deletes it, at logout. */
     public function forget(Response $response, bool $secure): Response
     {
-        $response->headers->setCookie(new Cookie('ssecast_token', '', 1, $this->path, null, $secure, true, false, 'strict'));
+        $response->headers->setCookie(
+            new Cookie('ssecast_token', '', 1, $this->path, null, $secure, true, false, 'strict'));
         return $response;
     }
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """A service that publishes prices: ./prices.py, until Ctrl-C. ./prices.py delist NAME removes one.
 
-Each price is an event with a key, in the channel "prices". A page that opens gets the newest price of each
-name first, and a slow page skips prices that newer ones have replaced. When this service stops, its prices
-are forgotten after a minute (ttl), so that no page begins with old ones.
+Each price is an event with a key, in the channel "prices". A page that opens gets the newest price
+of each name first, and a slow page skips prices that newer ones have replaced. When this service
+stops, its prices are forgotten after a minute (ttl), so that no page begins with old ones.
 """
 
 import json
@@ -32,8 +32,10 @@ def publish(**fields):
 def run():
     prices = {"ALPHA": 120.0, "BETA": 48.5, "GAMMA": 7.25}
     while True:
-        prices = {name: max(0.01, price * random.uniform(0.99, 1.01)) for name, price in prices.items()}
-        publish(events=[event(name, event="price", data={"name": name, "price": price}, ttl=60) for name, price in prices.items()])
+        prices = {name: max(0.01, price * random.uniform(0.99, 1.01))
+                  for name, price in prices.items()}
+        publish(events=[event(name, event="price", data={"name": name, "price": price}, ttl=60)
+                        for name, price in prices.items()])
         time.sleep(0.2)
 
 

@@ -6,9 +6,10 @@
  * Requires PHP: 7.4
  * License: Apache-2.0
  *
- * Install: copy this file and ssecast.php (client/php; installed: /usr/share/php/ssecast/ssecast.php)
- * to wp-content/plugins/ssecast-live-comments/, activate it, and put into wp-config.php, above
- * "That's all" (with Debian's package into /etc/wordpress/config-HOST.php):
+ * Install: copy this file and ssecast.php (client/php; installed:
+ * /usr/share/php/ssecast/ssecast.php) to wp-content/plugins/ssecast-live-comments/, activate it,
+ * and put into wp-config.php, above "That's all" (with Debian's package into
+ * /etc/wordpress/config-HOST.php):
  *     define('SSECAST_URL', 'https://example.org/sse'); // the streams, as the server reaches them
  *     define('SSECAST_TOKEN', '…');        // docs/php.md makes it: may publish to channels post:*
  *     define('SSECAST_PATH', '/sse');      // the streams, as browsers reach them; the default
@@ -41,15 +42,19 @@ function ssecast_comments_data($comment): array
     ];
 }
 
-/** Publishes. An error is written to the log: a comment is saved, whether pages learn of it or not. */
+/**
+ * Publishes. An error is written to the log: a comment is saved, whether pages learn of it or not.
+ */
 function ssecast_comments_publish(string $event, $comment): void
 {
     $channel = $comment ? ssecast_comments_channel((int) $comment->comment_post_ID) : null;
     if ($channel === null || !defined('SSECAST_URL') || !defined('SSECAST_TOKEN'))
         return;
-    $data = $event === 'comment' ? ssecast_comments_data($comment) : ['id' => (int) $comment->comment_ID];
+    $data = $event === 'comment'
+        ? ssecast_comments_data($comment) : ['id' => (int) $comment->comment_ID];
     try {
-        \Ssecast\Client::http(SSECAST_URL, SSECAST_TOKEN, 2.0)->publish($event, $data, ['to' => ['channels' => [$channel]]]);
+        \Ssecast\Client::http(SSECAST_URL, SSECAST_TOKEN, 2.0)
+            ->publish($event, $data, ['to' => ['channels' => [$channel]]]);
     } catch (\Ssecast\Failure | \Ssecast\BadValue $e) {
         error_log('ssecast: ' . $e->getMessage());
     }
@@ -71,7 +76,10 @@ function ssecast_comments_on_status($new, $old, $comment): void
         ssecast_comments_publish('comment-removed', $comment);
 }
 
-/** The script of a post's page. Text is put into the page as text, so nothing in a comment can become markup. */
+/**
+ * The script of a post's page. Text is put into the page as text, so nothing in a comment can
+ * become markup.
+ */
 function ssecast_comments_script(): void
 {
     $channel = is_singular() ? ssecast_comments_channel((int) get_queried_object_id()) : null;
@@ -91,9 +99,11 @@ function ssecast_comments_script(): void
     });
   }
   function show(event) {
-    var comment = JSON.parse(event.data), list = document.querySelector(".comment-list, .wp-block-comment-template");
+    var comment = JSON.parse(event.data),
+        list = document.querySelector(".comment-list, .wp-block-comment-template");
     if (!list || document.getElementById("comment-" + comment.id)) return;
-    var item = document.createElement("li"), author = document.createElement("b"), text = document.createElement("p");
+    var item = document.createElement("li"), author = document.createElement("b"),
+        text = document.createElement("p");
     item.id = "comment-" + comment.id;
     item.className = "comment ssecast-comment";
     author.textContent = comment.author;

@@ -1,4 +1,5 @@
-"""What is measured, one function to a case. Each returns {metric: value} of one round; report.py knows what they mean."""
+"""What is measured, one function to a case. Each returns {metric: value} of one round; report.py
+knows what they mean."""
 
 import concurrent.futures
 import contextlib
@@ -61,7 +62,8 @@ def measured(load, publisher, effort):
 
 
 def must_be_exact(counted):
-    wrong = {name: counted[name] for name in ("lost", "disordered", "gaps", "ended", "refused") if counted[name]}
+    wrong = {name: counted[name] for name in ("lost", "disordered", "gaps", "ended", "refused")
+             if counted[name]}
     if wrong:
         raise RuntimeError(f"the streams were not exact: {wrong}")
 
@@ -83,13 +85,16 @@ def cpu_of(server, counted):
     found = {"cpu_us": 1e6 * sum(cpu.values()) / counted["events"]}
     for program in server.programs:
         members = tools.family(program.pid)
-        found[f"cpu_us of {program.name}"] = 1e6 * sum(cpu.get(pid, 0) for pid in members) / counted["events"]
+        found[f"cpu_us of {program.name}"] = (
+            1e6 * sum(cpu.get(pid, 0) for pid in members) / counted["events"]
+        )
     return found
 
 
 def flat_out(server, load, effort):
     """As fast as they are taken, at most `ahead` events before the readers."""
-    publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--progress", load.progress, "--ahead", server.ahead,
+    publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--progress",
+                                      load.progress, "--ahead", server.ahead,
                                       "--seconds", effort.warm + effort.seconds + 0.5)
     counted = measured(load, publisher, effort)
     must_be_exact(counted)
@@ -112,7 +117,9 @@ def coalescing(server_class, effort):
             before = _fresh_stats(server, load)
             case(server, load, effort)
             after = _fresh_stats(server, load)
-            found[name] = (after["writes"] - before["writes"]) / (after["deliveries"] - before["deliveries"])
+            found[name] = (after["writes"] - before["writes"]) / (
+                after["deliveries"] - before["deliveries"]
+            )
     return found
 
 
@@ -126,8 +133,8 @@ def _fresh_stats(server, load):
 # --- many streams: opening, memory ---
 
 def idle(server_class, effort):
-    """Open many at once; what they cost while nothing happens. Memory counts from half of them on: what a server's threads and
-    pools take for the first streams does not grow with more of them."""
+    """Open many at once; what they cost while nothing happens. Memory counts from half of them on:
+    what a server's threads and pools take for the first streams does not grow with more of them."""
     with running(server_class) as (server, load):
         count = min(effort.idle, server.streams_at_most)
         first = count // 2
@@ -142,7 +149,9 @@ def idle(server_class, effort):
         total = 0
         for program in server.programs:
             rss, pss = tools.memory(tools.family(program.pid))
-            found[f"rss_kb of {program.name}"] = (rss - before[program.name][0]) / (count - first) / 1024
+            found[f"rss_kb of {program.name}"] = (
+                (rss - before[program.name][0]) / (count - first) / 1024
+            )
             total += (pss - before[program.name][1]) / (count - first) / 1024
         found["pss_kb"] = total
         return found
@@ -162,14 +171,15 @@ TURNS = 3  # of the echo and the broker
 
 
 def publishing(effort):
-    """One DEALER against a broker without workers: acknowledged events a second, and what part that is of the answers of a bare
-    ROUTER. The two take turns."""
+    """One DEALER against a broker without workers: acknowledged events a second, and what part that
+    is of the answers of a bare ROUTER. The two take turns."""
     found = {}
     for store in ("memory", "durable"):
         for kind in KINDS:
             with Bench() as bench:
                 echo, broker = servers.Echo(bench), _start_broker(bench, store)
-                turns = [(_answers(echo.commands, kind, effort, "--echo"), _answers(broker.endpoint("commands"), kind, effort))
+                turns = [(_answers(echo.commands, kind, effort, "--echo"),
+                          _answers(broker.endpoint("commands"), kind, effort))
                          for _ in range(TURNS)]
             found[f"{store} {kind}"] = statistics.median(ours for _, ours in turns)
             found[f"{store} {kind} ÷ echo"] = statistics.median(ours / bare for bare, ours in turns)
@@ -180,7 +190,8 @@ def publishing(effort):
 def _answers(endpoint, kind, effort, *options):
     """How many events a second are answered."""
     done = tools.publish("--dealer", endpoint, "--size", PAYLOAD, *KINDS[kind], *options,
-                         "--count", effort.publish_count // TURNS // (100 if kind == "batch" else 1),
+                         "--count",
+                         effort.publish_count // TURNS // (100 if kind == "batch" else 1),
                          "--window", 10 if kind == "batch" else 1000)
     assert not done["failed"] and not done["unanswered"], done
     return done["answered"] / done["seconds"]
@@ -190,18 +201,21 @@ def acknowledging(effort):
     """How long an answer takes at 10,000 events a second, durable."""
     with Bench() as bench:
         broker = _start_broker(bench, "durable")
-        done = tools.publish("--dealer", broker.endpoint("commands"), "--rate", 10000, "--seconds", effort.seconds, "--window", 20000,
-                             "--size", PAYLOAD)
+        done = tools.publish("--dealer", broker.endpoint("commands"), "--rate", 10000, "--seconds",
+                             effort.seconds, "--window", 20000, "--size", PAYLOAD)
         assert not done["failed"] and not done["unanswered"], done
         return {name: done[name] for name in ("p50_ms", "p99_ms", "max_ms")}
 
 
 def cluster(server_class, effort):
-    """Acknowledged events a second and how long they take to arrive, with the history in a NATS JetStream; next to libnats alone there."""
+    """Acknowledged events a second and how long they take to arrive, with the history in a NATS
+    JetStream; next to libnats alone there."""
     with running(server_class) as (server, load):
-        found = {"libnats alone": tools.nats_publish("--servers", server.nats.url, "--replicas", server.replicas, "--count", effort.publish_count,
-                                                     "--size", PAYLOAD)}
-        done = tools.publish(*server.publisher(), "--count", effort.publish_count, "--window", 1000, "--size", PAYLOAD)
+        found = {"libnats alone":
+                 tools.nats_publish("--servers", server.nats.url, "--replicas", server.replicas,
+                                    "--count", effort.publish_count, "--size", PAYLOAD)}
+        done = tools.publish(*server.publisher(), "--count", effort.publish_count, "--window", 1000,
+                             "--size", PAYLOAD)
         assert not done["failed"] and not done["unanswered"], done
         found["acknowledged/s"] = done["answered"] / done["seconds"]
         found["÷ libnats alone"] = found["acknowledged/s"] / found["libnats alone"]
@@ -241,7 +255,8 @@ def _cost_of_targeted(server, load, effort):
     load.pids(pids)
     count = effort.publish_count // 3
     load.begin()
-    tools.publish(*server.publisher(), "--size", PAYLOAD, "--session", "target", "--count", count, "--rate", 20000)
+    tools.publish(*server.publisher(), "--size", PAYLOAD, "--session", "target", "--count", count,
+                  "--rate", 20000)
     counted = load.end()
     must_be_exact(counted)
     return 1e6 * sum(counted["cpu"].values()) / count
@@ -249,12 +264,16 @@ def _cost_of_targeted(server, load, effort):
 
 @contextlib.contextmanager
 def _known_sessions(server, count):
-    process = subprocess.Popen([tools.PROGRAMS / "sessions", server.broker.endpoint("sync"), str(count)], stdin=subprocess.PIPE,
+    process = subprocess.Popen([tools.PROGRAMS / "sessions", server.broker.endpoint("sync"),
+                                str(count)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
         with server.broker.commands() as client:
-            wait_until(lambda: client.ask({"op": "online", "session": f"somebody-{count - 1}"})["online"], what="the sessions")
+            wait_until(
+                lambda: client.ask({"op": "online", "session": f"somebody-{count - 1}"})["online"],
+                what="the sessions"
+            )
         yield
     finally:
         process.stdin.close()
@@ -265,9 +284,11 @@ def _known_sessions(server, count):
 # --- patterns ---
 
 def patterns(server_class, effort):
-    """100 events a second, each for a hundred of 1,000 streams that select ten topics each: by their names, and by templates."""
+    """100 events a second, each for a hundred of 1,000 streams that select ten topics each: by
+    their names, and by templates."""
     return {name: _cost_of_selected(server_class, path, effort)
-            for name, path in (("exact us", server_class.exact), ("templates us", server_class.templates))}
+            for name, path in (("exact us", server_class.exact),
+                               ("templates us", server_class.templates))}
 
 
 def _cost_of_selected(server_class, path, effort):
@@ -276,11 +297,14 @@ def _cost_of_selected(server_class, path, effort):
         load.tell("kinds 10")
         load.open(STREAMS, path)
         load.pids(tools.family(server.worker.pid))
-        publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--channels", 10, "--rate", 100,
+        publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--channels", 10,
+                                          "--rate", 100,
                                           "--seconds", effort.warm + effort.seconds + 0.5)
         counted = measured(load, publisher, effort)
     published = counted["events"] / (STREAMS / 10)
-    if published < 80 * effort.seconds or any(counted[name] for name in ("disordered", "gaps", "ended", "refused")):
+    if published < 80 * effort.seconds or any(
+        counted[name] for name in ("disordered", "gaps", "ended", "refused")
+    ):
         raise RuntimeError(f"the streams were not exact: {counted}")
     return 1e6 * sum(counted["cpu"].values()) / published
 
@@ -288,8 +312,8 @@ def _cost_of_selected(server_class, path, effort):
 # --- replay ---
 
 def replay(server_class, effort):
-    """All clients come back at once, and each missed the last thousandth of what is retained; next to the same events delivered
-    live, and to coming back without having missed any."""
+    """All clients come back at once, and each missed the last thousandth of what is retained; next
+    to the same events delivered live, and to coming back without having missed any."""
     found, missed = {}, effort.retained // 1000
     with running(server_class) as (server, load):
         publisher = [*server.publisher(), "--size", PAYLOAD]
@@ -310,14 +334,15 @@ def replay(server_class, effort):
 
 
 def scattered_replay(server_class, effort):
-    """The same, but what each missed is scattered over all that is retained: every client is in one of many channels. With a tenth
-    of the channels, a tenth is retained and as much is delivered."""
+    """The same, but what each missed is scattered over all that is retained: every client is in one
+    of many channels. With a tenth of the channels, a tenth is retained and as much is delivered."""
     found = {}
     for name, channels in (("scattered over a tenth s", 100), ("scattered s", 1000)):
         with running(server_class) as (server, load):
             missed = effort.retained // 1000
             cursor = _head(server)
-            tools.publish(*server.publisher(), "--size", PAYLOAD, "--count", missed * channels, "--channels", channels)
+            tools.publish(*server.publisher(), "--size", PAYLOAD, "--count", missed * channels,
+                          "--channels", channels)
             load.tell(f"kinds {channels}")
             load.begin()
             load.start_open(effort.many, "/sse?session=s%n&channels=%k", cursor)
@@ -343,13 +368,16 @@ BUFFERED_BYTES = 500_000     # for a slow reader, before the worker reads its wi
 
 
 def keyed(server_class, effort):
-    """Readers of keyed events, without and with slow ones among them: what these cost the others, and the worker's memory.
+    """Readers of keyed events, without and with slow ones among them: what these cost the others,
+    and the worker's memory.
 
-    Two sites stand side by side, of which one has slow readers, and get events in turns: so both parts of a pair follow each
-    other at once, and nobody has to catch up in between. Every pair counts, not one number for all. The control are pairs of the
-    same sites before any reader is slow: what their ratios are away from 1 is noise.
+    Two sites stand side by side, of which one has slow readers, and get events in turns: so both
+    parts of a pair follow each other at once, and nobody has to catch up in between. Every pair
+    counts, not one number for all. The control are pairs of the same sites before any reader is
+    slow: what their ratios are away from 1 is noise.
     """
-    with _keyed_readers(server_class, STREAMS, SLOW, KEYS) as fast, _keyed_readers(server_class, STREAMS, SLOW, KEYS) as slow:
+    with (_keyed_readers(server_class, STREAMS, SLOW, KEYS) as fast,
+          _keyed_readers(server_class, STREAMS, SLOW, KEYS) as slow):
         sites = {"without": Keyed(*fast), "with": Keyed(*slow)}
         rate = _rate_in_time(sites["without"], effort) / 2  # well below what is too much
         control = [_keyed_pair(sites, rate, effort, n) for n in range(effort.pairs // 2)]
@@ -358,7 +386,8 @@ def keyed(server_class, effort):
         skipped, lost = (sites["with"].left_out[name] for name in ("skipped", "lost"))
         at_end = _all_newest(sites["with"].load, sites["with"].sent)
     found = {name: [pair[name] for pair in pairs] for name in pairs[0]}
-    return {"events/s": rate, "p99, control": [pair["p99 with ÷ without"] for pair in control], **found, "events left out for a slow reader": (skipped + at_end["skipped"]) / SLOW,
+    return {"events/s": rate, "p99, control": [pair["p99 with ÷ without"] for pair in control],
+            **found, "events left out for a slow reader": (skipped + at_end["skipped"]) / SLOW,
             "events left out for one of the others": (lost + at_end["lost"]) / (STREAMS - SLOW)}
 
 
@@ -371,8 +400,10 @@ class Keyed:
 
     def publish(self, rate, seconds, keys=KEYS):
         """Start a publisher whose events are numbered behind those before."""
-        publisher = tools.start_publisher(*self.server.publisher(), "--size", PAYLOAD, "--keys", keys, "--rate", rate,
-                                          "--after", self.sent, "--count", int(rate * seconds), "--window", 20000)
+        publisher = tools.start_publisher(
+            *self.server.publisher(), "--size", PAYLOAD, "--keys", keys, "--rate", rate,
+            "--after", self.sent, "--count", int(rate * seconds), "--window", 20000
+        )
         self.sent += int(rate * seconds)
         return publisher
 
@@ -428,7 +459,8 @@ def _rate_in_time(site, effort):
 
 def slow_memory(server_class, effort):
     """What the worker's memory grows by for each slow reader, when nothing else makes it grow."""
-    return {f"{keys} keys": _memory_of_slow(server_class, keys) for keys in (KEYS, 10 * KEYS)[:1 if effort.rounds == 1 else 2]}
+    return {f"{keys} keys": _memory_of_slow(server_class, keys)
+            for keys in (KEYS, 10 * KEYS)[:1 if effort.rounds == 1 else 2]}
 
 
 def _memory_of_slow(server_class, keys, readers=100, rate=2500, full=6, behind=6):
@@ -468,8 +500,8 @@ def _must_be_newest(counted):
 
 
 def state(server_class, effort):
-    """The state of many keys to streams that come back without a cursor; next to the same events delivered live, and to coming back
-    when there is no state."""
+    """The state of many keys to streams that come back without a cursor; next to the same events
+    delivered live, and to coming back when there is no state."""
     found, keys = {}, effort.retained // 100
     with running(server_class) as (server, load):
         load.open(effort.many, server.path)
@@ -500,7 +532,8 @@ def _until_all_have(load, events, name):
 # --- memory ---
 
 def memory(effort):
-    """What broker and worker take for their limits, by mix of events: resident bytes, less those at the start, over the limit."""
+    """What broker and worker take for their limits, by mix of events: resident bytes, less those at
+    the start, over the limit."""
     found = {}
     for mix in list(mixes.MIXES)[:effort.mixes]:
         with Bench() as bench:
@@ -517,7 +550,8 @@ def memory(effort):
 
 def codecs():
     """Instructions for each call, counted by callgrind: the same in every run."""
-    names = subprocess.run([tools.PROGRAMS / "codecs"], capture_output=True, text=True, check=True).stdout.split()
+    names = subprocess.run([tools.PROGRAMS / "codecs"], capture_output=True, text=True,
+                           check=True).stdout.split()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(names, pool.map(_instructions_per_call, names)))
 
@@ -530,7 +564,8 @@ def _instructions_per_call(name):
 def _instructions(name, times):
     with Bench() as bench:
         out = bench.folder / "callgrind.out"
-        subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", tools.PROGRAMS / "codecs", name, str(times)],
+        subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
+                        tools.PROGRAMS / "codecs", name, str(times)],
                        capture_output=True, check=True)
         for line in out.read_text().splitlines():
             if line.startswith(("summary:", "totals:")):

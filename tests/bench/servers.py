@@ -1,7 +1,7 @@
 """What is measured: ssecast behind web servers, its peers, and the floor.
 
-A server is started in a Bench (tests/support), has a port and a path for streams, tells the publisher how to reach it,
-and names its processes.
+A server is started in a Bench (tests/support), has a port and a path for streams, tells the
+publisher how to reach it, and names its processes.
 """
 
 import json
@@ -115,19 +115,22 @@ class SsecastLighttpd(Ssecast):
 
 
 class SsecastPatient(SsecastLighttpd):
-    """For measurements of something else than readers: none is cut while the machine is busy elsewhere."""
+    """For measurements of something else than readers: none is cut while the machine is busy
+    elsewhere."""
 
     worker_options = {"queue_bytes": "256M"}
 
 
 class SsecastKeyed(SsecastLighttpd):
-    """A slow reader is soon behind, and the window is soon full: what memory grows by after that is the reader's."""
+    """A slow reader is soon behind, and the window is soon full: what memory grows by after that is
+    the reader's."""
 
     worker_options = {"queue_bytes": "256K", "window_bytes": "4M"}
 
 
 class SsecastMercure(SsecastLighttpd):
-    """A hub of the Mercure protocol, for anybody. Each stream selects ten topics, of which one has events: as they are, or by templates."""
+    """A hub of the Mercure protocol, for anybody. Each stream selects ten topics, of which one has
+    events: as they are, or by templates."""
 
     OTHERS = "".join(f"&topic=%n/{n}" for n in range(9))
     exact = "/sse/.well-known/mercure?topic=%k" + OTHERS
@@ -135,7 +138,8 @@ class SsecastMercure(SsecastLighttpd):
 
     def start(self):
         issuer = Issuer(self.bench.folder / "jwt.key")
-        self.worker_options = {"mercure": True, "mercure_anonymous": True, "jwt_secret_file": issuer.secret_file}
+        self.worker_options = {"mercure": True, "mercure_anonymous": True,
+                               "jwt_secret_file": issuer.secret_file}
         super().start()
 
 
@@ -150,7 +154,8 @@ class SsecastCluster(Ssecast):
         store = {"store": self.nats.url, "store_replicas": self.replicas}
         self.all = [Broker(self.bench, f"broker-{n}", **store).start() for n in range(self.brokers)]
         self.broker = self.all[0]
-        self.workers = [Worker(self.bench, b, f"{b.name}-worker-{k}", retry="200ms").start() for b in self.all for k in range(2)]
+        self.workers = [Worker(self.bench, b, f"{b.name}-worker-{k}", retry="200ms").start()
+                        for b in self.all for k in range(2)]
         self.web_server = self.web(self.bench, self.workers).start()
         self.port = self.web_server.port
         self.programs = [*self.nats.servers, *self.all, *self.workers, self.web_server]
@@ -217,7 +222,8 @@ class SsecastApacheTls(_Tls, Ssecast):
 class SsecastHaproxy(_Tls, Ssecast):
     """HAProxy ends TLS, Apache behind it passes its socket to the worker."""
 
-    name, label, web = "ssecast-haproxy", "ssecast, HAProxy with TLS, Apache's hand-off", _HandoffThreads
+    name, label, web = ("ssecast-haproxy", "ssecast, HAProxy with TLS, Apache's hand-off",
+                        _HandoffThreads)
 
     def start(self):
         Ssecast.start(self)
@@ -266,15 +272,17 @@ class Nchan(Server):
         self.port = self.direct = free_port()
         folder = self.bench.subfolder("nchan")
         (folder / "nginx.conf").write_text(self.configuration(folder))
-        self.programs = [_start(self.bench, "nchan", [program("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"],
-                                self.port)]
+        self.programs = [_start(self.bench, "nchan", [
+            program("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"
+        ], self.port)]
 
     def more(self):
         """More lines of the server."""
         return ""
 
     def configuration(self, folder):
-        temp = "\n".join(f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temp = "\n".join(f"    {kind}_temp_path {folder}/{kind};"
+                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return f"""
 load_module {self.module};
 daemon off;
@@ -341,7 +349,9 @@ class Node(Server):
             fetch_node_peer(folder)
         shutil.copy2(HERE / "node" / "server.mjs", folder)
         self.port = self.direct = free_port()
-        self.programs = [_start(self.bench, "node", [shutil.which("node"), folder / "server.mjs", self.port], self.port)]
+        self.programs = [_start(
+            self.bench, "node", [shutil.which("node"), folder / "server.mjs", self.port], self.port
+        )]
 
     def publisher(self):
         return ["--http", self.direct, "--path", "/pub", "--window", 64]
@@ -356,7 +366,8 @@ def fetch_node_peer(folder):
         raise Missing("nodejs, npm")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(HERE / "node" / "package.json", folder)
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=False)
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=folder,
+                          check=False)
     if done.returncode:
         raise Missing("npm install failed")
 
@@ -381,17 +392,30 @@ class Pushpin(Server):
             (folder / name).mkdir()
         (folder / "routes").write_text(f"* 127.0.0.1:{origin.port}\n")
         internal = pathlib.Path("/usr/lib/pushpin/internal.conf").read_text()
-        (folder / "internal.conf").write_text(internal.replace("/var/run/zurl/zurl-", f"{folder}/run/zurl-"))
+        (folder / "internal.conf").write_text(
+            internal.replace("/var/run/zurl/zurl-", f"{folder}/run/zurl-")
+        )
         (folder / "zurl.conf").write_text(self.zurl_configuration(folder))
         (folder / "pushpin.conf").write_text(self.configuration(folder))
-        zurl = self.bench.adopt(processes.Program("zurl", [shutil.which("zurl"), f"--config={folder}/zurl.conf"], self.bench.folder, ours=False))
-        self.programs = [zurl.start(), _start(self.bench, "pushpin", [shutil.which("pushpin"), f"--config={folder}/pushpin.conf"], self.port)]
+        zurl = self.bench.adopt(
+            processes.Program("zurl", [shutil.which("zurl"), f"--config={folder}/zurl.conf"],
+                              self.bench.folder, ours=False)
+        )
+        self.programs = [zurl.start(), _start(
+            self.bench, "pushpin", [shutil.which("pushpin"), f"--config={folder}/pushpin.conf"],
+            self.port
+        )]
         wait_until(lambda: _streams(self.port, self.path), what="Pushpin opens a stream")
 
     def zurl_configuration(self, folder):
-        specs = "".join(f"{name}_spec=ipc://{folder}/run/zurl-{end}\n" for name, end in
-                        (("in", "in"), ("in_stream", "in-stream"), ("out", "out"), ("in_req", "req")))
-        return f"[General]\ninstance_id=\n{specs}defpolicy=allow\nallow=\ndeny=\nmax_open_requests=2000\nbuffer_size=200000\ntimeout=600\nin_hwm=1000\nout_hwm=1000\n"
+        specs = "".join(
+            f"{name}_spec=ipc://{folder}/run/zurl-{end}\n" for name, end in
+            (("in", "in"), ("in_stream", "in-stream"), ("out", "out"), ("in_req", "req"))
+        )
+        return (
+            f"[General]\ninstance_id=\n{specs}defpolicy=allow\nallow=\ndeny=\n"
+            "max_open_requests=2000\nbuffer_size=200000\ntimeout=600\nin_hwm=1000\nout_hwm=1000\n"
+        )
 
     def configuration(self, folder):
         return f"""[global]
@@ -457,11 +481,14 @@ class Floor(Server):
 
     def start(self):
         self.port = free_port()
-        self.programs = [_start(self.bench, "floor", [tools.PROGRAMS / "floor", self.port], self.port)]
+        self.programs = [
+            _start(self.bench, "floor", [tools.PROGRAMS / "floor", self.port], self.port)
+        ]
 
     def publisher(self):
         return ["--http", self.port, "--path", "/pub", "--window", 64]
 
 
-ALL = [SsecastLighttpd, SsecastLighttpd2, SsecastApache, SsecastHandoff, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]
+ALL = [SsecastLighttpd, SsecastLighttpd2, SsecastApache, SsecastHandoff, Nchan, NchanLighttpd,
+       Pushpin, Node, NodeLighttpd, Floor]
 TLS = [SsecastLighttpdTls, SsecastApacheTls, SsecastHaproxy, NchanTls]

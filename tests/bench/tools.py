@@ -24,8 +24,10 @@ class Load:
 
     def __init__(self, folder, port, tls=False):
         self.progress = pathlib.Path(folder) / f"progress-{port}-{id(self)}"
-        self.process = subprocess.Popen([PROGRAMS / "load", str(port), self.progress, *(["tls"] if tls else [])], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.process = subprocess.Popen(
+            [PROGRAMS / "load", str(port), self.progress, *(["tls"] if tls else [])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
 
     def __enter__(self):
         return self
@@ -58,7 +60,8 @@ class Load:
         self.tell(f"open {count} {path}" + (f" {cursor}" if cursor else ""))
 
     def open(self, count, path, cursor=None, seconds=20, enough=1.0):
-        """Open streams and wait until all are, or after some time `enough` of them. Returns the seconds it took."""
+        """Open streams and wait until all are, or after some time `enough` of them. Returns the
+        seconds it took."""
         self.start_open(count, path, cursor)
         answer = self.ask(f"wait 0 {int(seconds * 1000)}")
         if answer["open"] < count * enough:
@@ -69,14 +72,19 @@ class Load:
         """Until every stream is open and has received so many events since begin()."""
         answer = self.ask(f"wait {events} {int(seconds * 1000)}")
         if not answer["ok"]:
-            raise RuntimeError(f"not all streams were opened and had {events} events in {seconds} s: {answer}")
+            raise RuntimeError(
+                f"not all streams were opened and had {events} events in {seconds} s: {answer}"
+            )
         return answer
 
     def newest(self, number, seconds=60):
-        """Until every stream has the event with this number, published last, and so the newest of each key."""
+        """Until every stream has the event with this number, published last, and so the newest of
+        each key."""
         answer = self.ask(f"newest {number} {int(seconds * 1000)}")
         if not answer["ok"] or answer["stale"]:
-            raise RuntimeError(f"not all streams have the newest events after {seconds} s: {answer}")
+            raise RuntimeError(
+                f"not all streams have the newest events after {seconds} s: {answer}"
+            )
 
     def begin(self):
         self.tell("begin")
@@ -90,13 +98,15 @@ class Load:
 
 def start_publisher(*options):
     """It ends with this process, and with the case that started it (end_publishers())."""
-    publisher = subprocess.Popen([PROGRAMS / "publish", *map(str, options)], stdout=subprocess.PIPE, text=True)
+    publisher = subprocess.Popen([PROGRAMS / "publish", *map(str, options)], stdout=subprocess.PIPE,
+                                 text=True)
     _publishers.append(publisher)
     return publisher
 
 
 def end_publishers():
-    """A case that failed or was interrupted may have left one, which would disturb those that follow."""
+    """A case that failed or was interrupted may have left one, which would disturb those that
+    follow."""
     while _publishers:
         publisher = _publishers.pop()
         publisher.kill()
@@ -122,7 +132,8 @@ def publish(*options):
 
 def nats_publish(*options):
     """Acknowledged messages a second."""
-    done = subprocess.run([PROGRAMS / "nats_publish", *map(str, options)], check=True, timeout=120, capture_output=True, text=True)
+    done = subprocess.run([PROGRAMS / "nats_publish", *map(str, options)], check=True, timeout=120,
+                          capture_output=True, text=True)
     found = json.loads(done.stdout)
     return found["acknowledged"] / found["seconds"]
 
@@ -136,7 +147,9 @@ def family(pid):
                 stat = (folder / "stat").read_text()
             except OSError:
                 continue
-            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(folder.name))
+            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(
+                int(folder.name)
+            )
     pids = [pid]
     for member in pids:
         pids += children.get(member, [])

@@ -24,7 +24,8 @@ _numbers = itertools.count(1)
 
 
 def _raise_descriptor_limit():
-    """To what is allowed, for us and the programs that we start: a reader is a descriptor here, and three on the other side."""
+    """To what is allowed, for us and the programs that we start: a reader is a descriptor here, and
+    three on the other side."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -63,14 +64,16 @@ def shared_chromium():
 
 @pytest.fixture
 def chromium(shared_chromium):
-    """One for the tests of all files. Each finds an empty tab. What it leaves is closed, and its cookies are forgotten."""
+    """One for the tests of all files. Each finds an empty tab. What it leaves is closed, and its
+    cookies are forgotten."""
     yield shared_chromium.take()
     shared_chromium.give_back()
 
 
 @pytest.fixture(scope="module")
 def whole_chromium(bench_of_all):
-    """For tests of what a process of its own does for a tab, of the way back to a page, and of the browser that people have."""
+    """For tests of what a process of its own does for a tab, of the way back to a page, and of the
+    browser that people have."""
     with Browser(bench_of_all.subfolder("chromium"), whole=True) as browser:
         yield browser
 
@@ -84,7 +87,8 @@ def relay(site):
 
 @pytest.fixture(scope="module")
 def site():
-    """One site for all tests of a file, with lighttpd and two workers. Tests share it: they use sessions of their own."""
+    """One site for all tests of a file, with lighttpd and two workers. Tests share it: they use
+    sessions of their own."""
     with Bench() as b:
         yield Site(b, workers=2)
 
@@ -104,7 +108,8 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(("programs", bench.report()))
 
 
-# Side by side: see support/side_by_side.py. The first process starts the others and runs no test itself.
+# Side by side: see support/side_by_side.py. The first process starts the others and runs no test
+# itself.
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
@@ -122,7 +127,8 @@ def pytest_configure_node(node):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: takes the whole machine; no other test runs at the same time")
+    config.addinivalue_line("markers",
+                            "alone: takes the whole machine; no other test runs at the same time")
     started = getattr(config, "workerinput", None)
     config.floor = Floor(pathlib.Path(started["floor"])) if started else None
 

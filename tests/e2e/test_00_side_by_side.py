@@ -1,4 +1,5 @@
-"""What lets tests run side by side: ports that nobody else gets, and the floor that one test can have to itself."""
+"""What lets tests run side by side: ports that nobody else gets, and the floor that one test can
+have to itself."""
 
 import fcntl
 import socket
@@ -15,7 +16,8 @@ def test_a_port_that_was_handed_out_is_free_for_its_user_alone():
     assert ports._hold(port) is None
     with socket.socket() as client:
         assert client.connect_ex(("127.0.0.1", port)) != 0
-    with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(("127.0.0.1", port)) as client:
+    with (socket.create_server(("127.0.0.1", port)) as server,
+          socket.create_connection(("127.0.0.1", port)) as client):
         server.accept()[0].close()
         assert client.recv(1) == b""
         with pytest.raises(OSError), socket.create_server(("127.0.0.1", port)):
@@ -63,7 +65,8 @@ def is_closed(gate):
 
 def test_a_test_alone_waits_for_others_and_others_wait_for_it(bench):
     log = []
-    first, second, alone = (Process(bench.folder, log, name) for name in ("first", "second", "alone"))
+    first, second, alone = (Process(bench.folder, log, name)
+                            for name in ("first", "second", "alone"))
     first.start(alone=False)
     second.start(alone=False)
     wait_until(lambda: len(log) == 2, what="two side by side")

@@ -1,4 +1,5 @@
-"""Starting and stopping: ready when it says so, gone when asked, and clear about what is in the way."""
+"""Starting and stopping: ready when it says so, gone when asked, and clear about what is in the
+way."""
 
 import os
 import shutil
@@ -67,7 +68,9 @@ def test_the_broker_listens_to_commands_at_several_places(bench):
 def test_the_worker_s_socket_has_the_configured_mode(bench):
     broker = Broker(bench).start()
     assert os.stat(Worker(bench, broker, "usual").start().socket).st_mode & 0o777 == 0o660
-    assert os.stat(Worker(bench, broker, "open", listen_mode="0666").start().socket).st_mode & 0o777 == 0o666
+    assert os.stat(
+        Worker(bench, broker, "open", listen_mode="0666").start().socket
+    ).st_mode & 0o777 == 0o666
 
 
 def test_a_worker_takes_over_the_socket_of_one_that_crashed(bench):
@@ -108,8 +111,11 @@ def test_a_worker_listens_on_tcp_too(bench):
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1"])
 def test_a_worker_does_not_listen_beyond_the_machine_by_a_slip(host):
     done = run([WORKER, "--listen", f"{host}:9000", "--check-config"])
-    assert done.returncode == 2 and f"--listen {host}:9000" in done.stderr and "--allow-insecure" in done.stderr
-    assert run([WORKER, "--listen", f"{host}:9000", "--allow-insecure", "--check-config"]).returncode == 0
+    assert (done.returncode == 2 and f"--listen {host}:9000" in done.stderr
+            and "--allow-insecure" in done.stderr)
+    assert run(
+        [WORKER, "--listen", f"{host}:9000", "--allow-insecure", "--check-config"]
+    ).returncode == 0
     assert run([WORKER, "--listen", "127.0.0.1:9000", "--check-config"]).returncode == 0
 
 
@@ -147,16 +153,19 @@ def test_a_worker_takes_its_listening_socket_as_descriptor_0(bench):
 def test_a_missing_directory_of_a_socket_is_named_with_how_to_make_it(tmp_path):
     missing = tmp_path / "missing"
     for argv in ([WORKER, "--listen", missing / "worker.sock"],
-                 [BROKER, "--commands", f"ipc://{missing}/commands", "--presence", f"tcp://127.0.0.1:{free_port()}"]):
+                 [BROKER, "--commands", f"ipc://{missing}/commands", "--presence",
+                  f"tcp://127.0.0.1:{free_port()}"]):
         done = run(argv)
         assert done.returncode != 0
-        assert f"its directory {missing} does not exist; make it, as root: install -d -m 0750 -o " in done.stderr
+        assert (f"its directory {missing} does not exist; make it, as root: "
+                "install -d -m 0750 -o " in done.stderr)
 
 
 def test_a_store_whose_parent_is_missing_says_how_to_make_it(bench):
     missing = bench.folder / "not" / "there"
     done = run([BROKER, "--store", missing / "store"])
-    assert done.returncode == 1 and f"cannot make {missing}/store: its directory {missing} does not exist; make it" in done.stderr
+    assert (done.returncode == 1 and f"cannot make {missing}/store: "
+            f"its directory {missing} does not exist; make it" in done.stderr)
 
 
 def test_a_store_of_another_user_is_told(bench):
@@ -166,7 +175,8 @@ def test_a_store_of_another_user_is_told(bench):
     folder.chmod(0o755)
     program = shutil.copy2(BROKER, bench.subfolder("bin"))  # where that user surely may go
     done = run(["setpriv", "--reuid=65534", "--clear-groups", program, "--store", folder])
-    assert done.returncode == 1 and f"its directory {folder} is not writable for the user nobody" in done.stderr
+    assert (done.returncode == 1
+            and f"its directory {folder} is not writable for the user nobody" in done.stderr)
 
 
 def test_a_secret_of_another_user_is_told_with_the_user(bench):
@@ -176,8 +186,10 @@ def test_a_secret_of_another_user_is_told_with_the_user(bench):
     secret.write_text("0" * 64)
     secret.chmod(0o600)
     program = shutil.copy2(WORKER, bench.subfolder("bin"))
-    done = run(["setpriv", "--reuid=65534", "--clear-groups", program, "--jwt-secret-file", secret, "--check-config"])
-    assert done.returncode == 2 and done.stderr.endswith("jwt.secret: Permission denied for the user nobody\n")
+    done = run(["setpriv", "--reuid=65534", "--clear-groups", program, "--jwt-secret-file", secret,
+                "--check-config"])
+    assert (done.returncode == 2
+            and done.stderr.endswith("jwt.secret: Permission denied for the user nobody\n"))
 
 
 def test_without_a_socket_and_no_cgi_the_worker_says_what_it_needs(bench):

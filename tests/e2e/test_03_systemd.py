@@ -1,4 +1,5 @@
-"""Under systemd: sockets that are passed and outlive a worker, and what the daemons tell the service manager."""
+"""Under systemd: sockets that are passed and outlive a worker, and what the daemons tell the
+service manager."""
 
 import os
 import signal
@@ -124,7 +125,8 @@ def refused(bench, listener, count=1, **options):
     """The exit status and the words of a worker that does not want what it is passed."""
     worker = Worker(bench, None, "refused", **options)
     worker.ok_statuses = (2,)
-    Program.start(worker, argv=systemd.passed(listener, worker.argv, count), pass_fds=[listener.fileno()])
+    Program.start(worker, argv=systemd.passed(listener, worker.argv, count),
+                  pass_fds=[listener.fileno()])
     worker.expect_end()
     return worker.wait(), worker.log()
 

@@ -21,7 +21,8 @@ def test_it_may_be_loaded_anywhere_and_its_tables_are_read_only(path):
     assert re.search(r"Type:\s+DYN", elf(path, "--file-header"))
     segments, dynamic = elf(path, "--program-headers"), elf(path, "--dynamic")
     assert "GNU_RELRO" in segments
-    assert re.search(r"FLAGS.*BIND_NOW", dynamic) and "RPATH" not in dynamic and "RUNPATH" not in dynamic
+    assert (re.search(r"FLAGS.*BIND_NOW", dynamic) and "RPATH" not in dynamic
+            and "RUNPATH" not in dynamic)
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda p: p.name)
@@ -31,7 +32,8 @@ def test_a_program_is_position_independent(path):
 
 @pytest.mark.parametrize("path", OBJECTS, ids=lambda p: p.name)
 def test_nothing_is_both_writable_and_executable(path):
-    segments = [line.split() for line in elf(path, "--program-headers").splitlines() if re.match(r"\s+(LOAD|GNU_STACK)", line)]
+    segments = [line.split() for line in elf(path, "--program-headers").splitlines()
+                if re.match(r"\s+(LOAD|GNU_STACK)", line)]
     flags = {"".join(words[6:-1]) for words in segments}
     assert flags and not any("W" in f and "E" in f for f in flags)
     assert any(words[0] == "GNU_STACK" for words in segments)
@@ -42,7 +44,8 @@ def test_nothing_is_both_writable_and_executable(path):
 def test_stacks_and_buffers_are_watched(path):
     symbols = elf(path, "--dyn-syms")
     assert "__stack_chk_fail" in symbols
-    assert re.search(r"__(memcpy|snprintf|vsnprintf|printf|fprintf|vfprintf|strcpy|read)_chk", symbols)
+    assert re.search(r"__(memcpy|snprintf|vsnprintf|printf|fprintf|vfprintf|strcpy|read)_chk",
+                     symbols)
 
 
 @pytest.mark.parametrize("path", OBJECTS, ids=lambda p: p.name)

@@ -13,7 +13,9 @@ def test_a_broadcast_reaches_everyone_with_its_seq_as_id(site, session):
     assert reply["online"] >= 4
     for reader in readers:
         event = reader.wait_for(1)[0]
-        assert (event.type, json.loads(event.data), event.id) == ("notification", {"msg": "hi"}, str(reply["seq"]))
+        assert (event.type, json.loads(event.data), event.id) == (
+            "notification", {"msg": "hi"}, str(reply["seq"])
+        )
 
 
 def test_seqs_increase_strictly(site):
@@ -38,20 +40,23 @@ def test_an_event_without_a_name_is_a_message(site, session):
     assert block.startswith(b"id: ") and b"event:" not in block
 
 
-NUMBERS = ["0.1", "1e400", "12345678901234567890123456789", "-0", "1.10", "1E5", "0.30000000000000004", "9007199254740993"]
+NUMBERS = ["0.1", "1e400", "12345678901234567890123456789", "-0", "1.10", "1E5",
+           "0.30000000000000004", "9007199254740993"]
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_keep_their_digits(site, session, number):
     reader = site.open(session)
-    request = '{"op":"publish","event":"n","data":{"n":[%s]},"to":{"sessions":["%s"]},"ref":1}' % (number, session.replace('"', ""))
+    request = '{"op":"publish","event":"n","data":{"n":[%s]},"to":{"sessions":["%s"]},"ref":1}' % (
+        number, session.replace('"', "")
+    )
     reply = site.commands.demand(request.encode())
     data = reader.wait_for(1)[0].data
     assert reply["ok"] and data == '{"n":[%s]}' % number
 
 
-VALUES = [None, True, False, 0, "", "a\nb", "two\r\nlines", "\u2028 \u0000 \U0001f600 ä", [], {}, [[[]]], {"a": {"b": [1, "2", None]}},
-          "</script>", {"": ""}, {"b": 1, "a": 2}]
+VALUES = [None, True, False, 0, "", "a\nb", "two\r\nlines", "\u2028 \u0000 \U0001f600 ä", [], {},
+          [[[]]], {"a": {"b": [1, "2", None]}}, "</script>", {"": ""}, {"b": 1, "a": 2}]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=[str(n) for n in range(len(VALUES))])
@@ -64,7 +69,8 @@ def test_any_json_value_is_parsed_to_what_was_sent(site, session, value):
         assert list(json.loads(data)) == list(value)
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "", "\n", "a\r\nb\rc\n", " leading", ": colon", "data: x", "trailing\n\n", "\ufeffbom", "id: 7\n\nevent: x"])
+@pytest.mark.parametrize("text", ["two\nlines", "", "\n", "a\r\nb\rc\n", " leading", ": colon",
+                                  "data: x", "trailing\n\n", "\ufeffbom", "id: 7\n\nevent: x"])
 def test_text_arrives_line_by_line(site, session, text):
     reader = site.open(session)
     site.publish("t", text=text, to={"sessions": [session]})
@@ -81,7 +87,9 @@ def test_half_of_a_surrogate_pair_stays_as_it_is(site, session, data):
     reader = site.open(session)
     to = '"to":{"sessions":["%s"]}' % session.replace('"', "")
     one = site.commands.demand(f'{{"op":"publish","data":{data},{to},"ref":1}}'.encode())
-    batch = site.commands.demand(f'{{"op":"publish","ref":2,"events":[{{"data":1,{to}}},{{"data":{data},{to}}}]}}'.encode())
+    batch = site.commands.demand(
+        f'{{"op":"publish","ref":2,"events":[{{"data":1,{to}}},{{"data":{data},{to}}}]}}'.encode()
+    )
     framed = site.publish("f", payload=data.encode(), to={"sessions": [session]})
     assert one["ok"] and batch["ok"] and framed["ok"]
     assert [e.data for e in reader.wait_for(4)] == [data, "1", data, data]
@@ -103,7 +111,8 @@ def test_exactly_one_payload_is_wanted(site, fields):
 
 @pytest.mark.parametrize("fields", [{"data": 1}, {"text": "1"}], ids=lambda f: next(iter(f)))
 def test_a_second_frame_beside_another_payload_is_refused(site, fields):
-    assert site.commands.ask({"op": "publish", "event": "x", **fields}, payload=b"2")["error"] == "bad_request"
+    assert site.commands.ask({"op": "publish", "event": "x", **fields},
+                             payload=b"2")["error"] == "bad_request"
 
 
 def test_retry_reaches_the_browser(site, session):
@@ -127,7 +136,9 @@ def test_a_batch_with_one_bad_event_publishes_none(site, session):
     reader = site.open(session)
     to = {"sessions": [session]}
     with pytest.raises(Refused) as refused:
-        site.commands.publish_batch([{"event": "b", "data": 1, "to": to}, {"event": "b\n", "data": 2, "to": to}])
+        site.commands.publish_batch(
+            [{"event": "b", "data": 1, "to": to}, {"event": "b\n", "data": 2, "to": to}]
+        )
     assert refused.value.error == "bad_request" and "1" in refused.value.reply["message"]
     site.publish("after", data=3, to=to)
     assert [e.type for e in reader.wait_for(1)] == ["after"]
@@ -151,7 +162,8 @@ def test_the_same_id_again_delivers_nothing_and_answers_the_first_seq(site, sess
     reader = site.open(session)
     fields = {"id": f"once-{session}", "to": {"sessions": [session]}}
     first, second = site.publish("o", data=1, **fields), site.publish("o", data=2, **fields)
-    assert second["duplicate"] is True and second["seq"] == first["seq"] and "duplicate" not in first
+    assert (second["duplicate"] is True and second["seq"] == first["seq"]
+            and "duplicate" not in first)
     site.publish("after", data=3, to=fields["to"])
     assert reader.wait_data("3").data() == ["1", "3"]
 
@@ -159,18 +171,24 @@ def test_the_same_id_again_delivers_nothing_and_answers_the_first_seq(site, sess
 def test_the_same_id_twice_in_one_batch_is_published_once(site, session):
     reader = site.open(session)
     event = {"event": "o", "id": f"twice-{session}", "to": {"sessions": [session]}}
-    reply = site.commands.ask({"op": "publish", "events": [{**event, "data": 1}, {**event, "data": 2}]})
+    reply = site.commands.ask(
+        {"op": "publish", "events": [{**event, "data": 1}, {**event, "data": 2}]}
+    )
     site.publish("after", data=3, to=event["to"])
     reader.wait_data("3")
     assert len(reader.data("o")) == (1 if reply["ok"] else 0)
 
 
-@pytest.mark.parametrize("bad", ["", "1234", "+1", "-5", "a\nb", "a\rb", "a\0b", "x" * 256, 7], ids=repr)
+@pytest.mark.parametrize("bad",
+                         ["", "1234", "+1", "-5", "a\nb", "a\rb", "a\0b", "x" * 256, 7], ids=repr)
 def test_an_id_that_could_be_mistaken_is_refused(site, bad):
-    assert site.commands.ask({"op": "publish", "event": "o", "data": 1, "id": bad})["error"] == "bad_request"
+    assert site.commands.ask(
+        {"op": "publish", "event": "o", "data": 1, "id": bad}
+    )["error"] == "bad_request"
 
 
-@pytest.mark.parametrize("good", ["a", "12a", "ä€😀", "x" * 255, "-", "a b", "0x10", "order:17/3"], ids=lambda g: g[:9])
+@pytest.mark.parametrize("good", ["a", "12a", "ä€😀", "x" * 255, "-", "a b", "0x10", "order:17/3"],
+                         ids=lambda g: g[:9])
 def test_ids_of_many_kinds_are_accepted(site, session, good):
     reader = site.open(session)
     site.publish("o", data=1, id=good, to={"sessions": [session]})
@@ -203,7 +221,8 @@ def test_a_req_socket_works(socket_of):
 
 def test_a_req_socket_sends_a_second_frame(site, session, socket_of):
     reader, req = site.open(session), socket_of(zmq.REQ)
-    req.send_multipart([json.dumps({"op": "publish", "event": "f", "to": {"sessions": [session]}}).encode(), b"payload"])
+    req.send_multipart([json.dumps({"op": "publish", "event": "f", "to": {"sessions": [session]}})
+                            .encode(), b"payload"])
     assert req.recv_json()["ok"] is True
     assert reader.wait_for(1)[0].data == "payload"
 
@@ -219,12 +238,16 @@ def test_a_dealer_is_answered_as_it_asked(socket_of, delimiter):
 
 def test_a_dealer_without_delimiter_sends_a_second_frame(site, session, socket_of):
     reader, dealer = site.open(session), socket_of(zmq.DEALER)
-    dealer.send_multipart([json.dumps({"op": "publish", "event": "f", "to": {"sessions": [session]}}).encode(), b"payload"])
+    dealer.send_multipart(
+        [json.dumps({"op": "publish", "event": "f", "to": {"sessions": [session]}}).encode(),
+         b"payload"]
+    )
     assert dealer.recv_json()["ok"] is True
     assert reader.wait_for(1)[0].data == "payload"
 
 
-@pytest.mark.parametrize("ref", ["null", "true", "0.10", '"a"', '[1,{"b":2}]', "12345678901234567890"])
+@pytest.mark.parametrize("ref",
+                         ["null", "true", "0.10", '"a"', '[1,{"b":2}]', "12345678901234567890"])
 def test_ref_of_any_value_comes_back(site, ref):
     reply = site.commands.try_ask(b'{"op":"ping","ref":' + ref.encode() + b"}")
     assert reply["ok"] and json.dumps(reply["ref"]) == json.dumps(json.loads(ref))
@@ -232,8 +255,8 @@ def test_ref_of_any_value_comes_back(site, ref):
 
 def test_many_publishers_at_once_get_their_own_replies(site):
     clients = [Commands(site.broker.endpoint("commands")) for _ in range(20)]
-    refs = {(c, c.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["nobody"]}, "ref": f"{i}-{n}"}))
-            for i, c in enumerate(clients) for n in range(20)}
+    refs = {(c, c.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["nobody"]},
+                        "ref": f"{i}-{n}"})) for i, c in enumerate(clients) for n in range(20)}
     got = {(c, c.receive()["ref"]) for c in clients for _ in range(20)}
     assert got == refs
     for client in clients:

@@ -52,7 +52,8 @@ def test_a_connection_is_addressed_by_its_own_id(site, session):
 
 def test_a_connection_that_matches_twice_gets_an_event_once(site, session):
     reader = site.open_counted(session, channels=[session])
-    reply = site.publish("m", data=1, to={"sessions": [session], "channels": [session], "connections": [reader.connection]})
+    reply = site.publish("m", data=1, to={"sessions": [session], "channels": [session],
+                                          "connections": [reader.connection]})
     site.publish("end", data=0)
     assert reply["online"] == 1
     assert reader.wait_type("end") and reader.data("m") == ["1"]
@@ -60,9 +61,11 @@ def test_a_connection_that_matches_twice_gets_an_event_once(site, session):
 
 def test_except_leaves_sessions_channels_and_connections_out(site, session):
     room = session
-    a, b, c, d = (site.open_counted(n, channels=ch) for n, ch in zip(names(session, *"abcd"), ([], [room], [], [])))
+    a, b, c, d = (site.open_counted(n, channels=ch)
+                  for n, ch in zip(names(session, *"abcd"), ([], [room], [], [])))
     reply = site.publish("m", data=1, to={"sessions": names(session, *"abcd")},
-                         **{"except": {"sessions": names(session, "a"), "channels": [room], "connections": [c.connection]}})
+                         **{"except": {"sessions": names(session, "a"), "channels": [room],
+                                       "connections": [c.connection]}})
     site.publish("end", data=0)
     assert reply["online"] == 1
     assert [len(r.wait_type("end") and r.data("m")) for r in (a, b, c, d)] == [0, 0, 0, 1]
@@ -85,7 +88,9 @@ def test_except_holds_on_replay_too(site, session):
     assert back.wait_type("end") and back.types() == ["end"]
 
 
-@pytest.mark.parametrize("to", [{}, {"sessions": []}, {"sessions": [], "channels": [], "connections": []}], ids=str)
+@pytest.mark.parametrize(
+    "to", [{}, {"sessions": []}, {"sessions": [], "channels": [], "connections": []}], ids=str
+)
 def test_an_empty_target_is_no_connection(site, session, to):
     reader = site.open(session)
     assert site.publish("m", data=1, to=to)["online"] == 0
@@ -101,7 +106,8 @@ def test_a_disconnected_client_gets_its_events_on_return(site, session):
     assert site.open(session, last_event_id=reader.last_event_id).wait_for(1)[0].data == '"later"'
 
 
-@pytest.mark.parametrize("bad", [{"session": ["a"]}, {"sessions": "a"}, {"sessions": [1]}, {"sessions": [""]}, {"sessions": ["a\nb"]},
+@pytest.mark.parametrize("bad", [{"session": ["a"]}, {"sessions": "a"}, {"sessions": [1]},
+                                 {"sessions": [""]}, {"sessions": ["a\nb"]},
                                  {"sessions": ["x" * 256]}, [], "a", None], ids=str)
 def test_a_target_with_a_mistake_never_becomes_a_broadcast(site, session, bad):
     reader = site.open(session)
@@ -113,7 +119,8 @@ def test_a_target_with_a_mistake_never_becomes_a_broadcast(site, session, bad):
 
 
 def test_names_of_many_kinds_are_matched_exactly(site, session):
-    odd = [session, session + " ", session + "/ä€😀", session + "%2C+&=;", session.upper(), session + '"\\']
+    odd = [session, session + " ", session + "/ä€😀", session + "%2C+&=;", session.upper(),
+           session + '"\\']
     readers = [site.open_counted(name) for name in odd]
     for n, name in enumerate(odd):
         assert site.publish("m", data=n, to={"sessions": [name]})["online"] == 1

@@ -33,7 +33,9 @@ def test_sessions_are_listed_with_their_connections(site, session):
             site.open(f"{session}-{name}")
     site.wait_connections(f"{session}-b", 2)
     reply = site.commands.sessions(prefix=f"{session}-")
-    assert sorted((s["session"], s["connections"]) for s in reply["sessions"]) == [(f"{session}-a", 1), (f"{session}-b", 2)]
+    assert sorted((s["session"], s["connections"]) for s in reply["sessions"]) == [
+        (f"{session}-a", 1), (f"{session}-b", 2)
+    ]
 
 
 def test_a_list_is_bounded_and_says_when_there_is_more(site, session):
@@ -60,16 +62,22 @@ def test_workers_say_how_they_are(bench):
     site = Site(bench, workers=2)
     site.open_many([f"s{n}" for n in range(6)])
     before = time.time() * 1000
-    wait_until(lambda: sum(w["connections"] for w in site.commands.workers()) == 6, what="six connections")
+    wait_until(lambda: sum(w["connections"] for w in site.commands.workers()) == 6,
+               what="six connections")
     site.publish("m", data=1)
-    wait_until(lambda: sum(w["deliveries"] for w in site.commands.workers()) == 6, what="six deliveries")
+    wait_until(lambda: sum(w["deliveries"] for w in site.commands.workers()) == 6,
+               what="six deliveries")
     workers = site.commands.workers()
-    assert [w["worker"] for w in workers] == sorted(w["worker"] for w in workers) and len(workers) == 2
+    assert ([w["worker"] for w in workers] == sorted(w["worker"] for w in workers)
+            and len(workers) == 2)
     for worker in workers:
-        assert worker["connections"] > 0 and worker["silent_ms"] < 5000 and worker["lag_events"] == 0
+        assert (worker["connections"] > 0 and worker["silent_ms"] < 5000
+                and worker["lag_events"] == 0)
         assert before - 60000 < worker["started_ms"] < before + 2000
         assert worker["position"] == site.stat("history_head") and worker["window_events"] == 1
-    assert [w["worker"] for w in site.commands.workers(after=workers[0]["worker"])] == [workers[1]["worker"]]
+    assert [w["worker"] for w in site.commands.workers(after=workers[0]["worker"])] == [
+        workers[1]["worker"]
+    ]
 
 
 def test_a_worker_that_hangs_is_seen(bench):
@@ -83,9 +91,12 @@ def test_a_worker_that_hangs_is_seen(bench):
 
 def test_history_lists_what_was_delivered(site, session):
     first = site.publish("h", data=[1], to={"sessions": [session]})["seq"]
-    second = site.publish("h", text="two\nlines", to={"sessions": [session]}, id=f"own-{session}")["seq"]
+    second = site.publish("h", text="two\nlines", to={"sessions": [session]},
+                          id=f"own-{session}")["seq"]
     reply = site.commands.history(since=first - 1, session=session)
-    assert [(e["seq"], e["event"], e["data"]) for e in reply["events"]] == [(first, "h", '[1]'), (second, "h", "two\nlines")]
+    assert [(e["seq"], e["event"], e["data"]) for e in reply["events"]] == [
+        (first, "h", '[1]'), (second, "h", "two\nlines")
+    ]
     assert reply["events"][0]["to"]["sessions"] == [session] and reply["more"] is False
 
 
@@ -115,7 +126,8 @@ def test_stats_are_flat_numbers_that_count(site, session):
     reader.wait_for(10)
     assert all(isinstance(v, (int, float, str, bool)) for v in before.values())
     wait_until(lambda: sum(v for k, v in site.commands.stats().items() if "deliver" in k)
-               >= 10 + sum(v for k, v in before.items() if "deliver" in k), what="deliveries are counted")
+                   >= 10 + sum(v for k, v in before.items() if "deliver" in k),
+               what="deliveries are counted")
 
 
 def test_ping_is_answered(site):

@@ -13,7 +13,9 @@ from support.worker import Worker
 # What is retained: whichever limit is reached first
 
 def published(client, count, size=10):
-    return [r["seq"] for r in client.publish_many([{"event": "m", "text": "x" * size} for _ in range(count)])]
+    return [r["seq"] for r in client.publish_many(
+        [{"event": "m", "text": "x" * size} for _ in range(count)]
+    )]
 
 
 def test_no_more_events_than_history_events(bench):
@@ -74,26 +76,33 @@ def test_an_own_id_can_be_used_again_when_it_is_not_retained_any_more(bench):
 
 def test_a_batch_may_be_large(site, session):
     reader = site.open(session)
-    reply = site.commands.publish_batch([{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(5000)])
+    reply = site.commands.publish_batch(
+        [{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(5000)]
+    )
     assert len(reply["seqs"]) == 5000
     reader.wait_for(5000)
     assert reader.data() == [str(n) for n in range(5000)]
 
 
 def test_a_batch_too_large_is_refused_as_a_whole(site, session):
-    reply = site.commands.ask({"op": "publish", "events": [{"data": 1, "to": {"sessions": [session]}}] * 20_000})
+    reply = site.commands.ask(
+        {"op": "publish", "events": [{"data": 1, "to": {"sessions": [session]}}] * 20_000}
+    )
     assert reply["error"] in ("bad_request", "too_large")
     assert site.commands.history(since=0, session=session)["events"] == []
 
 
 def test_an_event_may_have_many_targets(site, session):
     reader = site.open_counted(session)
-    reply = site.publish("m", data=1, to={"sessions": [f"nobody-{n}" for n in range(20_000)] + [session]})
+    reply = site.publish("m", data=1,
+                         to={"sessions": [f"nobody-{n}" for n in range(20_000)] + [session]})
     assert reply["online"] == 1 and reader.wait_for(1)
 
 
 def test_too_many_targets_are_refused(site):
-    reply = site.commands.ask({"op": "publish", "data": 1, "to": {"sessions": [f"{n}" for n in range(70_000)]}})
+    reply = site.commands.ask(
+        {"op": "publish", "data": 1, "to": {"sessions": [f"{n}" for n in range(70_000)]}}
+    )
     assert reply["error"] in ("bad_request", "too_large")
 
 
@@ -101,7 +110,9 @@ def test_an_event_of_the_largest_size_passes_and_one_byte_more_does_not(site, se
     reader = site.open(session)
     site.publish("m", text="x" * (1 << 20), to={"sessions": [session]})
     assert len(reader.wait_for(1)[0].data) == 1 << 20
-    assert site.commands.ask({"op": "publish", "event": "m", "text": "x" * ((1 << 20) + 1)})["error"] == "too_large"
+    assert site.commands.ask(
+        {"op": "publish", "event": "m", "text": "x" * ((1 << 20) + 1)}
+    )["error"] == "too_large"
 
 
 def test_a_stream_may_have_64_channels(site, session):
@@ -115,7 +126,8 @@ def test_a_ref_is_for_matching_and_bounded(site):
     assert site.commands.ask({"op": "ping", "ref": "x" * 1022})["ref"] == "x" * 1022
     site.commands.send({"op": "ping", "ref": "x" * 1023})
     refused = site.commands.receive()
-    assert refused["error"] == "bad_request" and "1024" in refused["message"] and "ref" not in refused
+    assert (refused["error"] == "bad_request" and "1024" in refused["message"]
+            and "ref" not in refused)
 
 
 @pytest.mark.parametrize("piece", ["[]", "{}"])
@@ -126,7 +138,9 @@ def test_many_small_values_cost_no_tree(bench, piece):
     broker = Broker(bench, max_event_bytes="8M").start()
     values = ",".join([piece] * 2_000_000)
     with broker.commands() as client:
-        client.send_frames(('{"op":"publish","to":{"sessions":["nobody"]},"data":[%s]}' % values).encode())
+        client.send_frames(
+            ('{"op":"publish","to":{"sessions":["nobody"]},"data":[%s]}' % values).encode()
+        )
         assert client.receive()["ok"]
         client.send_frames(('{"op":"publish","data":1,"to":{"sessions":[%s]}}' % values).encode())
         assert client.receive()["error"] == "too_large"
@@ -140,7 +154,10 @@ def peak(program):
 
 
 def test_many_requests_in_flight_are_all_answered(site):
-    replies = site.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": ["nobody"]}} for n in range(50_000)], timeout=60)
+    replies = site.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": ["nobody"]}} for n in range(50_000)],
+        timeout=60
+    )
     seqs = [r["seq"] for r in replies]
     assert seqs == sorted(set(seqs)) and len(seqs) == 50_000
 
@@ -155,7 +172,9 @@ def small():
 
 def test_what_the_worker_does_not_hold_comes_from_the_broker(small, session):
     start = small.publish("m", data="start", to={"sessions": [session]})["seq"]
-    small.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(1500)])
+    small.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(1500)]
+    )
     small.worker.restart()
     before = small.stat("replays_broker")
     back = small.open(session, last_event_id=str(start), stubborn=True)
@@ -166,7 +185,9 @@ def test_what_the_worker_does_not_hold_comes_from_the_broker(small, session):
 
 def test_what_the_worker_holds_never_troubles_the_broker(small, session):
     start = small.publish("m", data="start", to={"sessions": [session]})["seq"]
-    small.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(100)])
+    small.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(100)]
+    )
     small.settle()
     pages = small.stat("pages")
     for _ in range(20):

@@ -35,7 +35,8 @@ def went(cause):
 @pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=lambda w: w.name)
 def any_site(request):
     with Bench() as b:
-        yield Site(b, web=request.param, worker={"heartbeat": "300ms", "queue_bytes": "16M", "meta": META})
+        yield Site(b, web=request.param,
+                   worker={"heartbeat": "300ms", "queue_bytes": "16M", "meta": META})
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ def test_a_stream_s_life(any_site, presence, session):
     came, online = [m for m in presence.messages if m["session"] == session]
     assert came["connection"] == online["connection"] == reader.connection
     assert came["channels"] == ["x", "y"] and came["worker"] and came["run"] == online["run"]
-    assert before - 2000 < came["at"] < time.time() * 1000 + 2000 and abs(came["since"] - came["at"]) < 2000
+    assert (before - 2000 < came["at"] < time.time() * 1000 + 2000
+            and abs(came["since"] - came["at"]) < 2000)
     reader.close()
     presence.wait(session, *CAME, *went("client"))
     numbers = [m["n"] for m in presence.messages]
@@ -109,7 +111,9 @@ def test_a_reader_that_is_too_slow(any_site, presence, session):
     presence.wait(session, *CAME)
     deadline = Deadline()
     while len(presence.of(session)) < 3 and not deadline.passed():
-        any_site.commands.publish_many([{"event": "m", "text": "x" * 10_000, "to": {"sessions": [session]}}] * 100)
+        any_site.commands.publish_many(
+            [{"event": "m", "text": "x" * 10_000, "to": {"sessions": [session]}}] * 100
+        )
     presence.wait(session, *CAME, *went("slow"))
     lazy.close()
 
@@ -125,9 +129,11 @@ def test_a_worker_that_stops(bench):
 
 def test_a_token_that_expires(bench):
     issuer = Issuer(bench.folder / "key")
-    site = Site(bench, worker={"session_from": "jwt", "jwt_secret_file": issuer.secret_file, "meta": ["who=jwt:name", "jwt:level"]})
+    site = Site(bench, worker={"session_from": "jwt", "jwt_secret_file": issuer.secret_file,
+                               "meta": ["who=jwt:name", "jwt:level"]})
     with Presence(site.broker) as presence:
-        site.open(None, query={"token": issuer.token(seconds=3, sub="anna", name="Anna B.", level=7)})
+        site.open(None,
+                  query={"token": issuer.token(seconds=3, sub="anna", name="Anna B.", level=7)})
         presence.wait("anna", *CAME, *went("expired"))
         came = next(m for m in presence.messages if m["session"] == "anna")
         assert came["meta"] == {"who": "Anna B.", "level": "7"}
@@ -141,9 +147,11 @@ def test_a_killed_worker_s_connections_are_lost_once(pair):
     held = {c["connection"]: c["session"] for c in everybody(pair.commands)}
     pair.worker.kill()
     prefixes = [r.connection.partition("-")[0] for r in readers if r.connection in held]
-    wait_until(lambda: sum(m["type"] == "disconnected" for m in pair.presence.messages) >= 1, timeout=30, what="the messages")
+    wait_until(lambda: sum(m["type"] == "disconnected" for m in pair.presence.messages) >= 1,
+               timeout=30, what="the messages")
     ends = [m for m in pair.presence.messages if m["type"] == "disconnected"]
-    assert {m["cause"] for m in ends} == {"worker_lost"} and len({m["connection"] for m in ends}) == len(ends)
+    assert ({m["cause"] for m in ends} == {"worker_lost"}
+            and len({m["connection"] for m in ends}) == len(ends))
     assert len({p for p in prefixes}) == 2
     pair.presence.check(pair.commands)
 
@@ -152,17 +160,21 @@ def test_a_frozen_worker_is_lost_and_comes_back(pair):
     for n in range(4):
         pair.open(f"s{n}")
     pair.worker.freeze()
-    wait_until(lambda: any(m.get("cause") == "worker_lost" for m in pair.presence.messages), timeout=30, what="lost")
+    wait_until(lambda: any(m.get("cause") == "worker_lost" for m in pair.presence.messages),
+               timeout=30, what="lost")
     pair.worker.thaw()
     wait_until(lambda: len(everybody(pair.commands)) == 4, what="all are there again")
-    lost = sum(m.get("cause") == "worker_lost" and m["type"] == "disconnected" for m in pair.presence.messages)
-    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) == 4 + lost, what="the messages")
+    lost = sum(m.get("cause") == "worker_lost" and m["type"] == "disconnected"
+               for m in pair.presence.messages)
+    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) == 4 + lost,
+               what="the messages")
     pair.presence.check(pair.commands)
 
 
 @pytest.mark.parametrize("store", ["memory", "directory"])
 def test_the_broker_s_death(bench, store):
-    site = Site(bench, workers=2, broker={"store": bench.folder / "history", **SETTLE} if store == "directory" else SETTLE)
+    site = Site(bench, workers=2, broker={"store": bench.folder / "history", **SETTLE}
+                    if store == "directory" else SETTLE)
     presence = site.presence = bench.closing(Presence(site.broker))
     stays, leaves = [site.open("stays"), site.open("stays")], site.open("leaves")
     presence.wait("leaves", *CAME)
@@ -199,7 +211,8 @@ def test_the_broker_dies_again_and_again(pair):
 
 
 def test_a_report_in_full_is_no_storm(bench):
-    """A worker that lost its connection to the broker reports in full again, which causes no messages."""
+    """A worker that lost its connection to the broker reports in full again, which causes no
+    messages."""
     site = SyncRelayed(bench)
     presence = bench.closing(Presence(site.broker))
     readers = [site.open(f"s{n}") for n in range(30)]
@@ -228,7 +241,8 @@ def test_a_session_that_moves_to_another_worker_stays_online(pair):
         new = pair.open("anna")
     pair.presence.wait_count("anna", 3)
     old.close()
-    wait_until(lambda: "disconnected:client" in pair.presence.of("anna"), what="the old one is gone")
+    wait_until(lambda: "disconnected:client" in pair.presence.of("anna"),
+               what="the old one is gone")
     assert "session_offline:client" not in pair.presence.of("anna")
     pair.presence.check(pair.commands)
 
@@ -237,7 +251,8 @@ def test_a_worker_of_another_version_is_not_misread(bench):
     broker = Broker(bench).start()
     with zmq.Context() as context, context.socket(zmq.DEALER) as old:
         old.connect(broker.endpoint("sync"))
-        for kind, fields in ((3, bytes(8) + b"\3\0old"), (7, bytes(8) + b"\1\0\0\1\1\0a\1\0s" + bytes(10))):
+        for kind, fields in ((3, bytes(8) + b"\3\0old"),
+                             (7, bytes(8) + b"\1\0\0\1\1\0a\1\0s" + bytes(10))):
             old.send(b"SSC\1" + bytes([kind, 0, 0, 0]) + fields)
         wait_until(lambda: "protocol version differs" in broker.log(), what="a line in the log")
         assert "protocol=1 ours=5" in broker.log() and not old.poll(300)
@@ -264,7 +279,8 @@ def test_pages_of_the_snapshot(any_site, session):
         reader.close()
 
 
-@pytest.mark.parametrize("fields", [{"limit": 1001}, {"limit": -1}, {"after": 1}, {"session": "a"}], ids=str)
+@pytest.mark.parametrize("fields",
+                         [{"limit": 1001}, {"limit": -1}, {"after": 1}, {"session": "a"}], ids=str)
 def test_a_bad_presence_request_is_refused(any_site, fields):
     with pytest.raises(Refused, match="bad_request"):
         any_site.commands.demand({"op": "presence", **fields})
@@ -305,10 +321,14 @@ class Watch:
 
     def __init__(self, broker, *args, presence=None):
         self.lines, self.errors, env = [], [], Cli(broker).env
-        argv = [processes.CLI, "--presence", presence or broker.endpoint("presence"), "watch", "--json", *args]
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
-        for stream, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.errors)):
-            threading.Thread(target=lambda stream=stream, lines=lines: lines.extend(stream), daemon=True).start()
+        argv = [processes.CLI, "--presence", presence or broker.endpoint("presence"), "watch",
+                "--json", *args]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        env=env, text=True)
+        for stream, lines in ((self.process.stdout, self.lines),
+                              (self.process.stderr, self.errors)):
+            threading.Thread(target=lambda stream=stream, lines=lines: lines.extend(stream),
+                             daemon=True).start()
 
     def close(self):
         self.process.kill()
@@ -326,7 +346,8 @@ class Watch:
             return {c["connection"]: c["session"] for c in everybody(commands)}
 
         wait_until(lambda: self.here() == truth(), timeout,
-                   what=lambda: f"{len(self.here())} are reported, {len(truth())} are connected; errors: {self.errors}", pause=0.2)
+                   what=lambda: f"{len(self.here())} are reported, {len(truth())} are connected; "
+                   f"errors: {self.errors}", pause=0.2)
 
 
 @pytest.fixture
@@ -386,7 +407,8 @@ def test_a_paused_subscriber_sees_that_messages_are_missing(bench, watch):
     """More than may wait for it: it takes a snapshot, and has it right again; nobody else waits."""
     site = Site(bench, broker=LEASE)
     slow, quick = watch(site.broker), bench.closing(Presence(site.broker))
-    wait_until(lambda: site.commands.demand({"op": "presence", "limit": 0})["settled"], timeout=30, what="the broker knows everybody")
+    wait_until(lambda: site.commands.demand({"op": "presence", "limit": 0})["settled"], timeout=30,
+               what="the broker knows everybody")
     site.open("bert")
     slow.wait_for_truth(site.commands)
     time.sleep(3)  # it knows that the broker does: it asks every 2 s
@@ -396,11 +418,13 @@ def test_a_paused_subscriber_sees_that_messages_are_missing(bench, watch):
             liar.report(*[liar.opened(f"{n:03}-{c:03}", f"s{c}-{LONG}") for c in range(500)])
             liar.report(*[liar.ended(f"{n:03}-{c:03}", f"s{c}-{LONG}") for c in range(500)])
             quick_until = 2000 * n
-            wait_until(lambda until=quick_until: len(quick.messages) >= until, timeout=60, what="the other one gets them at once")
+            wait_until(lambda until=quick_until: len(quick.messages) >= until, timeout=60,
+                       what="the other one gets them at once")
         site.open("anna")
         liar.report(*[liar.opened(f"last-{c:03}", f"s{c}") for c in range(300)])
         slow.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: liar.report() or any("missed" in line for line in slow.errors), timeout=60, what="it says so")
+        wait_until(lambda: liar.report() or any("missed" in line for line in slow.errors),
+                   timeout=60, what="it says so")
         slow.wait_for_truth(site.commands)
         liar.report()   # it is not lost meanwhile
         quick.check(site.commands)
@@ -421,13 +445,17 @@ def test_what_was_kept_of_the_request(any_site, presence, session):
 def test_what_the_request_does_not_have_is_left_out(any_site, session):
     any_site.open(session)
     any_site.wait_connections(session, 1)
-    assert set(any_site.commands.connections(session=session)["connections"][0]["meta"]) == {"remote_addr"}
+    assert set(
+        any_site.commands.connections(session=session)["connections"][0]["meta"]
+    ) == {"remote_addr"}
 
 
 def test_long_values_are_cut(any_site, session):
     any_site.open(session, headers={"User-Agent": "x" * 4000})
     any_site.wait_connections(session, 1)
-    assert any_site.commands.connections(session=session)["connections"][0]["meta"]["user_agent"] == "x" * 250
+    assert any_site.commands.connections(
+        session=session
+    )["connections"][0]["meta"]["user_agent"] == "x" * 250
 
 
 def test_with_meta_none_a_connection_has_no_meta(bench):
@@ -438,11 +466,13 @@ def test_with_meta_none_a_connection_has_no_meta(bench):
 
 
 @pytest.mark.parametrize("meta, problem", [
-    (["nowhere:X"], "LABEL=]SOURCE"), (["a b=env:X"], "LABEL=]SOURCE"), ([f"env:V{n}" for n in range(9)], "at most 8"),
+    (["nowhere:X"], "LABEL=]SOURCE"), (["a b=env:X"], "LABEL=]SOURCE"),
+    ([f"env:V{n}" for n in range(9)], "at most 8"),
     (["env:X", "x=query:y"], "this label is used twice"),
 ])
 def test_an_invalid_meta_is_refused_at_the_start(bench, meta, problem):
-    argv = [processes.WORKER, "--listen", bench.folder / "w.sock", *[a for m in meta for a in ("--meta", m)]]
+    argv = [processes.WORKER, "--listen", bench.folder / "w.sock",
+            *[a for m in meta for a in ("--meta", m)]]
     done = processes.run(argv)
     assert done.returncode == 2 and problem in done.stderr
 
@@ -456,15 +486,19 @@ def test_how_far_a_reader_has_come(any_site, session):
         return any_site.commands.connections(session=of)["connections"][0]
 
     def stalls():
-        any_site.commands.publish_many([{"event": "m", "text": "x" * 50_000, "to": {"sessions": [session]}}] * 10)
-        time.sleep(1.2)     # a position is reported once a second; what is queued for a moment only is no lag
+        any_site.commands.publish_many(
+            [{"event": "m", "text": "x" * 50_000, "to": {"sessions": [session]}}] * 10
+        )
+        # a position is reported once a second; what is queued for a moment only is no lag
+        time.sleep(1.2)
         mine, head = lag(session), any_site.commands.ping()["head"]
         return mine["queued"] >= 20_000 and mine["lag"] > 2 and mine["sent"] == head - mine["lag"]
 
     wait_until(stalls, what="the lazy reader lags, and its position and lag add up to the head")
     assert (lag(session + "-quick")["queued"], lag(session + "-quick")["lag"]) == (0, 0)
     lazy.resume()
-    wait_until(lambda: (lag(session)["queued"], lag(session)["lag"]) == (0, 0), what="it has come after")
+    wait_until(lambda: (lag(session)["queued"], lag(session)["lag"]) == (0, 0),
+               what="it has come after")
     quick.close()
     lazy.close()
 
@@ -476,10 +510,12 @@ def test_watch_for_people(any_site, session):
     any_site.open(session, channels=["x", "y"])
     any_site.wait_connections(session, 1)
     cli = Cli(any_site.broker)
-    done = cli("--presence", any_site.broker.endpoint("presence"), "watch", "--session", session, "--count", "2").check()
+    done = cli("--presence", any_site.broker.endpoint("presence"), "watch", "--session", session,
+               "--count", "2").check()
     connected, online = done.lines
-    assert connected.split()[2:] == ["connected", session, any_site.commands.connections(session=session)["connections"][0]["connection"],
-                                     "x,y", "(already)"]
+    assert connected.split()[2:] == ["connected", session, any_site.commands.connections(
+        session=session
+    )["connections"][0]["connection"], "x,y", "(already)"]
     assert online.split()[2:] == ["session_online", session, "(already)"] and done.err == ""
 
 
@@ -499,7 +535,8 @@ def test_watch_without_a_snapshot(any_site, watch, session):
 
 def test_a_late_subscription_misses_nothing(pair, watch, bench):
     """Streams come and go while the presence endpoint accepts no connection."""
-    wait_until(lambda: pair.commands.demand({"op": "presence", "limit": 0})["settled"], timeout=30, what="the broker knows everybody")
+    wait_until(lambda: pair.commands.demand({"op": "presence", "limit": 0})["settled"], timeout=30,
+               what="the broker knows everybody")
     late = bench.closing(Network(int(pair.broker.endpoint("presence").rpartition(":")[2])))
     late.pause_accept()
     with Churn(pair.broker):
@@ -523,12 +560,15 @@ def test_watch_goes_on_asking_a_broker_that_is_away(bench, watch):
 
 
 def test_the_example_in_python(pair):
-    env = processes.clean_environment(SSECAST_COMMANDS=pair.broker.endpoint("commands"), SSECAST_PRESENCE=pair.broker.endpoint("presence"))
+    env = processes.clean_environment(SSECAST_COMMANDS=pair.broker.endpoint("commands"),
+                                      SSECAST_PRESENCE=pair.broker.endpoint("presence"))
     anna = pair.open("anna", channels=["x"])
     pair.wait_connections("anna", 1)
     lines = []
-    with subprocess.Popen([processes.ROOT / "examples/presence/watch.py"], stdout=subprocess.PIPE, env=env, text=True) as example:
-        threading.Thread(target=lambda: lines.extend(line.split() for line in example.stdout), daemon=True).start()
+    with subprocess.Popen([processes.ROOT / "examples/presence/watch.py"], stdout=subprocess.PIPE,
+                          env=env, text=True) as example:
+        threading.Thread(target=lambda: lines.extend(line.split() for line in example.stdout),
+                         daemon=True).start()
         wait_until(lambda: lines, what="the snapshot")
         bert = pair.open("bert")
         wait_until(lambda: len(lines) == 2, what="bert is reported")
@@ -537,7 +577,8 @@ def test_the_example_in_python(pair):
         pair.broker.start()
         pair.wait_connections("bert", 1)
         bert.close()
-        wait_until(lambda: len([line for line in lines if line[0] == "-"]) == 2, timeout=40, what="both ends are reported")
+        wait_until(lambda: len([line for line in lines if line[0] == "-"]) == 2, timeout=40,
+                   what="both ends are reported")
         os.kill(example.pid, signal.SIGTERM)
     assert [line[:2] for line in lines if line[0] == "+"] == [["+", "anna"], ["+", "bert"]]
     assert sorted(line[1] for line in lines if line[0] == "-") == ["anna", "bert"]

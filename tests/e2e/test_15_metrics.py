@@ -1,4 +1,5 @@
-"""Who may see how the system is, and what they see: healthz and metrics through real web servers."""
+"""Who may see how the system is, and what they see: healthz and metrics through real web
+servers."""
 
 import json
 import os
@@ -28,7 +29,8 @@ TOKEN = "a-secret-of-the-operators"
 def watched(request):
     """A site behind each of the web servers."""
     with Bench() as b:
-        yield Site(b, web=request.param, worker={"heartbeat": "300ms"})  # Apache notices at a write that a client left
+        # Apache notices at a write that a client left
+        yield Site(b, web=request.param, worker={"heartbeat": "300ms"})
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,8 @@ def token_file(bench, text=TOKEN + "\n", mode=0o640):
 def health(worker, query="", **environment):
     """(status, body) of healthz, past the web server."""
     with FastCgi(worker.socket) as web:
-        web.get(query, REQUEST_URI=f"/sse/healthz?{query}", REMOTE_ADDR="127.0.0.1", **environment).wait_end()
+        web.get(query, REQUEST_URI=f"/sse/healthz?{query}", REMOTE_ADDR="127.0.0.1",
+                **environment).wait_end()
         return web.head["status"], json.loads(web.body)
 
 
@@ -66,7 +69,8 @@ def test_a_worker_without_a_broker_is_live_but_not_ready(bench):
     broker = Broker(bench)
     worker = Worker(bench, broker).start()
     assert health(worker) == (503, {"live": True, "ready": False, "reasons": ["no broker"]})
-    assert health(worker, "live=1") == (200, {"live": True, "ready": False, "reasons": ["no broker"]})
+    assert health(worker, "live=1") == (200,
+                                        {"live": True, "ready": False, "reasons": ["no broker"]})
     assert health(worker, "live=10")[0] == health(worker, "alive=1")[0] == 503
     assert health(worker, "a=b&live=1&c")[0] == health(worker, "%6Cive=%31")[0] == 200
     broker.start()
@@ -97,7 +101,9 @@ def scrape(site, workers_restart=False):
     status, headers, body = site.request(path="/metrics")
     if workers_restart and status == 503:
         return None
-    assert status == 200 and headers.get("content-type") == "text/plain; version=0.0.4; charset=utf-8", (status, headers, body[:300])
+    assert (
+        status == 200 and headers.get("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    ), (status, headers, body[:300])
     return Samples(body.decode())
 
 
@@ -118,7 +124,8 @@ def test_promtool_finds_nothing_wrong(watched):
 
 
 def test_what_happens_is_counted(watched, session):
-    before = wait_samples(watched, lambda s: s["ssecast_up"] == 1 and s["ssecast_workers"] == 1, "a worker")
+    before = wait_samples(watched,
+                          lambda s: s["ssecast_up"] == 1 and s["ssecast_workers"] == 1, "a worker")
     readers = [watched.open(session) for _ in range(3)]
     watched.publish("m", data="x" * 100, to={"sessions": [session]}, id=f"once-{session}")
     watched.publish("m", data="x", to={"sessions": [session]}, id=f"once-{session}")
@@ -126,21 +133,27 @@ def test_what_happens_is_counted(watched, session):
     for reader in readers:
         reader.wait_for(2)
     watched.commands.ask({"op": "nonsense"})
-    written = "ssecast_publish_to_write_seconds_count"  # a report may fall between a delivery and its write
-    after = wait_samples(watched, lambda s: s[written] - before[written] == 6, "six deliveries that are written")
+    # a report may fall between a delivery and its write
+    written = "ssecast_publish_to_write_seconds_count"
+    after = wait_samples(watched, lambda s: s[written] - before[written] == 6,
+                         "six deliveries that are written")
 
     def grew(name, labels=None):
         key = (name, labels) if labels else name
         return after[key] - before[key]
 
-    assert grew("ssecast_publishes_total") == 3 and grew("ssecast_events_total") == 2 and grew("ssecast_duplicates_total") == 1
-    assert grew("ssecast_streams_opened_total") == 3 and grew("ssecast_connections") == 3 and grew("ssecast_sessions") == 1
+    assert (grew("ssecast_publishes_total") == 3 and grew("ssecast_events_total") == 2
+            and grew("ssecast_duplicates_total") == 1)
+    assert (grew("ssecast_streams_opened_total") == 3 and grew("ssecast_connections") == 3
+            and grew("ssecast_sessions") == 1)
     assert grew("ssecast_written_bytes_total") > 3 * 100 and grew("ssecast_history_events") == 2
     assert grew("ssecast_request_errors_total", "code=unknown_op") == 1
     assert grew("ssecast_deliveries_total") == 6
     assert grew("ssecast_publish_to_write_seconds_bucket", "le=+Inf") == 6
     assert 0 <= grew("ssecast_publish_to_write_seconds_sum") < 6 * 10
-    assert sum(after.of("ssecast_worker_deliveries_total").values()) == after["ssecast_deliveries_total"]
+    assert sum(
+        after.of("ssecast_worker_deliveries_total").values()
+    ) == after["ssecast_deliveries_total"]
     assert sum(after.of("ssecast_worker_streams").values()) == after["ssecast_connections"]
     assert abs(after["ssecast_start_time_seconds"] - time.time()) < 600
     check(after.text)
@@ -151,8 +164,8 @@ def test_an_end_is_counted_by_its_cause(watched, session):
     reader = watched.open(session)
     watched.commands.demand({"op": "shutdown", "sessions": [session], "block": 0})
     reader.wait(lambda: reader.ended, "the end")
-    wait_samples(watched, lambda s: s["ssecast_stream_ends_total", "cause=shutdown"] - before["ssecast_stream_ends_total", "cause=shutdown"] == 1,
-                 "an end")
+    wait_samples(watched, lambda s: s["ssecast_stream_ends_total", "cause=shutdown"]
+                     - before["ssecast_stream_ends_total", "cause=shutdown"] == 1, "an end")
 
 
 def test_a_replay_is_no_live_delivery(watched, session):
@@ -165,8 +178,12 @@ def test_a_replay_is_no_live_delivery(watched, session):
     before = scrape(watched)
     time.sleep(1.1)
     watched.open(session, last_event_id=cursor).wait_for(5)
-    after = wait_samples(watched, lambda s: s["ssecast_deliveries_total"] - before["ssecast_deliveries_total"] == 5, "five deliveries")
-    assert after["ssecast_publish_to_write_seconds_count"] == before["ssecast_publish_to_write_seconds_count"]
+    after = wait_samples(
+        watched, lambda s: s["ssecast_deliveries_total"] - before["ssecast_deliveries_total"] == 5,
+        "five deliveries"
+    )
+    assert (after["ssecast_publish_to_write_seconds_count"]
+            == before["ssecast_publish_to_write_seconds_count"])
     replays = [sum(s.of("ssecast_replays_total").values()) for s in (before, after)]
     assert replays[1] == replays[0] + 1
 
@@ -181,7 +198,9 @@ def test_a_reader_that_takes_nothing_shows_in_the_queue(bench):
     assert found["ssecast_queued_readers"] == 1
     reader.resume()
     reader.wait_for(60)
-    wait_samples(site, lambda s: s["ssecast_queued_bytes"] == 0 and s["ssecast_queued_readers"] == 0, "an empty queue")
+    wait_samples(site,
+                 lambda s: s["ssecast_queued_bytes"] == 0 and s["ssecast_queued_readers"] == 0,
+                 "an empty queue")
 
 
 def test_a_worker_whose_feed_stalls_is_seen_to_be_behind(bench):
@@ -205,20 +224,26 @@ def test_a_worker_whose_feed_stalls_is_seen_to_be_behind(bench):
         return sum(samples.of("ssecast_worker_feed_lag_events").values())
 
     # What was on its way when the feed stalled may still have arrived.
-    found = wait_samples(site, lambda s: 0 < lag(s) == 8 - len(reader.events), "as many events behind as the reader lacks")
+    found = wait_samples(site, lambda s: 0 < lag(s) == 8 - len(reader.events),
+                         "as many events behind as the reader lacks")
     late = lag(found)
     assert list(found.of("ssecast_worker_feed_lag_seconds").values())[0] > 0
     before = found["ssecast_publish_to_write_seconds_count"]
     feed.go_on()
     reader.wait_for(8)
-    after = wait_samples(site, lambda s: lag(s) == 0 and s["ssecast_publish_to_write_seconds_count"] == before + late, "no event behind")
-    assert after["ssecast_publish_to_write_seconds_sum"] - found["ssecast_publish_to_write_seconds_sum"] > 0.1 * late, "they were late, and it shows"
+    after = wait_samples(site, lambda s: lag(s) == 0 and s["ssecast_publish_to_write_seconds_count"]
+                             == before + late, "no event behind")
+    assert (
+        after["ssecast_publish_to_write_seconds_sum"]
+        - found["ssecast_publish_to_write_seconds_sum"] > 0.1 * late
+    ), "they were late, and it shows"
 
 
 def streams_of_running_workers(site):
     """Without those of a killed worker, which the broker keeps until its lease ends."""
     running = [f"-{w.pid}-" for w in site.workers]
-    return sum(w["connections"] for w in site.commands.workers() if any(pid in w["worker"] for pid in running))
+    return sum(w["connections"] for w in site.commands.workers()
+               if any(pid in w["worker"] for pid in running))
 
 
 def test_counters_never_fall_when_workers_come_and_go(bench):
@@ -232,8 +257,10 @@ def test_counters_never_fall_when_workers_come_and_go(bench):
     for deliveries in (8, 12):
         wait_until(lambda: streams_of_running_workers(site) == 4, what="all are back")
         site.publish("m", data=2)
-        now = wait_samples(site, lambda s, least=deliveries: s["ssecast_deliveries_total"] >= least, "four more", workers_restart=True)
-        fell = {key: (value, now[key]) for key, value in last.counters().items() if key in now and now[key] < value}
+        now = wait_samples(site, lambda s, least=deliveries: s["ssecast_deliveries_total"] >= least,
+                           "four more", workers_restart=True)
+        fell = {key: (value, now[key]) for key, value in last.counters().items() if key in now
+                and now[key] < value}
         assert not fell
         last = now
 
@@ -245,7 +272,8 @@ def test_a_new_broker_does_not_count_again_what_its_workers_did_before(bench):
         site.publish("m", data=n)
     wait_samples(site, lambda s: s["ssecast_deliveries_total"] == 10, "ten deliveries")
     site.broker.restart()
-    wait_samples(site, lambda s: s["ssecast_up"] == 1 and s["ssecast_connections"] == 1, "the worker is back")
+    wait_samples(site, lambda s: s["ssecast_up"] == 1 and s["ssecast_connections"] == 1,
+                 "the worker is back")
     site.publish("m", data=10)
     reader.wait(lambda: "10" in reader.data(), "the last event")
     found = wait_samples(site, lambda s: s["ssecast_deliveries_total"] > 0, "a delivery")
@@ -264,10 +292,12 @@ def test_without_a_broker_a_worker_reports_itself(bench):
     assert time.monotonic() - began < 8, "within Prometheus' usual time-out of 10 s"
     check(own.text)
     assert own["ssecast_up"] == 0
-    assert list(own.of("ssecast_worker_deliveries_total").values()) == [1] and list(own.of("ssecast_worker_streams").values()) == [1]
+    assert (list(own.of("ssecast_worker_deliveries_total").values()) == [1]
+            and list(own.of("ssecast_worker_streams").values()) == [1])
     assert {name for name in own.types if not name.startswith("ssecast_worker_")} == {"ssecast_up"}
     site.broker.start()
-    wait_samples(site, lambda s: s["ssecast_up"] == 1 and s["ssecast_connections"] == 1, "the broker")
+    wait_samples(site, lambda s: s["ssecast_up"] == 1 and s["ssecast_connections"] == 1,
+                 "the broker")
 
 
 def test_an_answer_that_waits_for_the_broker_is_sent_no_heartbeat(bench):
@@ -293,9 +323,11 @@ def test_the_command_line_shows_the_same(watched):
 def test_stats_and_metrics_agree(watched):
     stats = watched.commands.stats()
     found = Samples(watched.commands.demand({"op": "metrics"})["text"])
-    assert found["ssecast_events_total"] == stats["events"] and found["ssecast_history_bytes"] == stats["history_bytes"]
+    assert (found["ssecast_events_total"] == stats["events"]
+            and found["ssecast_history_bytes"] == stats["history_bytes"])
     assert found["ssecast_stream_ends_total", "cause=client"] == stats["ends_client"]
-    assert found["ssecast_publish_to_write_seconds_bucket", "le=0.002"] == stats["latency_1ms"] + stats["latency_2ms"]
+    assert (found["ssecast_publish_to_write_seconds_bucket", "le=0.002"] == stats["latency_1ms"]
+            + stats["latency_2ms"])
 
 
 # monitoring/
@@ -303,13 +335,17 @@ def test_stats_and_metrics_agree(watched):
 def dashboard_queries():
     """Every query of the dashboard, with what Grafana would put into it."""
     board = json.loads((MONITORING / "ssecast-grafana.json").read_text())
-    queries = [t["expr"] for p in board["panels"] for t in p["targets"]] + [a["expr"] for a in board["annotations"]["list"]]
+    queries = [t["expr"] for p in board["panels"] for t in p["targets"]] + [
+        a["expr"] for a in board["annotations"]["list"]
+    ]
     assert len(queries) > 30
-    return [q.replace("$job", "ssecast").replace("$instance", "INSTANCE").replace("$__rate_interval", "30s") for q in queries]
+    return [q.replace("$job", "ssecast").replace("$instance", "INSTANCE")
+            .replace("$__rate_interval", "30s") for q in queries]
 
 
 def alert_queries():
-    return re.findall(r"expr: (?:>-\n)?(.*?)\n +(?:for|labels):", (MONITORING / "ssecast-alerts.yml").read_text(), re.S)
+    return re.findall(r"expr: (?:>-\n)?(.*?)\n +(?:for|labels):",
+                      (MONITORING / "ssecast-alerts.yml").read_text(), re.S)
 
 
 @pytest.mark.parametrize("queries", [dashboard_queries, alert_queries])
@@ -320,7 +356,8 @@ def test_every_query_names_metrics_that_exist(watched, queries):
 
 
 def test_promtool_takes_the_rules_and_the_configuration():
-    for what in (["check", "rules", MONITORING / "ssecast-alerts.yml"], ["check", "config", "--syntax-only", MONITORING / "prometheus.yml"]):
+    for what in (["check", "rules", MONITORING / "ssecast-alerts.yml"],
+                 ["check", "config", "--syntax-only", MONITORING / "prometheus.yml"]):
         done = run(["promtool", *what])
         assert done.returncode == 0, done
 
@@ -330,15 +367,20 @@ def test_promtool_takes_the_rules_and_the_configuration():
     ("SsecastStoreFailing", {"ssecast_store_failing": "1x20"}, {"ssecast_store_failing": "0x20"}),
     ("SsecastStateFull", {"ssecast_state_events": "1x20", "ssecast_state_events_max": "9x20",
                           "ssecast_state_bytes": "95x20", "ssecast_state_bytes_max": "100x20"},
-     {"ssecast_state_events": "8x20", "ssecast_state_events_max": "9x20", "ssecast_state_bytes": "0x20", "ssecast_state_bytes_max": "0x20"}),
-    ("SsecastWorkerLost", {"ssecast_workers_lost_total": "0x9 1x10"}, {"ssecast_workers_lost_total": "3x20"}),
+     {"ssecast_state_events": "8x20", "ssecast_state_events_max": "9x20",
+      "ssecast_state_bytes": "0x20", "ssecast_state_bytes_max": "0x20"}),
+    ("SsecastWorkerLost", {"ssecast_workers_lost_total": "0x9 1x10"},
+     {"ssecast_workers_lost_total": "3x20"}),
     ("SsecastNearlyFull", {"ssecast_connections": "95x20", "ssecast_streams_max": "100x20"},
      {"ssecast_connections": "50x20", "ssecast_streams_max": "100x20"}),
-    ("SsecastCutsReaders", {'ssecast_stream_ends_total{cause="slow"}': "0+20x20", "ssecast_connections": "1000x20"},
-     {'ssecast_stream_ends_total{cause="slow"}': "0+1x20", "ssecast_connections": "1000x20"}),
-    ("SsecastSlow", {'ssecast_publish_to_write_seconds_bucket{le="1"}': "0x20", 'ssecast_publish_to_write_seconds_bucket{le="5"}': "0+9x20",
+    ("SsecastCutsReaders", {
+        'ssecast_stream_ends_total{cause="slow"}': "0+20x20", "ssecast_connections": "1000x20"
+    }, {'ssecast_stream_ends_total{cause="slow"}': "0+1x20", "ssecast_connections": "1000x20"}),
+    ("SsecastSlow", {'ssecast_publish_to_write_seconds_bucket{le="1"}': "0x20",
+                     'ssecast_publish_to_write_seconds_bucket{le="5"}': "0+9x20",
                      'ssecast_publish_to_write_seconds_bucket{le="+Inf"}': "0+9x20"},
-     {'ssecast_publish_to_write_seconds_bucket{le="1"}': "0+9x20", 'ssecast_publish_to_write_seconds_bucket{le="5"}': "0+9x20",
+     {'ssecast_publish_to_write_seconds_bucket{le="1"}': "0+9x20",
+      'ssecast_publish_to_write_seconds_bucket{le="5"}': "0+9x20",
       'ssecast_publish_to_write_seconds_bucket{le="+Inf"}': "0+9x20"}),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_an_alert_fires_when_it_should(bench, alert, series, silent):
@@ -346,42 +388,59 @@ def test_an_alert_fires_when_it_should(bench, alert, series, silent):
     shutil.copy(MONITORING / "ssecast-alerts.yml", rules)
     for values, fires in ((series, True), (silent, False)):
         case = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [
-            {"interval": "1m", "input_series": [{"series": name, "values": v} for name, v in values.items()],
-             "promql_expr_test": [{"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)', "eval_time": "16m",
-                                   "exp_samples": [{"labels": "{}", "value": int(fires)}]}]}]}
+            {"interval": "1m", "input_series": [
+                {"series": name, "values": v} for name, v in values.items()
+            ], "promql_expr_test": [
+                {"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+                 "eval_time": "16m", "exp_samples": [{"labels": "{}", "value": int(fires)}]}
+            ]}]}
         (bench.folder / "case.yml").write_text(json.dumps(case))
         done = run(["promtool", "test", "rules", bench.folder / "case.yml"])
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_itself_reads_all_of_it(bench):
-    site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": token_file(bench), "heartbeat": "300ms"})
+    site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": token_file(bench),
+                               "heartbeat": "300ms"})
     prometheus = Prometheus(bench, site, TOKEN).start()
     site.open_many(["anna", "bert"])
-    wait_until(lambda: prometheus.query("ssecast_connections") and prometheus.query("ssecast_connections")[0][1] == 2, what="two streams")
+    wait_until(lambda: prometheus.query("ssecast_connections")
+                   and prometheus.query("ssecast_connections")[0][1] == 2, what="two streams")
     for n in range(20):
         site.publish("m", data=n)
         time.sleep(0.1)
-    wait_until(lambda: [v for _, v in prometheus.query("ssecast_deliveries_total")] == [40], what="forty deliveries")
-    assert prometheus.query('up{job="ssecast"}')[0][1] == 1 and prometheus.query("ssecast_up")[0][1] == 1
+    wait_until(lambda: [v for _, v in prometheus.query("ssecast_deliveries_total")] == [40],
+               what="forty deliveries")
+    assert (prometheus.query('up{job="ssecast"}')[0][1] == 1
+            and prometheus.query("ssecast_up")[0][1] == 1)
     [(labels, _)] = prometheus.query("ssecast_build_info")
     assert labels["version"] and labels["job"] == "ssecast"
     for query in dashboard_queries():
         prometheus.query(query.replace("INSTANCE", labels["instance"]))
-    [(_, latency)] = prometheus.query("histogram_quantile(0.99, rate(ssecast_publish_to_write_seconds_bucket[30s]))")
+    [(_, latency)] = prometheus.query(
+        "histogram_quantile(0.99, rate(ssecast_publish_to_write_seconds_bucket[30s]))"
+    )
     assert 0 < latency < 1
-    assert {rule["health"] for group in prometheus.api("rules")["groups"] for rule in group["rules"]} <= {"ok", "unknown"}
+    assert {
+        rule["health"] for group in prometheus.api("rules")["groups"] for rule in group["rules"]
+    } <= {"ok", "unknown"}
     site.broker.kill()
-    wait_until(lambda: [v for _, v in prometheus.query("ssecast_up")] == [0], 30, what="ssecast_up is 0")
+    wait_until(lambda: [v for _, v in prometheus.query("ssecast_up")] == [0], 30,
+               what="ssecast_up is 0")
 
 
 def test_a_feed_that_nothing_comes_from_is_told(bench):
-    """The broker's sync is right and its feed is not: nothing answers there, as behind a firewall."""
+    """The broker's sync is right and its feed is not: nothing answers there, as behind a
+    firewall."""
     broker = Broker(bench).start()
     feed = f"tcp://127.0.0.1:{free_port()}"
     worker = Worker(bench, broker, feed=feed, broker_timeout="2s").start()
-    wait_until(lambda: health(worker) == (503, {"live": True, "ready": False, "reasons": ["feed silent"]}), 20, "not ready")
-    assert f"--feed {feed}: nothing arrives for 2 s, although the broker answers at {broker.endpoint('sync')}" in worker.log()
+    wait_until(
+        lambda: health(worker) == (503, {"live": True, "ready": False, "reasons": ["feed silent"]}),
+        20, "not ready"
+    )
+    assert (f"--feed {feed}: nothing arrives for 2 s, "
+            f"although the broker answers at {broker.endpoint('sync')}" in worker.log())
 
 
 @pytest.mark.parametrize("option, wrong", [("feed", "commands"), ("sync", "presence")])
@@ -390,8 +449,9 @@ def test_another_endpoint_of_the_broker_is_told(bench, option, wrong):
     worker = Worker(bench, broker, **{option: broker.endpoint(wrong)}).start()
     wait_until(lambda: "broker handshake" in health(worker)[1]["reasons"], 20, "told")
     told = worker.log()
-    assert f"--{option} {broker.endpoint(wrong)}: what answers there is another endpoint of the broker" in told \
-        or f"--{option} {broker.endpoint(wrong)}: what answers there ends the connection: it is another endpoint" in told
+    assert (f"--{option} {broker.endpoint(wrong)}: what answers there is another "
+            "endpoint of the broker" in told or f"--{option} {broker.endpoint(wrong)}: "
+            "what answers there ends the connection: it is another endpoint" in told)
 
 
 # Who may see it
@@ -399,16 +459,22 @@ def test_another_endpoint_of_the_broker_is_told(bench, option, wrong):
 @pytest.mark.parametrize("path", ["/healthz", "/metrics"])
 def test_clients_without_access_are_refused(closed, path):
     status, headers, body = closed.request(path=path)
-    assert (status, json.loads(body)) == (403, {"error": "forbidden", "message": "access denied; accepted: an address of the option monitor-from, or the monitor token"})
-    assert closed.request("DELETE", path=path)[0] == 403, "who may not see it is not told what there is"
+    assert (status, json.loads(body)) == (403, {
+        "error": "forbidden", "message":
+            "access denied; accepted: an address of the option monitor-from, or the monitor token"
+    })
+    assert closed.request("DELETE",
+                          path=path)[0] == 403, "who may not see it is not told what there is"
     assert closed.request(path=path, headers={"Authorization": f"Bearer {TOKEN}x"})[0] == 403
     assert closed.request(path=path, headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200
-    assert closed.request("DELETE", path=path, headers={"Authorization": f"Bearer {TOKEN}"})[0] == 405
+    assert closed.request("DELETE", path=path,
+                          headers={"Authorization": f"Bearer {TOKEN}"})[0] == 405
     assert TOKEN not in closed.worker.log()
 
 
 def test_apache_hands_the_token_on(bench):
-    site = Site(bench, web=Apache, worker={"monitor_from": "none", "monitor_token_file": token_file(bench)})
+    site = Site(bench, web=Apache,
+                worker={"monitor_from": "none", "monitor_token_file": token_file(bench)})
     assert site.request(path="/healthz")[0] == 403
     assert site.request(path="/healthz", headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200
 
@@ -416,7 +482,8 @@ def test_apache_hands_the_token_on(bench):
 def test_only_listed_addresses_may(bench):
     site = Site(bench, worker={"monitor_from": ["192.0.2.0/24", "2001:db8::/32"]})
     assert site.request(path="/healthz")[0] == 403
-    for address, status in (("192.0.2.77", 200), ("192.0.3.1", 403), ("2001:db8::7", 200), ("::1", 403)):
+    for address, status in (("192.0.2.77", 200), ("192.0.3.1", 403), ("2001:db8::7", 200),
+                            ("::1", 403)):
         with FastCgi(site.worker.socket) as web:
             web.get("", REQUEST_URI="/sse/healthz", REMOTE_ADDR=address).wait_end()
             assert web.head["status"] == status, address
@@ -435,27 +502,38 @@ def test_the_token_is_reread_on_sighup(bench):
     assert seen_with(TOKEN) == 403
 
 
-@pytest.mark.parametrize("text, mode, complaint", [("the-next-secret-of-theirs", 0o604, "every user"), ("short", 0o600, "16 to 512"), ("", 0o600, "16 to 512"),
-                                                   (None, 0, "No such file")])
-def test_a_token_file_that_cannot_be_used_leaves_the_token_and_all_streams_as_they_are(bench, text, mode, complaint):
+@pytest.mark.parametrize("text, mode, complaint",
+                         [("the-next-secret-of-theirs", 0o604, "every user"),
+                          ("short", 0o600, "16 to 512"), ("", 0o600, "16 to 512"),
+                          (None, 0, "No such file")])
+def test_a_token_file_that_cannot_be_used_leaves_the_token_and_all_streams_as_they_are(
+    bench, text, mode, complaint
+):
     path = token_file(bench)
-    site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": path, "heartbeat": "300ms"})
+    site = Site(bench,
+                worker={"monitor_from": "none", "monitor_token_file": path, "heartbeat": "300ms"})
     reader = site.open("anna")
     watcher = bench.closing(FastCgi(site.worker.socket))
     watcher.get("stream=1", REQUEST_URI="/sse/status", HTTP_AUTHORIZATION=f"Bearer {TOKEN}")
     watcher.wait(watcher.events, "an event of the status page")
     os.unlink(path) if text is None else token_file(bench, text, mode)
     site.worker.signal(signal.SIGHUP)
-    wait_until(lambda: "; keeping the previous token" in site.worker.log(), what="the log says that the token stays")
+    wait_until(lambda: "; keeping the previous token" in site.worker.log(),
+               what="the log says that the token stays")
     assert complaint in site.worker.log() and "theirs" not in site.worker.log()
     assert site.request(path="/healthz", headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200
-    assert site.request(path="/healthz", headers={"Authorization": "Bearer the-next-secret-of-theirs"})[0] == 403
+    assert site.request(path="/healthz",
+                        headers={"Authorization": "Bearer the-next-secret-of-theirs"})[0] == 403
 
     token_file(bench, "a-secret-that-is-good\n")
     for readings in (1, 2):
         site.worker.signal(signal.SIGHUP)
-        wait_until(lambda: site.worker.log().count(f"monitor-token-file {path}: reloaded\n") == readings, what="each reading is confirmed")
-    assert site.request(path="/healthz", headers={"Authorization": "Bearer a-secret-that-is-good"})[0] == 200
+        wait_until(
+            lambda: site.worker.log().count(f"monitor-token-file {path}: reloaded\n") == readings,
+            what="each reading is confirmed"
+        )
+    assert site.request(path="/healthz",
+                        headers={"Authorization": "Bearer a-secret-that-is-good"})[0] == 200
     seen = len(watcher.events())
     watcher.wait(lambda: len(watcher.events()) > seen + 1, "the page goes on")
     site.publish("m", data=1)
@@ -463,14 +541,18 @@ def test_a_token_file_that_cannot_be_used_leaves_the_token_and_all_streams_as_th
     assert reader.opens == 1
 
 
-@pytest.mark.parametrize("text, mode, complaint", [(TOKEN, 0o604, "every user"), ("short", 0o600, "16 to 512"), (None, 0, "No such file")])
+@pytest.mark.parametrize("text, mode, complaint", [
+    (TOKEN, 0o604, "every user"), ("short", 0o600, "16 to 512"), (None, 0, "No such file")
+])
 def test_a_token_file_that_cannot_be_used_ends_the_start(bench, text, mode, complaint):
     path = token_file(bench, text, mode) if text else str(bench.folder / "absent")
     done = run([WORKER, "--listen", bench.folder / "w.sock", "--monitor-token-file", path])
-    assert done.returncode == 2 and complaint in done.stderr and path in done.stderr and done.stderr.count("\n") == 1
+    assert (done.returncode == 2 and complaint in done.stderr and path in done.stderr
+            and done.stderr.count("\n") == 1)
 
 
-@pytest.mark.parametrize("value", ["localhost", "10.0.0.0/33", "127.0.0.1/8/8", "2001:db8::/129", "*"])
+@pytest.mark.parametrize("value",
+                         ["localhost", "10.0.0.0/33", "127.0.0.1/8/8", "2001:db8::/129", "*"])
 def test_an_address_that_is_none_is_refused_at_the_start(bench, value):
     done = run([WORKER, "--monitor-from", value])
     assert done.returncode == 2 and f"'{value}'" in done.stderr and "192.0.2.0/24" in done.stderr

@@ -17,7 +17,8 @@ from support.processes import BROKER, clean_environment
 from support.waiting import wait_until
 from support.worker import Worker
 
-TEXT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ssecast-(broker|fcgi): ((error|warning|debug): )?[a-z_]+: \S.*$")
+TEXT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ssecast-(broker|fcgi): "
+                  r"((error|warning|debug): )?[a-z_]+: \S.*$")
 SECRET = "do-not-tell-this-payload"
 
 
@@ -47,25 +48,31 @@ def test_each_line_of_json_is_an_object_with_the_same_fields(bench):
 def test_a_worker_s_name_is_a_field(bench):
     broker, worker = site(bench, log_format="json")
     wait_until(lambda: "worker connected" in broker.log(), what="the worker has said hello")
-    [hello] = [line for line in map(json.loads, broker.log().splitlines()) if "worker connected" in line["message"]]
-    assert hello["subsystem"] == "sync" and str(worker.pid) in hello["worker"] and hello["position"] == 0
+    [hello] = [line for line in map(json.loads, broker.log().splitlines())
+               if "worker connected" in line["message"]]
+    assert (hello["subsystem"] == "sync" and str(worker.pid) in hello["worker"]
+            and hello["position"] == 0)
 
 
 def test_to_the_journal_lines_have_priorities_and_no_time(bench):
-    """The journal is known by the device and inode of the stream that it gives a program: any file can be it."""
+    """The journal is known by the device and inode of the stream that it gives a program: any file
+    can be it."""
     with open(bench.folder / "journal", "wb") as stream:
         stat = os.fstat(stream.fileno())
         env = clean_environment(JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}")
         places = {name: f"ipc://{bench.folder}/{name}" for name in ("commands", "feed", "sync")}
-        argv = [str(BROKER), *(word for name, place in places.items() for word in (f"--{name}", place))]
+        argv = [str(BROKER),
+                *(word for name, place in places.items() for word in (f"--{name}", place))]
         process = subprocess.Popen(argv, stderr=stream, env=env)
         try:
-            wait_until(lambda: "is ready" in (bench.folder / "journal").read_text(), what="the broker is ready")
+            wait_until(lambda: "is ready" in (bench.folder / "journal").read_text(),
+                       what="the broker is ready")
         finally:
             process.terminate()
             assert process.wait(20) == 0
     lines = (bench.folder / "journal").read_text().splitlines()
-    assert len(lines) >= 4 and all(re.match(r"<6>[a-z]+: |<4>privilege: ", line) for line in lines), lines
+    assert len(lines) >= 4 and all(re.match(r"<6>[a-z]+: |<4>privilege: ", line)
+                                   for line in lines), lines
 
 
 def test_the_broker_s_level_is_changed_by_command(bench):
@@ -83,12 +90,14 @@ def test_the_broker_s_level_is_changed_by_command(bench):
 def test_the_workers_levels_are_changed_with_it_when_that_is_wanted(bench):
     broker = Broker(bench).start()
     workers = [Worker(bench, broker, name).start() for name in ("one", "two")]
-    wait_until(lambda: all("broker connected" in worker.log() for worker in workers), what="both have a broker")
+    wait_until(lambda: all("broker connected" in worker.log() for worker in workers),
+               what="both have a broker")
     cli = Cli(broker)
     cli("log-level", "warn").check()
     cli("log-level", "debug", "--workers").check()
     for worker in workers:
-        wait_until(lambda: "level=debug by=broker" in worker.log(), what="the worker changes its level")
+        wait_until(lambda: "level=debug by=broker" in worker.log(),
+                   what="the worker changes its level")
         assert "level=warn" not in worker.log()
     refused = cli("log-level", "--workers")
     assert refused.status == 1 and "level" in refused.err
@@ -99,7 +108,8 @@ def test_a_wrong_level_is_refused_and_changes_nothing(bench):
         for level in ("loud", "", 3, None):
             with pytest.raises(Refused) as refused:
                 commands.demand({"op": "log", "level": level})
-            assert refused.value.error == "bad_request" and "level" in refused.value.reply["message"]
+            assert (refused.value.error == "bad_request"
+                    and "level" in refused.value.reply["message"])
         assert commands.demand({"op": "log"})["level"] == "info"
 
 
@@ -118,7 +128,8 @@ def test_sigusr1_sets_debug_and_the_next_one_what_was_before(bench):
     for program in (broker, worker):
         for round, level in enumerate(("debug", "warn", "debug")):
             program.signal(signal.SIGUSR1)
-            wait_until(lambda: program.log().count("level was changed") == round + 1, what=f"{program.name} changes its level")
+            wait_until(lambda: program.log().count("level was changed") == round + 1,
+                       what=f"{program.name} changes its level")
             changes = [line for line in program.log().splitlines() if "level was changed" in line]
             assert changes[-1].endswith(f"level={level} by=signal")
         assert program.running()
@@ -138,7 +149,8 @@ def test_what_repeats_is_written_once_and_counted(bench):
         say(broker, hello("again"))
     wait_until(lambda: welcomes(broker) == 50, what="all hellos are taken")
     broker.stop()
-    lines = [line for line in map(json.loads, broker.log().splitlines()) if "worker connected" in line["message"]]
+    lines = [line for line in map(json.loads, broker.log().splitlines())
+             if "worker connected" in line["message"]]
     assert [line.get("repeated") for line in lines] == [None, 49]
 
 
@@ -146,10 +158,13 @@ def test_payloads_and_control_characters_are_not_logged(bench):
     broker, worker = site(bench, log_level="debug")
     evil = "evil\x1b[31m\nssecast-broker: forged"
     with broker.commands() as commands:
-        for event in ({"data": SECRET}, {"text": SECRET, "to": {"sessions": ["a"]}}, {"data": SECRET, "id": f"9{SECRET}"}):
+        for event in ({"data": SECRET}, {"text": SECRET, "to": {"sessions": ["a"]}},
+                      {"data": SECRET, "id": f"9{SECRET}"}):
             commands.demand({"op": "publish", "event": "m", **event})
         with pytest.raises(Refused):
-            commands.demand({"op": "publish", "event": "m", "data": SECRET, "to": {"sessions": [evil]}})
+            commands.demand(
+                {"op": "publish", "event": "m", "data": SECRET, "to": {"sessions": [evil]}}
+            )
     with FastCgi(worker.socket) as web:
         web.get(f"session={SECRET}").wait_open()
     say(broker, hello(evil))
@@ -162,8 +177,8 @@ def test_effects_of_limits_are_logged_without_session_names(bench):
     """A session may be the value of a cookie."""
     broker = Broker(bench).start()
     worker = Worker(bench, broker, max_connections=2, queue_bytes="64K").start()
-    with FastCgi(worker.socket) as slow, FastCgi(worker.socket) as second, FastCgi(worker.socket) as third, \
-            broker.commands() as commands:
+    with (FastCgi(worker.socket) as slow, FastCgi(worker.socket) as second,
+          FastCgi(worker.socket) as third, broker.commands() as commands):
         slow.get(f"session={SECRET}").wait_open()
         second.get("session=b").wait_open()
         third.get(f"session={SECRET}").wait_end()
@@ -245,7 +260,8 @@ def test_a_log_that_is_not_read_stops_no_broker(unread):
         for _ in range(20):
             assert client.publish("m", data=1)["ok"]
         pipe.read()
-        wait_until(lambda: "log lines were dropped because stderr was not read" in pipe.read(), what="the loss is logged")
+        wait_until(lambda: "log lines were dropped because stderr was not read" in pipe.read(),
+                   what="the loss is logged")
     assert broker.stop() == 0
 
 
@@ -255,6 +271,7 @@ def test_a_log_that_is_not_read_stops_no_stream(unread):
         stream.wait_open()
         broker.restart()    # the worker logs that the broker is away, and back
         with broker.commands() as client:
-            wait_until(lambda: client.publish("m", text="still here")["online"] == 1, what="the stream is known again")
+            wait_until(lambda: client.publish("m", text="still here")["online"] == 1,
+                       what="the stream is known again")
         stream.wait_text("still here")
     assert worker.stop() == 0

@@ -18,7 +18,9 @@ def cli(site):
 
 
 def top(site, **size):
-    return Terminal([CLI, "top"], env=clean_environment(SSECAST_COMMANDS=site.broker.endpoint("commands")), **size)
+    return Terminal([CLI, "top"],
+                    env=clean_environment(SSECAST_COMMANDS=site.broker.endpoint("commands")),
+                    **size)
 
 
 def number(text, name):
@@ -49,7 +51,8 @@ def test_without_a_terminal_it_says_so(cli):
     assert run.status == 2 and "the output is not a terminal; --once" in run.err and run.out == ""
 
 
-@pytest.mark.parametrize("term, said", [("TERM=dumb", "TERM is dumb"), ("TERM=", "TERM is not set")])
+@pytest.mark.parametrize("term, said",
+                         [("TERM=dumb", "TERM is dumb"), ("TERM=", "TERM is not set")])
 def test_a_terminal_that_cannot_move_the_cursor_is_named(term, said):
     with Terminal(["/usr/bin/env", term, CLI, "top"], columns=120) as terminal:
         assert terminal.wait_end() == 2 and said in terminal.text() and "--once" in terminal.text()
@@ -101,7 +104,8 @@ def test_it_says_that_the_broker_is_away_and_comes_back(bench):
         terminal.wait_text("no answer from the broker; these numbers are old")
         terminal.wait_text("workers 1")
         site.broker.start()
-        terminal.wait(lambda: "no answer" not in terminal.text() and "workers 1" in terminal.text(), "it is back")
+        terminal.wait(lambda: "no answer" not in terminal.text() and "workers 1" in terminal.text(),
+                      "it is back")
         terminal.type("q")
         assert terminal.wait_end() == 0
 

@@ -1,4 +1,5 @@
-"""ZeroMQ sockets of every kind at the broker's endpoints: envelopes, IPv6, and those who do not read."""
+"""ZeroMQ sockets of every kind at the broker's endpoints: envelopes, IPv6, and those who do not
+read."""
 
 import json
 import os
@@ -83,7 +84,8 @@ def through_proxies(request, broker, context):
         steer = context.socket(zmq.PAIR)
         steer.setsockopt(zmq.LINGER, 0)
         steer.connect(f"inproc://control-{n}")
-        thread = threading.Thread(target=zmq.proxy_steerable, args=(front, back, None, control), daemon=True)
+        thread = threading.Thread(target=zmq.proxy_steerable, args=(front, back, None, control),
+                                  daemon=True)
         thread.start()
         devices.append((thread, steer, front, back, control))
     yield endpoint
@@ -166,7 +168,8 @@ def test_unread_replies_take_bounded_memory(bench, context):
     with broker.commands() as client:
         for n in range(8):
             client.publish("m", payload=b"x" * 500_000, to={"sessions": ["nobody"]})
-        deaf = socket_to(context, broker.endpoint("commands"), zmq.DEALER, RCVHWM=1, RCVBUF=4096, SNDHWM=0)
+        deaf = socket_to(context, broker.endpoint("commands"), zmq.DEALER, RCVHWM=1,
+                         RCVBUF=4096, SNDHWM=0)
         before = broker.resident()
         for n in range(400):
             deaf.send(b'{"op":"history","limit":1000}')
@@ -226,13 +229,16 @@ def test_subscriptions_without_end_are_ended_and_others_come_back(bench, context
 def test_a_key_that_subscribes_without_end_is_not_admitted_again(bench, context):
     keys = Keys(bench.folder)
     greedy, other = keys.add("operator", "greedy"), keys.add("operator", "other")
-    broker = Broker(bench, commands=[f"tcp://127.0.0.1:{free_port()}", f"ipc://{bench.folder}/commands"], **keys.broker_options())
+    broker = Broker(bench,
+                    commands=[f"tcp://127.0.0.1:{free_port()}", f"ipc://{bench.folder}/commands"],
+                    **keys.broker_options())
     broker.options["commands"].reverse()
     broker.start()
     with subscribe_much(context, broker.endpoint("presence"), greedy):
         wait_until(lambda: "too many subscriptions" in broker.log(), what="they are ended")
     assert greedy.public in broker.log()
-    wait_until(lambda: handshake(broker.endpoint("presence"), other, zmq.SUB, timeout=1) == "in", what="others are admitted")
+    wait_until(lambda: handshake(broker.endpoint("presence"), other, zmq.SUB, timeout=1) == "in",
+               what="others are admitted")
     assert handshake(broker.endpoint("presence"), greedy, zmq.SUB) == "refused"
 
 
@@ -241,7 +247,9 @@ def test_a_key_that_subscribes_without_end_is_not_admitted_again(bench, context)
 def test_an_abstract_socket_is_for_everybody_and_refused(bench):
     done = run([BROKER, "--commands", "ipc://@ssecast-test", "--check-config"])
     assert done.returncode != 0 and "every local process can connect" in done.stderr
-    allowed = run([BROKER, "--commands", "ipc://@ssecast-test", "--allow-insecure", "--check-config"])
+    allowed = run(
+        [BROKER, "--commands", "ipc://@ssecast-test", "--allow-insecure", "--check-config"]
+    )
     assert allowed.returncode == 0
 
 
@@ -301,4 +309,5 @@ def test_short_of_descriptors_new_connections_wait_and_the_others_are_served(ben
             for s in crowd:
                 s.close()
             wait_until(lambda: "descriptors available again" in broker.log(), what="it says so")
-            wait_until(lambda: late.try_ask({"op": "ping"}, 1) is not None, what="who came late is served")
+            wait_until(lambda: late.try_ask({"op": "ping"}, 1) is not None,
+                       what="who came late is served")

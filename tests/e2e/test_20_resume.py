@@ -92,7 +92,8 @@ def test_resume_from_an_own_id_with_odd_letters(site, session):
 
 
 def test_the_newer_of_two_cursors_counts(site, session):
-    """A polyfill repeats the header of its first request, and tells in the query what it has read since."""
+    """A polyfill repeats the header of its first request, and tells in the query what it has read
+    since."""
     seqs = [site.publish("m", data=n, to={"sessions": [session]})["seq"] for n in range(4)]
     for query, header in ((seqs[2], seqs[0]), (seqs[0], seqs[2])):
         back = site.open(session, last_event_id=str(header), query={"lastEventId": query})
@@ -102,7 +103,8 @@ def test_the_newer_of_two_cursors_counts(site, session):
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_the_newer_of_two_headers_counts(bench, web):
-    """Some web servers join them, others pass both on. An own id cannot be such a list, so nothing is ambiguous."""
+    """Some web servers join them, others pass both on. An own id cannot be such a list, so nothing
+    is ambiguous."""
     site = Site(bench, web=web)
     seqs = [str(site.publish("m", data=n)["seq"]) for n in range(4)]
     site.settle()
@@ -135,7 +137,8 @@ def test_nothing_of_others_is_replayed(site, session):
 def test_channels_are_replayed_for_current_listeners(site, session):
     [start] = publish(site, session, "start")
     site.publish("m", data="room", to={"channels": [session]})
-    assert site.open(session + "-a", channels=[session], last_event_id=str(start)).wait_for(1)[0].data == '"room"'
+    assert site.open(session + "-a", channels=[session],
+                     last_event_id=str(start)).wait_for(1)[0].data == '"room"'
 
 
 def test_the_cursor_may_come_in_the_query(site, session):
@@ -159,7 +162,9 @@ def test_padding_for_polyfills(site, session):
 
 def test_a_large_replay_arrives_whole(site, session):
     [start] = publish(site, session, "start")
-    site.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(20000)], timeout=60)
+    site.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(20000)], timeout=60
+    )
     back = site.open(session, last_event_id=str(start))
     back.wait_for(20000, timeout=60)
     assert back.data() == [str(n) for n in range(20000)]
@@ -179,11 +184,14 @@ def test_large_events_are_replayed(site, session):
 def test_what_is_published_during_a_long_replay_comes_after_it(site, session, read_by):
     [start] = publish(site, session, "start")
     text = "x" * 5000
-    site.commands.publish_many([{"event": "m", "text": f"{n} {text}", "to": {"sessions": [session]}} for n in range(2000)])
+    site.commands.publish_many(
+        [{"event": "m", "text": f"{n} {text}", "to": {"sessions": [session]}} for n in range(2000)]
+    )
     if read_by == "broker":
         for worker in site.workers:  # whose windows are empty then
             worker.restart()
-    back = site.start_open(session, last_event_id=str(start), receive_buffer=4096, paused=True, stubborn=True).wait_head()
+    back = site.start_open(session, last_event_id=str(start), receive_buffer=4096, paused=True,
+                           stubborn=True).wait_head()
     for n in range(2000, 2100):
         site.publish("m", text=f"{n} live", to={"sessions": [session]})
     back.resume()
@@ -209,12 +217,13 @@ def test_a_stream_of_as_many_channels_as_may_be_resumes_exactly(bench, read_by):
 
 # Cursors nobody gave out
 
-STRANGE = ["-9223372036854775808", "+5", "0x10", "0", "-1", "1", "9223372036854775807", "18446744073709551615",
-           "18446744073709551616", "99999999999999999999999999", "1.5", "1e3", "unknown", "ä€", "'; drop", " 7", "007", "x" * 256,
-           "x" * 4000, "9" * 4000]
+STRANGE = ["-9223372036854775808", "+5", "0x10", "0", "-1", "1", "9223372036854775807",
+           "18446744073709551615", "18446744073709551616", "99999999999999999999999999", "1.5",
+           "1e3", "unknown", "ä€", "'; drop", " 7", "007", "x" * 256, "x" * 4000, "9" * 4000]
 
 
-@pytest.mark.parametrize("cursor", STRANGE, ids=lambda c: c[:20] + (f"...{len(c)}" if len(c) > 20 else ""))
+@pytest.mark.parametrize("cursor", STRANGE,
+                         ids=lambda c: c[:20] + (f"...{len(c)}" if len(c) > 20 else ""))
 def test_an_unknown_cursor_gets_a_gap(site, session, cursor):
     started = time.monotonic()
     reader = site.open(session, last_event_id=cursor)
@@ -259,7 +268,9 @@ def test_a_gap_names_the_cursor_and_what_is_retained(site, session):
     gap = reader.wait_type("ssecast.gap")
     oldest = site.commands.history(since=0, limit=1)["events"][0]["seq"]
     assert gap.data == '{"last":"lost","oldest":%d}' % oldest
-    assert site.open(session, last_event_id="17").wait_type("ssecast.gap").data == '{"last":17,"oldest":%d}' % oldest
+    assert site.open(
+        session, last_event_id="17"
+    ).wait_type("ssecast.gap").data == '{"last":17,"oldest":%d}' % oldest
 
 
 def test_after_a_gap_comes_what_is_still_retained(site, session):
@@ -285,7 +296,8 @@ def test_publishing_goes_on_while_clients_reconnect_with_no_gap_and_no_duplicate
     readers = [site.open(s, reconnect=True, retry=0.01) for s in sessions for _ in range(4)]
     total = 0
     while total < 3000 or sum(r.opens for r in readers) < 100:
-        requests = [{"event": "m", "data": total + i, "to": {"sessions": sessions}} for i in range(20)]
+        requests = [{"event": "m", "data": total + i, "to": {"sessions": sessions}}
+                    for i in range(20)]
         site.commands.publish_many(requests)
         total += 20
         for reader in chance.sample(readers, 3):
@@ -297,7 +309,8 @@ def test_publishing_goes_on_while_clients_reconnect_with_no_gap_and_no_duplicate
 
 def test_a_reader_that_is_cut_in_the_middle_of_its_replay_skips_nothing(site, session):
     [start] = publish(site, session, "start")
-    site.commands.publish_many([{"event": "m", "text": f"{n} " + "x" * 1000, "to": {"sessions": [session]}} for n in range(3000)])
+    site.commands.publish_many([{"event": "m", "text": f"{n} " + "x" * 1000,
+                                 "to": {"sessions": [session]}} for n in range(3000)])
     reader = site.start_open(session, last_event_id=str(start), reconnect=True, retry=0.01)
     chance = random.Random(3)
     for _ in range(15):

@@ -80,7 +80,9 @@ def test_a_checkpoint_is_never_ahead_of_what_was_sent(quick, session):
 def test_a_checkpoint_is_an_event(quick, session, query):
     reader = quick.open(session, query=query, keep_body=True)
     assert reader.about == {"connection": reader.connection, "heartbeat": 200}
-    assert reader.body.startswith(b"retry: 200\nevent: ssecast.checkpoint\nid: %s\ndata: {" % reader.starts[0].encode())
+    assert reader.body.startswith(
+        b"retry: 200\nevent: ssecast.checkpoint\nid: %s\ndata: {" % reader.starts[0].encode()
+    )
     seq = quick.publish("m", data=1, to={"sessions": ["somebody"]})["seq"]
     reader.wait(lambda: int(reader.last_event_id) >= seq, f"the cursor at {seq}")
     assert b"\nevent: ssecast.checkpoint\nid: %d\ndata: {}\n\n" % seq in reader.body
@@ -101,7 +103,8 @@ def test_checkpoints_can_be_turned_off(quick, session):
 
 
 def test_every_heartbeat_can_be_made_an_event(quick, session):
-    """On a busy stream too: a page sees nothing of comments, nor of events that it has no listeners for."""
+    """On a busy stream too: a page sees nothing of comments, nor of events that it has no listeners
+    for."""
     reader = quick.open(session, query={"checkpoints": "always"}, keep_body=True)
     other = quick.open(session + "-other", query={"checkpoints": "always"})
     same = quick.open(session, query={"checkpoints": "always"})
@@ -137,8 +140,10 @@ def test_a_cursor_that_no_id_line_can_hold_is_answered_with_a_place(quick, sessi
     with FastCgi(quick.worker.socket) as web:
         web.get(f"session={session}", HTTP_LAST_EVENT_ID="x" * 300).wait_open()
         decoder, events = web.decoded()
-        assert [e.type for e in events[:1]] == ["ssecast.gap"] and web.body.startswith(b"retry: 200\n\nevent: ssecast.gap\n")
-        assert json.loads(decoder.about) == {"connection": web.head["ssecast-connection"], "heartbeat": 200}
+        assert ([e.type for e in events[:1]] == ["ssecast.gap"]
+                and web.body.startswith(b"retry: 200\n\nevent: ssecast.gap\n"))
+        assert json.loads(decoder.about) == {"connection": web.head["ssecast-connection"],
+                                             "heartbeat": 200}
 
 
 def test_a_stream_that_waits_for_the_broker_learns_its_place_later(bench):
@@ -149,7 +154,8 @@ def test_a_stream_that_waits_for_the_broker_learns_its_place_later(bench):
         assert not web.decoded()[0].checkpoints
         broker.start()
         web.wait_open()
-        assert json.loads(web.decoded()[0].about) == {"connection": web.head["ssecast-connection"], "heartbeat": 200}
+        assert json.loads(web.decoded()[0].about) == {"connection": web.head["ssecast-connection"],
+                                                      "heartbeat": 200}
 
 
 def test_an_event_takes_the_place_of_a_heartbeat(quick, session):

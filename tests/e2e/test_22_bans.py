@@ -19,7 +19,9 @@ from support.waiting import wait_until
 from support.worker import Worker
 
 FEW = {"history_events": 20}
-STORES = ["memory", "directory", pytest.param("jetstream", marks=pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server"))]
+STORES = ["memory", "directory", pytest.param(
+    "jetstream", marks=pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
+)]
 DURABLE = STORES[1:]
 
 
@@ -30,7 +32,8 @@ def broker_with(bench, store, name="broker", **options):
     if store == "jetstream":
         if not hasattr(bench, "nats"):
             bench.nats = NatsServer(bench, "nats").start()
-        options |= {"store": f"nats://{bench.nats.address}", "store_replicas": 1, "store_timeout": "2s"}
+        options |= {"store": f"nats://{bench.nats.address}", "store_replicas": 1,
+                    "store_timeout": "2s"}
     return Broker(bench, name, **{**FEW, **options})
 
 
@@ -82,7 +85,8 @@ def test_a_ban_outlives_its_record_and_restarts(bench, store):
         client.shutdown(sessions=["carl"], block=7200)
         before = client.bans()
         publish_much(client)
-        assert not [e for e in client.history(since=0, limit=1000)["events"] if e["event"] == "ssecast.shutdown"]
+        assert not [e for e in client.history(since=0, limit=1000)["events"]
+                    if e["event"] == "ssecast.shutdown"]
         assert client.bans() == before and list(before) == ["anna", "bert", "carl"]
     if store != "memory":
         broker.restart()
@@ -197,8 +201,10 @@ def test_a_later_shutdown_shortens_a_ban(bench):
 
 def test_requests_at_once_count_in_their_order(bench):
     with Broker(bench).start().commands() as client:
-        requests = [{"op": "shutdown", "sessions": ["a", "b"], "block": 60}, {"op": "bans"}, {"op": "unban", "sessions": ["a", "a"]},
-                    {"op": "bans"}, {"op": "shutdown", "sessions": ["a"], "block": 5}, {"op": "unban", "sessions": ["b", "c"]}, {"op": "bans"}]
+        requests = [{"op": "shutdown", "sessions": ["a", "b"], "block": 60}, {"op": "bans"},
+                    {"op": "unban", "sessions": ["a", "a"]},
+                    {"op": "bans"}, {"op": "shutdown", "sessions": ["a"], "block": 5},
+                    {"op": "unban", "sessions": ["b", "c"]}, {"op": "bans"}]
         refs = [client.send(r) for r in requests]
         replies = {r["ref"]: r for r in (client.receive() for _ in refs)}
         found = [replies[r] for r in refs]
@@ -232,7 +238,8 @@ def test_records_of_bans_are_not_delivered_and_move_the_cursor(bench):
     reader.wait_for(1)
     assert reader.types() == ["m"] and reader.decoder.last_event_id == str(seq)
     site.commands.unban("x")
-    wait_until(lambda: int(reader.decoder.last_event_id) > seq, what="a checkpoint after the record")
+    wait_until(lambda: int(reader.decoder.last_event_id) > seq,
+               what="a checkpoint after the record")
     [record] = [e for e in site.commands.history(since=seq)["events"]]
     assert (record["event"], record["data"], record["to"]) == ("ssecast.bans", '{"bans":1}', {})
     assert site.commands.history(since=seq, session="x")["events"] == []
@@ -270,7 +277,8 @@ def test_no_head_is_ahead_of_the_feed_when_bans_are_written_again(bench):
 
 def test_a_worker_that_stops_still_turns_away(bench):
     site = Site(bench, worker={"drain": "5s"})
-    readers = site.open_many([f"reader-{n}" for n in range(20)])  # one alone would be closed at once
+    # one alone would be closed at once
+    readers = site.open_many([f"reader-{n}" for n in range(20)])
     site.commands.shutdown(sessions=["anna"], block=3600)
     site.settle()
     site.worker.expect_end()
@@ -296,20 +304,24 @@ def test_a_shutdown_that_would_ban_too_many_is_refused_and_nothing_is_lost(bench
     reader = site.open("c")
     site.commands.shutdown(sessions=["a", "b"], block=60)
     reply = site.commands.ask({"op": "shutdown", "sessions": ["c", "d"], "block": 60})
-    assert reply["error"] == "too_large" and "--max-bans" in reply["message"] and "3" in reply["message"]
+    assert (reply["error"] == "too_large" and "--max-bans" in reply["message"]
+            and "3" in reply["message"])
     assert list(site.commands.bans()) == ["a", "b"] and site.stat("bans") == 2
     site.publish("m", data=1, to={"sessions": ["c"]})
     reader.wait_for(1)
     assert reader.types() == ["m"]
     assert site.commands.shutdown(sessions=["c", "d"], block=0)["closed"] == 1
     assert site.commands.shutdown(sessions=["a", "b", "b", "e"], block=60)["ok"]
-    assert site.commands.ask({"op": "shutdown", "sessions": ["d"], "block": 1})["error"] == "too_large"
+    assert (
+        site.commands.ask({"op": "shutdown", "sessions": ["d"], "block": 1})["error"] == "too_large"
+    )
     site.commands.unban("e")
     assert site.commands.shutdown(sessions=["d"], block=60)["ok"]
 
 
 def test_bans_take_no_more_of_a_durable_history_than_their_share(bench):
-    with Broker(bench, store=bench.folder / "history", history_bytes="1M").start().commands() as client:
+    with Broker(bench, store=bench.folder / "history",
+                history_bytes="1M").start().commands() as client:
         names = [f"{n:0200d}" for n in range(1000)]
         reply = client.ask({"op": "shutdown", "sessions": names, "block": 60})
         assert reply["error"] == "too_large" and "--history-bytes" in reply["message"]
@@ -325,7 +337,8 @@ def test_many_bans_are_listed_page_by_page(bench):
         client.shutdown(sessions=["other"], block=600)
         found, more = [], True
         while more:
-            page = client.demand({"op": "bans", "prefix": "s", "limit": 1000, **({"after": found[-1]} if found else {})})
+            page = client.demand({"op": "bans", "prefix": "s", "limit": 1000,
+                                  **({"after": found[-1]} if found else {})})
             found, more = found + [b["session"] for b in page["bans"]], page["more"]
         assert found == names
         assert len(client.bans()) == 100
@@ -335,31 +348,41 @@ def test_many_bans_are_listed_page_by_page(bench):
 
 def test_limited_keys_ban_and_lift_within_their_patterns_only(bench):
     keys = Keys(bench.folder)
-    part, shop = keys.add("operator", "part", "sessions=a-*,b channels=*"), keys.add("publisher", "shop")
+    part, shop = keys.add("operator", "part",
+                          "sessions=a-*,b channels=*"), keys.add("publisher", "shop")
     rooms = keys.add("operator", "rooms", "channels=*")
     open_for_tests = f"ipc://{bench.folder}/commands"
-    broker = Broker(bench, commands=[open_for_tests, f"tcp://127.0.0.1:{free_port()}"], **keys.broker_options()).start()
+    broker = Broker(bench, commands=[open_for_tests, f"tcp://127.0.0.1:{free_port()}"],
+                    **keys.broker_options()).start()
     tcp = broker.options["commands"][1]
-    with broker.commands() as all_may, Commands(tcp, part) as limited, Commands(tcp, shop) as publisher, Commands(tcp, rooms) as channels:
+    with (broker.commands() as all_may, Commands(tcp, part) as limited,
+          Commands(tcp, shop) as publisher, Commands(tcp, rooms) as channels):
         all_may.shutdown(sessions=["a-1", "b", "c"], block=600)
         before = all_may.bans()
         assert list(limited.bans()) == ["a-1", "b"] and channels.bans() == {}
-        for request in ({"op": "unban", "sessions": ["c"]}, {"op": "unban", "sessions": ["a-1", "c"]}, {"op": "unban", "sessions": ["a-1", "bb"]},
-                        {"op": "shutdown", "sessions": ["c"], "block": 0}, {"op": "shutdown", "sessions": ["a-1", "c"], "block": 5}):
+        for request in ({"op": "unban", "sessions": ["c"]},
+                        {"op": "unban", "sessions": ["a-1", "c"]},
+                        {"op": "unban", "sessions": ["a-1", "bb"]},
+                        {"op": "shutdown", "sessions": ["c"], "block": 0},
+                        {"op": "shutdown", "sessions": ["a-1", "c"], "block": 5}):
             for client in (limited, channels):
                 assert client.ask(request)["error"] == "forbidden"
         assert all_may.bans() == before
         assert limited.demand({"op": "bans", "prefix": "c"})["bans"] == []
         for op in ("bans", "unban"):
-            assert publisher.ask({"op": op, "sessions": ["a-1"]} if op == "unban" else {"op": op})["error"] == "forbidden"
+            assert publisher.ask(
+                {"op": op, "sessions": ["a-1"]} if op == "unban" else {"op": op}
+            )["error"] == "forbidden"
         channels.shutdown(channels=["room"], block=600)  # a channel is no session
         assert limited.unban("a-1") == 1
         assert list(all_may.bans()) == ["b", "c"]
 
 
-@pytest.mark.parametrize("request_", [{"op": "unban"}, {"op": "unban", "sessions": "a"}, {"op": "unban", "sessions": [""]},
-                                      {"op": "unban", "sessions": ["x" * 256]}, {"op": "unban", "sessions": ["a"], "channels": ["b"]},
-                                      {"op": "bans", "session": "a"}, {"op": "bans", "limit": 0}])
+@pytest.mark.parametrize("request_", [
+    {"op": "unban"}, {"op": "unban", "sessions": "a"}, {"op": "unban", "sessions": [""]},
+    {"op": "unban", "sessions": ["x" * 256]}, {"op": "unban", "sessions": ["a"], "channels": ["b"]},
+    {"op": "bans", "session": "a"}, {"op": "bans", "limit": 0}
+])
 def test_what_is_no_request_is_refused(bench_of_all, request_):
     if not hasattr(bench_of_all, "plain"):
         bench_of_all.plain = Broker(bench_of_all).start()
@@ -380,7 +403,8 @@ def test_all_brokers_of_a_cluster_agree_on_bans(bench):
     clients[1].shutdown(sessions=["carl"], block=86400)
     for n in range(2):
         publish_much(clients[n])
-    wait_until(lambda: len({c.ping()["head"] for c in clients}) == 1, what="the brokers stand at the same place")
+    wait_until(lambda: len({c.ping()["head"] for c in clients}) == 1,
+               what="the brokers stand at the same place")
     bans = clients[0].bans()
     assert clients[1].bans() == bans and list(bans) == ["bert", "carl"]
     for w in workers:

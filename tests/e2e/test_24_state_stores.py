@@ -1,4 +1,5 @@
-"""The state of keys is durable: it outlives the history, the broker, power and the log that several brokers share."""
+"""The state of keys is durable: it outlives the history, the broker, power and the log that several
+brokers share."""
 
 import concurrent.futures
 import shutil
@@ -25,7 +26,9 @@ def state(client):
     """(key, target) -> (seq, data) of all keys."""
     keys, page = [], {"more": True}
     while page["more"]:
-        page = client.demand({"op": "state", "limit": 1000, **({"after": page["next"]} if "next" in page else {})})
+        page = client.demand(
+            {"op": "state", "limit": 1000, **({"after": page["next"]} if "next" in page else {})}
+        )
         keys += page["keys"]
     return {(e["key"], str(e.get("to"))): (e["seq"], e["data"]) for e in keys}
 
@@ -82,29 +85,38 @@ def any_store(request, bench):
 def test_a_publisher_with_limits_cannot_fill_the_state(bench, any_store):
     keys, tcp = Keys(bench.folder), f"tcp://127.0.0.1:{free_port()}"
     shop = keys.add("publisher", "shop", "channels=shop:*")
-    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", tcp], state_events=8, **keys.broker_options(), **any_store)
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", tcp], state_events=8,
+                    **keys.broker_options(), **any_store)
     broker.start()
     to = {"channels": ["shop:1"]}
     with broker.commands() as others, Commands(tcp, shop) as limited:
-        batch = limited.ask({"op": "publish", "events": [{"data": n, "key": f"k{n}", "to": to} for n in range(7)]})
-        assert batch["error"] == "state_full" and not state(others), "of a batch all events are published, or none"
+        batch = limited.ask(
+            {"op": "publish", "events": [{"data": n, "key": f"k{n}", "to": to} for n in range(7)]}
+        )
+        assert (batch["error"] == "state_full"
+                and not state(others)), "of a batch all events are published, or none"
         for n in range(6):
             put(limited, f"k{n}", n, to=to)
         reply = limited.ask({"op": "publish", "data": 6, "key": "k6", "to": to})
-        assert reply["error"] == "state_full" and "6 keys" in reply["message"] and "with limits" in reply["message"]
+        assert (reply["error"] == "state_full" and "6 keys" in reply["message"]
+                and "with limits" in reply["message"])
         put(limited, "k0", "again", to=to)
         put(others, "a", 1)
         put(others, "b", 1)
         assert others.ask({"op": "publish", "data": 1, "key": "c"})["error"] == "state_full"
         put(limited, "k0", "", to=to, remove=True)
-        assert limited.ask({"op": "publish", "data": 6, "key": "k6", "to": to})["error"] == "state_full"
+        assert limited.ask(
+            {"op": "publish", "data": 6, "key": "k6", "to": to}
+        )["error"] == "state_full"
         before = state(others)
         assert len(before) == 7
     broker.restart()
     with broker.commands() as others, Commands(tcp, shop) as limited:
         assert state(others) == (before if any_store else {})
         if any_store:
-            assert limited.ask({"op": "publish", "data": 6, "key": "k6", "to": to})["error"] == "state_full"
+            assert limited.ask(
+                {"op": "publish", "data": 6, "key": "k6", "to": to}
+            )["error"] == "state_full"
 
 
 # A store of one broker
@@ -116,7 +128,8 @@ def test_keys_outlive_a_tiny_history_and_kill_9(broker):
         newest = {n: put(client, f"k{n}", -n) for n in range(0, KEYS, 2)}
         flush(client)
         before = state(client)
-    assert len(before) == KEYS and all(before[(f"k{n}", "None")] == (seq, str(-n)) for n, seq in newest.items())
+    assert len(before) == KEYS and all(before[(f"k{n}", "None")] == (seq, str(-n))
+                                       for n, seq in newest.items())
     for _ in range(2):
         with broker.killed_and_started() as client:
             assert state(client) == before
@@ -156,7 +169,8 @@ def test_a_key_expires_while_no_broker_runs(broker):
     set_clock(broker, "+0")
     broker.start()
     with broker.commands() as client:
-        wait_until(lambda: {key for key, _ in state(client)} == {"long", "ever"}, what="the store has forgotten it, too")
+        wait_until(lambda: {key for key, _ in state(client)} == {"long", "ever"},
+                   what="the store has forgotten it, too")
 
 
 def test_when_the_disk_is_full_nothing_changes(bench):
@@ -169,16 +183,22 @@ def test_when_the_disk_is_full_nothing_changes(bench):
         disk.fill(broker)
         acknowledged = 0
         for n in range(10_000):
-            reply = client.ask({"op": "publish", "event": "m", "data": "x" * 5000, "key": f"large{n}"})
+            reply = client.ask(
+                {"op": "publish", "event": "m", "data": "x" * 5000, "key": f"large{n}"}
+            )
             if not reply["ok"]:
                 break
             acknowledged += 1
         assert reply["error"] == "store_failed"
         before = state(client)
         assert len(before) == 20 + acknowledged
-        assert client.ask({"op": "publish", "event": "m", "data": "y" * 50000, "key": "k1"})["error"] == "store_failed"
-        assert client.ask({"op": "publish", "events": [
-            {"data": 1, "key": "k2", "remove": True}, {"data": "y" * 50000}]})["error"] == "store_failed"
+        assert client.ask(
+            {"op": "publish", "event": "m", "data": "y" * 50000, "key": "k1"}
+        )["error"] == "store_failed"
+        assert client.ask(
+            {"op": "publish", "events": [
+                {"data": 1, "key": "k2", "remove": True}, {"data": "y" * 50000}]}
+        )["error"] == "store_failed"
         assert state(client) == before
         disk.empty(broker)
         put(client, "k3", "after")
@@ -191,7 +211,8 @@ def test_the_age_of_the_history_does_not_concern_keys(bench):
     broker = Broker(bench, store=bench.folder / "history", history_age="1s").start()
     with broker.commands() as client:
         put(client, "a", 1)
-        wait_until(lambda: not client.history()["events"], timeout=20, what="the history has expired")
+        wait_until(lambda: not client.history()["events"], timeout=20,
+                   what="the history has expired")
     with broker.killed_and_started() as client:
         assert {key for key, _ in state(client)} == {"a"}
 
@@ -201,9 +222,12 @@ def test_a_batch_without_room_for_all_keys_changes_nothing(bench):
     with broker.commands() as client:
         put(client, "a", 1, id="own-1")
         before = state(client)
-        reply = client.ask({"op": "publish", "events": [{"data": n, "key": f"k{n}", "id": f"own-k{n}"} for n in range(3)]})
+        reply = client.ask({"op": "publish", "events": [
+            {"data": n, "key": f"k{n}", "id": f"own-k{n}"} for n in range(3)
+        ]})
         assert reply["error"] == "state_full" and state(client) == before
-        assert client.publish("m", data=9, key="a", id="own-1")["duplicate"] and state(client) == before
+        assert (client.publish("m", data=9, key="a", id="own-1")["duplicate"]
+                and state(client) == before)
         assert client.publish("m", data=0, key="k0", id="own-k0").get("duplicate") is not True
         after = state(client)
     with broker.killed_and_started() as client:
@@ -216,7 +240,8 @@ def test_the_dump_of_a_store_shows_what_is_kept_for_a_key(broker):
         flush(client)
     broker.stop()
     dump = Dump(broker.options["store"])
-    assert dump.status == 0 and [(e["seq"], e["key"], e["data"]) for e in dump.kept] == [(seq, "a", "value")]
+    assert (dump.status == 0
+            and [(e["seq"], e["key"], e["data"]) for e in dump.kept] == [(seq, "a", "value")])
     assert dump.summary["kept"] == 1 and seq not in [e["seq"] for e in dump.events]
 
 
@@ -230,7 +255,8 @@ class Cluster:
         self.clients = [b.commands() for b in self.brokers]
 
     def broker(self, n):
-        return Broker(self.bench, f"broker{n}", store=f"nats://{self.server.address}", **self.options)
+        return Broker(self.bench, f"broker{n}", store=f"nats://{self.server.address}",
+                      **self.options)
 
     def restart(self, n):
         """It reads the log from its beginning."""
@@ -241,7 +267,8 @@ class Cluster:
 
     def agreed(self):
         """The state, which is the same at every broker."""
-        wait_until(lambda: len({c.ping()["head"] for c in self.clients}) == 1, what="the brokers stand at the same place")
+        wait_until(lambda: len({c.ping()["head"] for c in self.clients}) == 1,
+                   what="the brokers stand at the same place")
         first, *others = [state(c) for c in self.clients]
         assert all(o == first for o in others)
         return first
@@ -272,7 +299,9 @@ def test_what_one_broker_is_given_the_other_lists(cluster):
         put(c.clients[n % 2], f"k{n % 5}", n)
     put(c.clients[0], "k4", 0, remove=True)
     keys = c.agreed()
-    assert {key: data for (key, _), (_, data) in keys.items()} == {"k0": "15", "k1": "16", "k2": "17", "k3": "18"}
+    assert {key: data for (key, _), (_, data) in keys.items()} == {
+        "k0": "15", "k1": "16", "k2": "17", "k3": "18"
+    }
     for n in range(2):
         c.restart(n)
         assert c.agreed() == keys
@@ -338,7 +367,8 @@ def test_expired_keys_are_no_difference_between_brokers(cluster):
     c = cluster(history_events=50)
     put(c.clients[0], "short", 1, ttl=1)
     put(c.clients[1], "long", 1, ttl=1000)
-    wait_until(lambda: all([key for key, _ in state(client)] == ["long"] for client in c.clients), what="the key has expired")
+    wait_until(lambda: all([key for key, _ in state(client)] == ["long"] for client in c.clients),
+               what="the key has expired")
     for n in range(200):
         c.clients[n % 2].publish("other", data=n)
     assert {key for key, _ in c.agreed()} == {"long"}
@@ -351,7 +381,9 @@ def test_keys_take_a_share_of_the_log(cluster):
     c = cluster(history_bytes="1M", state_bytes="16M", brokers=1)
     replies = []
     while not replies or replies[-1]["ok"]:
-        replies.append(c.clients[0].ask({"op": "publish", "data": "x" * 4000, "key": f"k{len(replies)}"}))
+        replies.append(
+            c.clients[0].ask({"op": "publish", "data": "x" * 4000, "key": f"k{len(replies)}"})
+        )
     assert replies[-1]["error"] == "state_full" and "--history-bytes" in replies[-1]["message"]
     assert 10 < len(replies) < 40
     put(c.clients[0], "k0", "small", remove=True)

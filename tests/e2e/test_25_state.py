@@ -1,4 +1,5 @@
-"""Keyed events: the current state for streams that begin, conflation for slow readers, and time to live."""
+"""Keyed events: the current state for streams that begin, conflation for slow readers, and time to
+live."""
 
 import collections
 import time
@@ -21,8 +22,9 @@ def behind_any(request):
     """A site whose clients come with a plain session or with a token."""
     with Bench() as b:
         issuer = Issuer(b.folder / "jwt.key")
-        site = Site(b, web=request.param, worker={"session_from": "jwt,query:session", "jwt_secret_file": str(issuer.secret_file),
-                                                  "queue_bytes": "512K"})
+        site = Site(b, web=request.param,
+                    worker={"session_from": "jwt,query:session",
+                            "jwt_secret_file": str(issuer.secret_file), "queue_bytes": "512K"})
         site.issuer = issuer
         yield site
 
@@ -36,7 +38,8 @@ def opening(kind, site, session, channel):
         if kind == "session":
             return start(session, channels=[channel], keep_blocks=True, **options)
         token = site.issuer.token(sub=session, channels=[channel])
-        return start(None, channels=[channel], keep_blocks=True, headers={"Authorization": f"Bearer {token}"}, **options)
+        return start(None, channels=[channel], keep_blocks=True,
+                     headers={"Authorization": f"Bearer {token}"}, **options)
     return open_stream
 
 
@@ -68,7 +71,8 @@ def test_a_stream_begins_with_the_state_that_concerns_it(behind_any, opened, ses
     site.settle()
     head = site.commands.ping()["head"]
     reader = wait_live(opened())
-    assert blocks(reader) == [("price", "2", ""), ("note", "3", ""), ("price", "5", ""), (None, "", str(head))] and head >= last
+    assert blocks(reader) == [("price", "2", ""), ("note", "3", ""), ("price", "5", ""),
+                              (None, "", str(head))] and head >= last
     assert reader.about["connection"] == reader.connection
 
     live = site.publish("price", key="ETH", data=6, **to)["seq"]
@@ -86,7 +90,9 @@ def test_a_client_with_a_cursor_gets_what_it_missed(behind_any, opened, session)
     site.settle()
     back = opened(last_event_id=reader.last_event_id)
     back.wait(lambda: blocks(back) and blocks(back)[-1][2] == str(third), "the newest event")
-    assert [b[1] for b in blocks(back)[1:]] == ['"always"', "3"], "what was superseded is left out, and nothing else"
+    assert [b[1] for b in blocks(back)[1:]] == [
+        '"always"', "3"
+    ], "what was superseded is left out, and nothing else"
 
 
 def test_a_removed_key_is_no_longer_sent(behind_any, opened, session):
@@ -109,8 +115,12 @@ def test_an_event_lives_for_its_ttl(behind_any, opened, session):
     site.publish("soon", data="over", ttl=1, **to)
     site.publish("soon", key="k", data="over too", ttl=1, **to)
     site.publish("late", key="l", data="stays", ttl=600, **to)
-    reader.wait(lambda: [b[1] for b in blocks(reader)[-3:]] == ['"over"', '"over too"', '"stays"'], "all three")
-    wait_until(lambda: site.commands.demand({"op": "state", "channel": session})["keys"][0]["key"] == "l", what="the key is forgotten")
+    reader.wait(lambda: [b[1] for b in blocks(reader)[-3:]] == ['"over"', '"over too"', '"stays"'],
+                "all three")
+    wait_until(
+        lambda: site.commands.demand({"op": "state", "channel": session})["keys"][0]["key"] == "l",
+        what="the key is forgotten"
+    )
     assert [b[1] for b in blocks(wait_live(opened()))] == ['"stays"', ""]
     back = opened(last_event_id=cursor)
     back.wait(lambda: blocks(back) and blocks(back)[-1][1] == '"stays"', "the replay")
@@ -122,8 +132,11 @@ def test_a_worker_that_starts_has_the_state(bench):
     for n in range(300):
         site.publish("m", key=f"k{n}", text=BIG)
     site.worker.restart()
-    wait_until(lambda: site.commands.workers() and site.stat("workers") == 1, what="the worker is back")
-    reader = wait_live(site.start_open("a", keep_blocks=True, stubborn=True, reconnect=True, retry=0.1))
+    wait_until(lambda: site.commands.workers() and site.stat("workers") == 1,
+               what="the worker is back")
+    reader = wait_live(
+        site.start_open("a", keep_blocks=True, stubborn=True, reconnect=True, retry=0.1)
+    )
     assert len(blocks(reader)) == 301
 
 
@@ -132,22 +145,27 @@ def test_a_worker_that_starts_has_the_state(bench):
 def flood(site, channel, count, keys=20):
     """Publish numbers under keys in turn, with one event without a key after each hundred."""
     for at in range(0, count, 100):
-        batch = [{"event": "k", "key": f"k{n % keys}", "text": f"{n} {BIG}", "to": {"channels": [channel]}} for n in range(at, at + 100)]
+        batch = [{"event": "k", "key": f"k{n % keys}", "text": f"{n} {BIG}",
+                  "to": {"channels": [channel]}} for n in range(at, at + 100)]
         batch.append({"event": "plain", "text": str(at), "to": {"channels": [channel]}})
         site.commands.publish_batch(batch)
 
 
 def assert_newest(reader, count, keys=20):
-    """It ends with the newest event of each key, no older one after a newer one, and has all events without a key."""
+    """It ends with the newest event of each key, no older one after a newer one, and has all events
+    without a key."""
     numbers = collections.defaultdict(list)
     for b in reader.decoder.blocks:
         if b.type == "k":
             n = int(b.data.split()[0])
             numbers[n % keys].append(n)
     for key, seen in numbers.items():
-        assert seen == sorted(set(seen)) and seen[-1] == max(n for n in range(count) if n % keys == key), (key, seen)
+        assert (seen == sorted(set(seen))
+                and seen[-1] == max(n for n in range(count) if n % keys == key)), (key, seen)
     assert len(numbers) == keys
-    assert [b.data for b in reader.decoder.blocks if b.type == "plain"] == [str(at) for at in range(0, count, 100)]
+    assert [b.data for b in reader.decoder.blocks if b.type == "plain"] == [
+        str(at) for at in range(0, count, 100)
+    ]
 
 
 def test_a_slow_reader_of_keys_is_not_cut_and_ends_with_the_newest(behind_any, session):
@@ -163,7 +181,8 @@ def test_a_slow_reader_of_keys_is_not_cut_and_ends_with_the_newest(behind_any, s
     flood(site, session, count)
     for quick in both_quick:
         quick.wait(lambda q=quick: blocks(q)[-1][1] == str(count - 100), "everything")
-    time.sleep(max(0, started + 5 - time.monotonic()))  # longer than a reader that is behind may take nothing
+    # longer than a reader that is behind may take nothing
+    time.sleep(max(0, started + 5 - time.monotonic()))
     for slow in both_slow:
         slow.resume()
     for reader in (*both_slow, *both_quick):
@@ -171,7 +190,9 @@ def test_a_slow_reader_of_keys_is_not_cut_and_ends_with_the_newest(behind_any, s
         assert_newest(reader, count)
     for slow in both_slow:
         assert slow.opens == 1 and len(slow.decoder.blocks) < count / 2
-    wait_until(lambda: site.stat("conflated") > conflated + count, what="the worker has reported it")  # half of each one's
+    # the bound is half of each reader's events
+    wait_until(lambda: site.stat("conflated") > conflated + count,
+               what="the worker has reported it")
     assert site.stat("ends_slow") == slow_ends
 
 
@@ -187,7 +208,9 @@ def test_a_key_beyond_the_limits_is_refused_and_the_others_go_on(bench):
     site.publish("m", key="k0", data="new")
     assert site.stat("state_events") == 3 and site.stat("errors_state_full") == 1
     site.settle()
-    assert [b[1] for b in blocks(wait_live(site.start_open("a", keep_blocks=True)))] == ["1", "2", '"new"', ""]
+    assert [b[1] for b in blocks(wait_live(site.start_open("a", keep_blocks=True)))] == [
+        "1", "2", '"new"', ""
+    ]
 
 
 def test_a_large_state_reaches_a_reader_that_takes_its_time(bench):
@@ -200,7 +223,9 @@ def test_a_large_state_reaches_a_reader_that_takes_its_time(bench):
     last = [site.publish("m", key=f"k{n}", text="new")["seq"] for n in range(400)][-1]
     slow.resume()
     slow.wait(lambda: blocks(slow)[-1][2] == str(last), "the last event")
-    assert len({b.id for b in slow.decoder.blocks}) - 1 == len([b for b in slow.decoder.blocks if b.id]), "no id twice"
+    assert len({b.id for b in slow.decoder.blocks}) - 1 == len(
+        [b for b in slow.decoder.blocks if b.id]
+    ), "no id twice"
     newest = [b.data for b in slow.decoder.blocks if b.type == "m"]
     assert newest.count("new") == 400 and len(newest) >= 800
 
@@ -214,12 +239,15 @@ def test_the_state_follows_a_gap(bench):
         site.publish("m", key=f"k{n}", data=n)
     site.worker.restart()  # its window is empty: the broker is asked
     wait_until(lambda: site.stat("workers") == 1, what="the worker is back")
-    reader = site.start_open("a", keep_blocks=True, last_event_id=old, stubborn=True, reconnect=True, retry=0.1)
+    reader = site.start_open("a", keep_blocks=True, last_event_id=old, stubborn=True,
+                             reconnect=True, retry=0.1)
     reader.wait(lambda: blocks(reader) and blocks(reader)[-1][1] == "19", "the newest event")
     seen = blocks(reader)
     gap = next(i for i, b in enumerate(seen) if b[0] == "ssecast.gap")
     assert [b[1] for b in seen[gap + 1:]] == [*map(str, range(15)), "", *map(str, range(15, 20))]
-    assert [bool(int(b[2]) > int(old)) for b in seen[gap + 1:]] == [False] * 15 + [True] * 6, "state events leave the cursor where it is"
+    assert (
+        [bool(int(b[2]) > int(old)) for b in seen[gap + 1:]] == [False] * 15 + [True] * 6
+    ), "state events leave the cursor where it is"
 
 
 def test_the_state_follows_the_loss_of_the_broker_s_memory(bench):

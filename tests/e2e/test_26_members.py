@@ -19,13 +19,15 @@ GRACE = 1
 
 
 def broker(**more):
-    return {"presence_channels": "room:*,hall", "presence_grace": f"{GRACE}s", "presence_settle": "1s", "worker_lease": "3s", **more}
+    return {"presence_channels": "room:*,hall", "presence_grace": f"{GRACE}s",
+            "presence_settle": "1s", "worker_lease": "3s", **more}
 
 
 @pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=lambda w: w.name)
 def site(request):
     with Bench() as b:
-        yield Site(b, web=request.param, broker=broker(), worker={"heartbeat": "1s", "meta": "agent=header:User-Agent"})
+        yield Site(b, web=request.param, broker=broker(),
+                   worker={"heartbeat": "1s", "meta": "agent=header:User-Agent"})
 
 
 @pytest.fixture
@@ -63,7 +65,8 @@ def both(site, room, how=enter):
 
 def members(site, room, headers=None, **query):
     """The list over HTTP."""
-    status, _, body = site.request(path="/presence", headers=headers, channel=room, **{"session": "anyone", **query})
+    status, _, body = site.request(path="/presence", headers=headers, channel=room,
+                                   **{"session": "anyone", **query})
     assert status == 200, (status, body)
     return json.loads(body)
 
@@ -80,12 +83,16 @@ def test_a_page_gets_the_members_and_then_each_change_once(site, room):
     wait_changes(anna, [("+", "anna"), ("+", "bert")])
     late = enter(site, "cleo", room)
     wait_changes(late, [("+", "anna"), ("+", "bert"), ("+", "cleo")])
-    assert [b.id != "" for b in late.decoder.blocks if b.type in OURS] == [False, False, True], "the state has no id: lines"
+    assert [b.id != "" for b in late.decoder.blocks if b.type in OURS] == [
+        False, False, True
+    ], "the state has no id: lines"
 
     answer = members(site, room)
-    assert set(answer) == {"channel", "members", "more"} and answer["channel"] == room and answer["more"] is False
+    assert (set(answer) == {"channel", "members", "more"} and answer["channel"] == room
+            and answer["more"] is False)
     assert [m["session"] for m in answer["members"]] == ["anna", "bert", "cleo"]
-    assert all(set(m) == {"session", "meta", "since"} and before - 1000 < m["since"] < before + 60_000 for m in answer["members"])
+    assert all(set(m) == {"session", "meta", "since"}
+               and before - 1000 < m["since"] < before + 60_000 for m in answer["members"])
     bert.close()
     wait_changes(anna, [("+", "anna"), ("+", "bert"), ("+", "cleo"), ("-", "bert")])
     assert names(site, room) == ["anna", "cleo"]
@@ -147,9 +154,12 @@ def test_members_are_no_keys_of_publishers(site, room):
     site.publish("note", key="anna", data=1, to={"channels": [room]})
     site.publish("note", key="anna", data=2, remove=True, to={"channels": [room]})
     assert names(site, room) == ["anna"]
-    assert site.commands.demand({"op": "state", "channel": room})["keys"] == [] and site.stat("state_events") == 0
+    assert (site.commands.demand({"op": "state", "channel": room})["keys"] == []
+            and site.stat("state_events") == 0)
     for wrong in ({"event": "ssecast.join"}, {"event": "x", "key": "\x01anna"}):
-        reply = site.commands.ask({"op": "publish", "data": {"session": "eve"}, "to": {"channels": [room]}, **wrong})
+        reply = site.commands.ask(
+            {"op": "publish", "data": {"session": "eve"}, "to": {"channels": [room]}, **wrong}
+        )
         assert reply["error"] == "bad_request", reply
 
 
@@ -158,7 +168,9 @@ def test_other_channels_have_no_members(site, session):
     wait_changes(with_it, [("+", "anna")])
     without = enter(site, "anna", "yard:" + session)
     without.wait_open()
-    assert site.commands.ask({"op": "members", "channel": "yard:" + session})["error"] == "not_found"
+    assert (
+        site.commands.ask({"op": "members", "channel": "yard:" + session})["error"] == "not_found"
+    )
     status, _, body = site.request(path="/presence", session="anna", channel="yard:" + session)
     assert status == 404 and json.loads(body)["error"] == "not_found"
     assert changes(without) == []
@@ -166,7 +178,9 @@ def test_other_channels_have_no_members(site, session):
 
 def assert_head_is_get_s(site, **query):
     """HEAD is answered as GET is, without the body."""
-    (status, headers, body), (other_status, other, none) = (site.request(m, path="/presence", **query) for m in ("GET", "HEAD"))
+    (status, headers, body), (other_status, other, none) = (
+        site.request(m, path="/presence", **query) for m in ("GET", "HEAD")
+    )
     assert (other_status, none) == (status, b"") and body
     assert {name: other.get(name) for name in ("content-type", "cache-control")} == {
         name: headers[name] for name in ("content-type", "cache-control")}
@@ -183,11 +197,13 @@ def test_the_list_comes_in_pages(site, room):
     for limit in ("0", "1001", "-1", "x", "", "1x"):
         status, _, body = site.request(path="/presence", session="anna", channel=room, limit=limit)
         assert status == 400 and json.loads(body)["error"] == "bad_parameter", (limit, body)
-    for more, error in (("limit=1&limit=2", "repeated_parameter"), ("after=a&after=b", "repeated_parameter"), ("after=%C3", "bad_parameter"),
+    for more, error in (("limit=1&limit=2", "repeated_parameter"),
+                        ("after=a&after=b", "repeated_parameter"), ("after=%C3", "bad_parameter"),
                         (f"channel={room}", "repeated_parameter")):
         with FastCgi(site.worker.socket) as web:
             web.get(f"session=anna&channel={room}&{more}", REQUEST_URI="/sse/presence").wait_end()
-            assert web.head["status"] == 400 and json.loads(web.body)["error"] == error, (more, web.body)
+            assert (web.head["status"] == 400
+                    and json.loads(web.body)["error"] == error), (more, web.body)
     for query in ({}, {"channel": ""}):
         assert site.request(path="/presence", session="anna", **query)[0] == 400
     assert site.request(path="/presence", channel=room)[0] == 400, "it has no session"
@@ -215,17 +231,21 @@ def test_beyond_the_bound_there_is_a_number(bench):
 
 @pytest.mark.parametrize("store", ["memory", "lmdb"])
 def test_the_last_number_is_that_of_the_names_at_its_place(bench, store):
-    """Two members leave one after the other, and the third session gets a name: however these fall together."""
+    """Two members leave one after the other, and the third session gets a name: however these fall
+    together."""
     more = {} if store == "memory" else {"store": str(bench.folder / "store")}
-    site = Site(bench, broker=broker(presence_members=2, presence_grace="0s", **more), worker={"session_from": "query:session,none"})
+    site = Site(bench, broker=broker(presence_members=2, presence_grace="0s", **more),
+                worker={"session_from": "query:session,none"})
     rooms = [f"room:{n}" for n in range(8)]
     readers = {room: enter(site, None, room) for room in rooms}
     streams = {room: {name: enter(site, name, room) for name in "abc"} for room in rooms}
     for room, reader in readers.items():
         reader.wait(lambda r=reader: changes(r)[-1:] == [("=", 3)], "the number")
     named = {room: names(site, room) for room in rooms}
-    # Of each room one at another moment of the broker's second, and the other one after a pause of the room's own.
-    ends = sorted((0.13 * n + 0.15 * n * k, room, name) for n, room in enumerate(rooms) for k, name in enumerate(named[room]))
+    # Of each room one at another moment of the broker's second, and the other one after a pause of
+    # the room's own.
+    ends = sorted((0.13 * n + 0.15 * n * k, room, name) for n, room in enumerate(rooms)
+                  for k, name in enumerate(named[room]))
     began = time.monotonic()
     for at, room, name in ends:
         time.sleep(max(0, began + at - time.monotonic()))
@@ -233,7 +253,10 @@ def test_the_last_number_is_that_of_the_names_at_its_place(bench, store):
     for room, reader in readers.items():
         last, = streams[room]
         gone = {("-", name) for name in named[room]}
-        reader.wait(lambda r=reader, g=gone, n=last: g <= set(changes(r)) and ("+", n) in changes(r), "one is left")
+        reader.wait(
+            lambda r=reader, g=gone, n=last: g <= set(changes(r)) and ("+", n) in changes(r),
+            "one is left"
+        )
         assert "count" not in members(site, room) and names(site, room) == [last]
     time.sleep(2)  # a number comes once a second
     for room, reader in readers.items():
@@ -248,16 +271,21 @@ def test_the_last_number_is_that_of_the_names_at_its_place(bench, store):
 
 def test_a_token_decides(bench):
     issuer = Issuer(bench.folder / "jwt.key")
-    site = Site(bench, broker=broker(), worker={"session_from": "jwt", "channels_from": "query:channels,jwt",
-                                                "jwt_secret_file": str(issuer.secret_file), "cors_origin": "https://page.example"})
+    site = Site(bench, broker=broker(), worker={
+        "session_from": "jwt", "channels_from": "query:channels,jwt",
+        "jwt_secret_file": str(issuer.secret_file), "cors_origin": "https://page.example"
+    })
 
     def ask(token, query):
-        headers = {"Origin": "https://page.example", **({"Authorization": f"Bearer {token}"} if token else {})}
-        status, headers, body = site.request(path="/presence?" + urllib.parse.urlencode(query), headers=headers)
+        headers = {"Origin": "https://page.example",
+                   **({"Authorization": f"Bearer {token}"} if token else {})}
+        status, headers, body = site.request(path="/presence?" + urllib.parse.urlencode(query),
+                                             headers=headers)
         return status, headers, json.loads(body)
 
     token = issuer.token(sub="anna", channels=["hall", "room:1"])
-    reader = site.start_open(None, channels=["hall"], keep_blocks=True, headers={"Authorization": f"Bearer {token}"})
+    reader = site.start_open(None, channels=["hall"], keep_blocks=True,
+                             headers={"Authorization": f"Bearer {token}"})
     wait_changes(reader, [("+", "anna")])
     status, headers, answer = ask(token, {"channel": "hall"})
     assert status == 200 and [m["session"] for m in answer["members"]] == ["anna"]
@@ -265,10 +293,12 @@ def test_a_token_decides(bench):
     assert ask(token, {"channel": "room:1"})[2]["members"] == []
     status, _, answer = ask(token, {"channel": "room:2"})
     assert status == 403 and answer["error"] == "forbidden_channel"
-    for wrong in (None, "nonsense", issuer.token(sub="anna", channels=["hall"], exp=int(time.time()) - 600)):
+    for wrong in (None, "nonsense",
+                  issuer.token(sub="anna", channels=["hall"], exp=int(time.time()) - 600)):
         status, headers, _ = ask(wrong, {"channel": "hall"})
         assert status == 401 and headers["www-authenticate"].startswith("Bearer")
-    assert site.request("OPTIONS", path="/presence", headers={"Origin": "https://page.example"})[0] in (200, 204)
+    assert site.request("OPTIONS", path="/presence",
+                        headers={"Origin": "https://page.example"})[0] in (200, 204)
 
 
 # Restarts
@@ -295,7 +325,8 @@ def test_a_broker_that_restarts_knows_who_stays(bench, store):
 
 def test_who_left_while_no_broker_ran_leaves_before_the_lease_is_over(bench):
     """Its worker has reported the end; only who is reported by no worker has the whole lease."""
-    site = Site(bench, workers=2, broker=broker(store=str(bench.folder / "store"), worker_lease="600s", presence_settle="100ms"))
+    site = Site(bench, workers=2, broker=broker(store=str(bench.folder / "store"),
+                                                worker_lease="600s", presence_settle="100ms"))
     anna, bert = both(site, "hall", stubborn)
     site.broker.kill()
     bert.close()
@@ -311,7 +342,8 @@ def kill_and_start(worker):
 def test_a_worker_that_restarts_is_no_departure(bench):
     """Two sites, so that one wait does for both ways."""
     with Bench() as another:
-        sites = {how: Site(b, workers=2, broker=broker(presence_grace="3s")) for b, how in ((bench, kill_and_start), (another, Worker.restart))}
+        sites = {how: Site(b, workers=2, broker=broker(presence_grace="3s"))
+                 for b, how in ((bench, kill_and_start), (another, Worker.restart))}
         for how, site in sites.items():
             anna, bert = both(site, "hall", stubborn)
             for worker in site.workers:
@@ -320,7 +352,8 @@ def test_a_worker_that_restarts_is_no_departure(bench):
             bert.wait_open(2)
         time.sleep(7.5)  # longer than lease and grace time
         for site in sites.values():
-            assert site.stat("member_leaves") == 0 and site.stat("member_joins") == 2 and names(site, "hall") == ["anna", "bert"]
+            assert (site.stat("member_leaves") == 0 and site.stat("member_joins") == 2
+                    and names(site, "hall") == ["anna", "bert"])
 
 
 def test_who_does_not_come_back_from_a_lost_worker_has_left(bench):
@@ -353,7 +386,8 @@ def test_a_stream_that_makes_way_for_a_newer_one_is_no_departure(bench):
     wait_changes(anna, [("+", "anna"), ("+", "bert")])
     wait_until(lambda: sum(r.ended for r in streams) >= 6, what="one is left at each worker")
     time.sleep(2 * GRACE)
-    assert changes(anna) == [("+", "anna"), ("+", "bert")] and names(site, "hall") == ["anna", "bert"]
+    assert (changes(anna) == [("+", "anna"), ("+", "bert")]
+            and names(site, "hall") == ["anna", "bert"])
     assert site.stat("ends_replaced") == sum(r.ended for r in streams)
     for reader in streams:
         reader.close()
@@ -388,7 +422,8 @@ def test_a_new_token_within_the_grace_time_is_no_departure(bench, comes_back):
 
 @pytest.mark.parametrize("after", ["banned", "lifted", "no ban"])
 def test_a_member_that_is_shut_down_leaves_after_the_grace_time(bench, after):
-    """With a ban it cannot come back; without one, or when the ban is lifted, it has not been away."""
+    """With a ban it cannot come back; without one, or when the ban is lifted, it has not been
+    away."""
     site = Site(bench, workers=2, broker=broker(presence_grace="2s"))
     anna = enter(site, "anna", "hall")
     wait_changes(anna, [("+", "anna")])
@@ -396,7 +431,8 @@ def test_a_member_that_is_shut_down_leaves_after_the_grace_time(bench, after):
     other = stubborn(site, "bert", "hall")
     wait_changes(anna, [("+", "anna"), ("+", "bert")])
     site.wait_connections("bert", 2)
-    assert site.commands.shutdown(sessions=["bert"], block=0 if after == "no ban" else 600)["closed"] == 2
+    assert site.commands.shutdown(sessions=["bert"],
+                                  block=0 if after == "no ban" else 600)["closed"] == 2
     if after == "banned":
         bert.wait_end()
         other.wait_end()
@@ -404,13 +440,15 @@ def test_a_member_that_is_shut_down_leaves_after_the_grace_time(bench, after):
         assert names(site, "hall") == ["anna", "bert"], "its grace time lasts"
         wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")])
         site.commands.unban("bert")
-        wait_until(lambda: "bert" in names(site, "hall") or enter(site, "bert", "hall") is None, what="bert is back")
+        wait_until(lambda: "bert" in names(site, "hall") or enter(site, "bert", "hall") is None,
+                   what="bert is back")
         wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert"), ("+", "bert")])
         return
     if after == "lifted":
         bert.wait_end()
         site.commands.unban("bert")
-        wait_until(lambda: enter(site, "bert", "hall").wait_head().status == 200, what="bert is back")
+        wait_until(lambda: enter(site, "bert", "hall").wait_head().status == 200,
+                   what="bert is back")
     else:
         bert.wait_open(2)
     time.sleep(3)  # longer than the grace time

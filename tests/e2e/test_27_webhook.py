@@ -1,4 +1,5 @@
-"""ssecast watch --webhook: presence changes posted to a web server, in order, until they are taken."""
+"""ssecast watch --webhook: presence changes posted to a web server, in order, until they are
+taken."""
 
 import contextlib
 import hashlib
@@ -42,9 +43,11 @@ def watch(bench, site):
 
     def start(url, *more, state=True):
         args = ["--state", str(bench.folder / "state")] if state else []
-        process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", site.broker.endpoint("commands"), "--presence", site.broker.endpoint("presence"),
-                                    "watch", "--webhook", url, "--secret-file", str(bench.folder / "secret"), *args, *more],
-                                   stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([
+            f"{BUILD}/ssecast", "--commands", site.broker.endpoint("commands"), "--presence",
+            site.broker.endpoint("presence"),
+            "watch", "--webhook", url, "--secret-file", str(bench.folder / "secret"), *args, *more
+        ], stderr=subprocess.PIPE, text=True)
         started.append(process)
         return process
 
@@ -64,12 +67,14 @@ def come_and_go(site, name):
 def wait_watching(site, receiver):
     """Until the watch has the open connections, and reports changes."""
     probe = site.open_counted("probe")
-    wait_until(lambda: any(m.get("session") == "probe" for m in receiver.messages), what="the watch")
+    wait_until(lambda: any(m.get("session") == "probe" for m in receiver.messages),
+               what="the watch")
     return probe
 
 
 def wait_for(receiver, expected):
-    wait_until(lambda: receiver.sessions == expected, what=lambda: f"{expected}; have {receiver.sessions}")
+    wait_until(lambda: receiver.sessions == expected,
+               what=lambda: f"{expected}; have {receiver.sessions}")
 
 
 def test_changes_are_posted_in_order_and_signed(site, receiver, watch):
@@ -82,7 +87,8 @@ def test_changes_are_posted_in_order_and_signed(site, receiver, watch):
     receiver.check_order()
     first, second = receiver.messages[:2]
     assert first["number"] == 1 and first["type"] == "reset"
-    assert second["type"] == "connected" and second["present"] is True and second["session"] == "anna"
+    assert (second["type"] == "connected" and second["present"] is True
+            and second["session"] == "anna")
 
 
 def test_what_is_not_taken_comes_again(site, receiver, watch):
@@ -114,7 +120,8 @@ def test_a_crash_loses_nothing_and_no_number_is_given_out_twice(site, receiver, 
     try:
         come_and_go(site, "cleo")  # nobody watches
         watch(second.url)
-        wait_until(lambda: second.messages and second.messages[-1].get("session") == "probe" and second.messages[-1].get("present"),
+        wait_until(lambda: second.messages and second.messages[-1].get("session") == "probe"
+                       and second.messages[-1].get("present"),
                    what="the new start, and the open connections")
         come_and_go(site, "dora")
         wait_for(second, [("+", "bert"), ("-", "bert"), ("+", "dora"), ("-", "dora")])
@@ -132,14 +139,21 @@ def test_wrong_flags_and_files_are_named(bench, site, watch, receiver):
     secret = ["--secret-file", str(bench.folder / "secret")]
     empty = str(bench.folder / "empty")
     for status, args, text in (
-            (2, ["--webhook", receiver.url], "needs --secret-file"), (2, [*secret], "need --webhook"),
-            (2, ["--webhook", receiver.url, "--secret-file", empty], f"--secret-file {empty}: its first line is empty; accepted: 1 to 4096"),
-            *((2, [f"--webhook={url}", *secret], f"--webhook {url}: no URL; accepted: http://HOST/PATH")
+            (2, ["--webhook", receiver.url], "needs --secret-file"),
+            (2, [*secret], "need --webhook"),
+            (2, ["--webhook", receiver.url, "--secret-file", empty],
+             f"--secret-file {empty}: its first line is empty; accepted: 1 to 4096"),
+            *((2, [f"--webhook={url}", *secret],
+               f"--webhook {url}: no URL; accepted: http://HOST/PATH")
               for url in ("", "hook", "ftp://a/b", "http://", "/hook")),
-            (2, ["--webhook", receiver.url, "--secret-file", "/nonexistent"], "--secret-file /nonexistent: No such file"),
-            (1, ["--webhook", receiver.url, *secret, "--state", "/nonexistent/state"], "--state /nonexistent/state: cannot be created"),
-            (1, ["--webhook", receiver.url, *secret, "--state", empty], f"--state {empty}: not an accessible directory")):
-        done = subprocess.run([*run, *args], capture_output=True, text=True, timeout=30, check=False)
+            (2, ["--webhook", receiver.url, "--secret-file", "/nonexistent"],
+             "--secret-file /nonexistent: No such file"),
+            (1, ["--webhook", receiver.url, *secret, "--state", "/nonexistent/state"],
+             "--state /nonexistent/state: cannot be created"),
+            (1, ["--webhook", receiver.url, *secret, "--state", empty],
+             f"--state {empty}: not an accessible directory")):
+        done = subprocess.run([*run, *args], capture_output=True, text=True, timeout=30,
+                              check=False)
         assert done.returncode == status and text in done.stderr, done
     watch(receiver.url)
     wait_until(lambda: receiver.batches, what="the first post")
@@ -157,7 +171,8 @@ def test_the_directory_is_created(bench, site, watch, receiver):
 
 
 @pytest.mark.skipif(not shutil.which("php"), reason="no php")
-@pytest.mark.parametrize("file", [SECRET, SECRET + b"\r\n", SECRET + b" \t\n", SECRET + b"\nolder secret of 16 bytes\n", SECRET + b"\n\n"],
+@pytest.mark.parametrize("file", [SECRET, SECRET + b"\r\n", SECRET + b" \t\n",
+                                  SECRET + b"\nolder secret of 16 bytes\n", SECRET + b"\n\n"],
                          ids=["no line break", "CRLF", "blanks", "second line", "empty line"])
 def test_both_ends_read_the_same_secret(bench, site, watch, receiver, file):
     """The command line, the receiver of the examples, and the class for PHP."""
@@ -171,11 +186,13 @@ def test_both_ends_read_the_same_secret(bench, site, watch, receiver, file):
     with receive_php(bench) as ask:
         assert ask(signature, body) == "204" and ask("sha256=" + "0" * 64, body) == "403"
     code = "require $argv[1]; echo Ssecast\\Webhook::secretFromFile($argv[2]);"
-    assert subprocess.run(["php", "-r", code, "--", str(PHP_CLASS), str(bench.folder / "secret")], capture_output=True, check=True).stdout == SECRET
+    assert subprocess.run(["php", "-r", code, "--", str(PHP_CLASS), str(bench.folder / "secret")],
+                          capture_output=True, check=True).stdout == SECRET
 
 
 @pytest.mark.skipif(not shutil.which("php"), reason="no php")
-@pytest.mark.parametrize("file", [b"", b" \r\nsecond line\n", None], ids=["empty", "blank", "missing"])
+@pytest.mark.parametrize("file", [b"", b" \r\nsecond line\n", None],
+                         ids=["empty", "blank", "missing"])
 def test_the_receivers_refuse_an_empty_secret(bench, file):
     """With it everybody could sign."""
     if file is not None:
@@ -183,8 +200,10 @@ def test_the_receivers_refuse_an_empty_secret(bench, file):
     body = b'{"messages":[]}'
     with receive_php(bench) as ask:
         assert ask("sha256=" + hmac.new(b"", body, hashlib.sha256).hexdigest(), body) == "500"
-    code = "require $argv[1]; try { Ssecast\\Webhook::secretFromFile($argv[2]); } catch (Ssecast\\BadValue $e) { echo $e->getMessage(); }"
-    done = subprocess.run(["php", "-r", code, "--", str(PHP_CLASS), str(bench.folder / "secret")], capture_output=True, text=True, check=True)
+    code = ("require $argv[1]; try { Ssecast\\Webhook::secretFromFile($argv[2]); "
+            "} catch (Ssecast\\BadValue $e) { echo $e->getMessage(); }")
+    done = subprocess.run(["php", "-r", code, "--", str(PHP_CLASS), str(bench.folder / "secret")],
+                          capture_output=True, text=True, check=True)
     assert "cannot be read" in done.stdout if file is None else "is empty" in done.stdout
 
 
@@ -194,12 +213,15 @@ def receive_php(bench):
     port, known = free_port(), bench.subfolder("known")
     url = f"http://127.0.0.1:{port}/receive.php"
     settings = {"WEBHOOK_SECRET_FILE": f"{bench.folder}/secret", "WEBHOOK_FOLDER": str(known)}
-    web = subprocess.Popen([shutil.which("php"), "-S", f"127.0.0.1:{port}", "-t", str(RECEIVER.parent)], env={**os.environ, **settings},
+    web = subprocess.Popen([shutil.which("php"), "-S", f"127.0.0.1:{port}", "-t",
+                            str(RECEIVER.parent)], env={**os.environ, **settings},
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def ask(signature, body):
-        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", f"X-Ssecast-Signature: {signature}", "--data-binary", "@-", url],
-                              input=body, capture_output=True, timeout=30, check=False).stdout.decode()
+        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                               f"X-Ssecast-Signature: {signature}", "--data-binary", "@-", url],
+                              input=body, capture_output=True, timeout=30,
+                              check=False).stdout.decode()
 
     try:
         wait_until(lambda: ask("", b"") != "000", what="the web server")
@@ -229,7 +251,8 @@ def test_the_receiver_of_the_examples(bench, site, watch):
     come_and_go(site, "bert")
 
     settings = {"WEBHOOK_SECRET_FILE": f"{bench.folder}/secret", "WEBHOOK_FOLDER": str(known)}
-    web = subprocess.Popen([shutil.which("php"), "-S", f"127.0.0.1:{port}", "-t", str(RECEIVER.parent)], env={**os.environ, **settings},
+    web = subprocess.Popen([shutil.which("php"), "-S", f"127.0.0.1:{port}", "-t",
+                            str(RECEIVER.parent)], env={**os.environ, **settings},
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         def online():
@@ -237,10 +260,13 @@ def test_the_receiver_of_the_examples(bench, site, watch):
             return set(json.loads(file.read_text())["online"]) if file.exists() else None
         wait_until(lambda: online() == {"anna"}, what=lambda: f"anna is online; have {online()}")
         number = json.loads((known / "online.json").read_text())["number"]
-        wrong = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "X-Ssecast-Signature: sha256=" + "0" * 64, "-d",
-                                '{"messages":[{"number":9999,"type":"reset"}]}', f"http://127.0.0.1:{port}/receive.php"],
+        wrong = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                                "X-Ssecast-Signature: sha256=" + "0" * 64, "-d",
+                                '{"messages":[{"number":9999,"type":"reset"}]}',
+                                f"http://127.0.0.1:{port}/receive.php"],
                                capture_output=True, text=True, timeout=30, check=True)
-        assert wrong.stdout == "403" and json.loads((known / "online.json").read_text())["number"] == number
+        assert (wrong.stdout == "403"
+                and json.loads((known / "online.json").read_text())["number"] == number)
         anna.close()
         wait_until(lambda: online() == set(), what="nobody is online")
     finally:

@@ -1,4 +1,5 @@
-"""Webhooks taken by examples/webhook/receive.php behind real web servers: PHP is down, fails, is slow, and answers are lost."""
+"""Webhooks taken by examples/webhook/receive.php behind real web servers: PHP is down, fails, is
+slow, and answers are lost."""
 
 import hashlib
 import hmac
@@ -16,12 +17,15 @@ from support.site import Site
 from support.waiting import wait_until
 
 SECRET = b"a secret of more than 16 bytes"
-PER_WAY = pytest.mark.parametrize("way", [LIGHTTPD, LIGHTTPD_CGI, APACHE, APACHE_CGI], ids=lambda w: w.name)
+PER_WAY = pytest.mark.parametrize("way", [LIGHTTPD, LIGHTTPD_CGI, APACHE, APACHE_CGI],
+                                  ids=lambda w: w.name)
 
-# The receiver, and a fault in front of it or behind it. A line of the log is a request and what the receiver had stored before it.
+# The receiver, and a fault in front of it or behind it. A line of the log is a request and what the
+# receiver had stored before it.
 HOOK = """<?php
 $folder = getenv('WEBHOOK_FOLDER');
-$numbers = array_column(json_decode(file_get_contents('php://input'), true)['messages'] ?? [], 'number');
+$body = json_decode(file_get_contents('php://input'), true);
+$numbers = array_column($body['messages'] ?? [], 'number');
 $stored = json_decode(@file_get_contents("$folder/online.json") ?: '{}', true)['number'] ?? 0;
 file_put_contents("$folder/log", json_encode([$numbers, $stored]) . "\\n", FILE_APPEND | LOCK_EX);
 $fault = trim((string) @file_get_contents("$folder/fault"));
@@ -37,13 +41,19 @@ class Hook:
         self.folder = bench.subfolder("known")
         secret = bench.folder / "secret"
         secret.write_bytes(SECRET + b"\n")
-        web, self.php = way.prepare(bench, pages={"hook.php": HOOK, "receive.php": ROOT / "examples/webhook/receive.php"}, asks=False,
-                                    settings={"WEBHOOK_SECRET_FILE": str(secret), "WEBHOOK_FOLDER": str(self.folder)})
-        self.site = Site(bench, web=web, worker={"heartbeat": "500ms"})  # Apache notices at its next write that a reader has left
+        web, self.php = way.prepare(
+            bench, pages={"hook.php": HOOK, "receive.php": ROOT / "examples/webhook/receive.php"},
+            asks=False,
+            settings={"WEBHOOK_SECRET_FILE": str(secret), "WEBHOOK_FOLDER": str(self.folder)}
+        )
+        # Apache notices at its next write that a reader has left
+        self.site = Site(bench, web=web, worker={"heartbeat": "500ms"})
         (bench.folder / "state").mkdir()
         self.process = None
-        self.command = [f"{BUILD}/ssecast", "--commands", self.site.broker.endpoint("commands"), "--presence", self.site.broker.endpoint("presence"), "watch",
-                        "--webhook", f"{self.site.web.origin}/hook.php", "--secret-file", str(secret), "--state", str(bench.folder / "state"),
+        self.command = [f"{BUILD}/ssecast", "--commands", self.site.broker.endpoint("commands"),
+                        "--presence", self.site.broker.endpoint("presence"), "watch",
+                        "--webhook", f"{self.site.web.origin}/hook.php", "--secret-file",
+                        str(secret), "--state", str(bench.folder / "state"),
                         "--webhook-timeout", "1", "--webhook-retry", "1"]
 
     def start(self):
@@ -70,7 +80,8 @@ class Hook:
         return stored["number"], set(stored["online"])
 
     def wait_known(self, *sessions):
-        wait_until(lambda: self.known()[1] == set(sessions), what=lambda: f"{sessions} are online; have {self.known()}")
+        wait_until(lambda: self.known()[1] == set(sessions),
+                   what=lambda: f"{sessions} are online; have {self.known()}")
 
     def come_and_go(self, name):
         with FastCgi(self.site.worker.socket) as web:
@@ -132,7 +143,8 @@ def test_an_answer_that_was_lost_brings_the_same_numbers_and_they_count_once(hoo
     hook.wait_known("anna")
     hook.fault("lost")
     bert = hook.site.open_counted("bert")
-    wait_until(lambda: any(stored >= numbers[-1] for numbers, stored in hook.calls()), what="numbers that were stored already")
+    wait_until(lambda: any(stored >= numbers[-1] for numbers, stored in hook.calls()),
+               what="numbers that were stored already")
     hook.fault("")
     hook.wait_known("anna", "bert")
     bert.close()
@@ -201,18 +213,24 @@ def test_another_process_goes_on_behind_a_crash(hook, way):
 @pytest.mark.parametrize("way", [LIGHTTPD, APACHE], ids=lambda w: w.name)
 def test_a_forged_request_changes_nothing(hook, way):
     hook = hook(way)
-    body = b'{"messages":[{"number":1,"type":"reset","at":1},{"number":2,"type":"session_online","session":"mallory","at":1}]}'
+    body = (b'{"messages":[{"number":1,"type":"reset","at":1},'
+            b'{"number":2,"type":"session_online","session":"mallory","at":1}]}')
     right = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
-    for headers in ({}, {"X-Ssecast-Signature": ""}, {"X-Ssecast-Signature": right[7:]}, {"X-Ssecast-Signature": right[:-1]},
-                    {"X-Ssecast-Signature": "sha256=" + "0" * 64}, {"X_Ssecast_Signature": "sha256=" + "0" * 64}):
+    for headers in ({}, {"X-Ssecast-Signature": ""}, {"X-Ssecast-Signature": right[7:]},
+                    {"X-Ssecast-Signature": right[:-1]},
+                    {"X-Ssecast-Signature": "sha256=" + "0" * 64},
+                    {"X_Ssecast_Signature": "sha256=" + "0" * 64}):
         assert post(hook, body, headers) == 403 and hook.known() == (0, set())
     assert post(hook, body + b" ", {"X-Ssecast-Signature": right}) == 403
-    assert post(hook, body, {"X-Ssecast-Signature": right}) == 204 and hook.known() == (2, {"mallory"})
-    assert post(hook, body, {"X-Ssecast-Signature": right}) == 204 and hook.known() == (2, {"mallory"})
+    assert (post(hook, body, {"X-Ssecast-Signature": right}) == 204
+            and hook.known() == (2, {"mallory"}))
+    assert (post(hook, body, {"X-Ssecast-Signature": right}) == 204
+            and hook.known() == (2, {"mallory"}))
 
 
 def post(hook, body, headers):
-    request = urllib.request.Request(f"{hook.site.web.origin}/hook.php", body, {"Content-Type": "application/json", **headers})
+    request = urllib.request.Request(f"{hook.site.web.origin}/hook.php", body,
+                                     {"Content-Type": "application/json", **headers})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status
@@ -223,8 +241,11 @@ def post(hook, body, headers):
 def test_durations_are_checked(bench):
     secret = bench.folder / "secret"
     secret.write_bytes(SECRET)
-    for args, part in ((["--webhook-timeout", "0"], "1s"), (["--webhook-retry", "2h"], "1h"), (["--webhook-retry", "x"], "duration"),
+    for args, part in ((["--webhook-timeout", "0"], "1s"), (["--webhook-retry", "2h"], "1h"),
+                       (["--webhook-retry", "x"], "duration"),
                        (["--webhook-timeout", "1"], "need --webhook")):
-        more = [] if "need" in part else ["--webhook", "http://127.0.0.1:1/", "--secret-file", str(secret)]
-        done = subprocess.run([f"{BUILD}/ssecast", "watch", *more, *args], capture_output=True, text=True, timeout=30, check=False)
+        more = [] if "need" in part else ["--webhook", "http://127.0.0.1:1/", "--secret-file",
+                                          str(secret)]
+        done = subprocess.run([f"{BUILD}/ssecast", "watch", *more, *args], capture_output=True,
+                              text=True, timeout=30, check=False)
         assert done.returncode == 2 and part in done.stderr, done

@@ -19,7 +19,8 @@ from support.waiting import PATIENCE, patient, wait_until
 TEXT = "x" * 10_000
 
 
-@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx],
+                ids=lambda w: w.name)
 def tight(request):
     """A site that keeps at most 256 KB for one connection."""
     with Bench() as b:
@@ -27,21 +28,26 @@ def tight(request):
 
 
 def flood(site, session, megabytes, readers=None):
-    """Publish that much, at the pace of its replies, and of readers: {reader: how many events it has had}."""
+    """Publish that much, at the pace of its replies, and of readers: {reader: how many events it
+    has had}."""
     for n in range(megabytes * 10):
-        site.commands.publish_many([{"event": "m", "text": TEXT, "to": {"sessions": [session]}}] * 10)
+        site.commands.publish_many(
+            [{"event": "m", "text": TEXT, "to": {"sessions": [session]}}] * 10
+        )
         for reader, before in (readers or {}).items():
             reader.wait_for(before + 10 * (n + 1))
 
 
 def flood_until_cut(site, session, left=0, readers=()):
-    """Publish until the session has `left` streams. What is on the way to a reader holds some MB of it; 3 s later it is cut."""
+    """Publish until the session has `left` streams. What is on the way to a reader holds some MB of
+    it; 3 s later it is cut."""
 
     def counts():
         return {reader: len(reader.events) for reader in readers}
 
     flood(site, session, 4, counts())
-    wait_until(lambda: site.commands.connections_of(session) == left or flood(site, session, 1, counts()), pause=1, what="it is cut")
+    wait_until(lambda: site.commands.connections_of(session) == left
+                   or flood(site, session, 1, counts()), pause=1, what="it is cut")
 
 
 def cut_as_slow(site):
@@ -80,11 +86,13 @@ def test_one_that_was_cut_comes_back_and_misses_nothing(tight, session):
 
     def publish(count=100):
         nonlocal total
-        tight.commands.publish_many([{"event": "m", "text": f"{total + n} {TEXT}", "to": {"sessions": [session]}} for n in range(count)])
+        tight.commands.publish_many([{"event": "m", "text": f"{total + n} {TEXT}",
+                                      "to": {"sessions": [session]}} for n in range(count)])
         total += count
 
     publish(400)    # some MB are on the way to it; 3 s later it is cut
-    wait_until(lambda: not tight.commands.connections_of(session) or publish(), pause=1, what="it is cut")
+    wait_until(lambda: not tight.commands.connections_of(session) or publish(), pause=1,
+               what="it is cut")
     lazy.resume()
     lazy.wait_for(total, timeout=60)
     assert [int(d.split()[0]) for d in lazy.data()] == list(range(total)) and lazy.opens >= 2
@@ -110,7 +118,8 @@ def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
     before = site.worker.resident()
     for _ in range(30):
         site.commands.publish_many([{"event": "m", "text": TEXT}] * 50)
-    wait_until(lambda: not any(site.commands.connections_of(f"s{n}") for n in range(50)), what="all cut")
+    wait_until(lambda: not any(site.commands.connections_of(f"s{n}") for n in range(50)),
+               what="all cut")
     assert site.worker.resident() - before < 80 << 20
     for web in lazy:
         web.close()
@@ -120,16 +129,18 @@ def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_a_batch_of_the_greatest_size_cuts_no_reader(bench, web):
-    """All of it comes in one turn of the worker: 10,000 events of 200 bytes, twice as much as queue-bytes."""
+    """All of it comes in one turn of the worker: 10,000 events of 200 bytes, twice as much as
+    queue-bytes."""
     site = Site(bench, web=web)
     readers = [site.open("anna") for _ in range(2)]
     site.wait_connections("anna", 2)
     for batch in range(2):
-        site.commands.publish_many([{"event": "m", "text": f"{batch * 10_000 + n} {'x' * 200}", "to": {"sessions": ["anna"]}}
-                                    for n in range(10_000)])
+        site.commands.publish_many([{"event": "m", "text": f"{batch * 10_000 + n} {'x' * 200}",
+                                     "to": {"sessions": ["anna"]}} for n in range(10_000)])
     for reader in readers:
         reader.wait_for(20_000, timeout=60)
-        assert [int(d.split()[0]) for d in reader.data()] == list(range(20_000)) and reader.opens == 1
+        assert ([int(d.split()[0]) for d in reader.data()] == list(range(20_000))
+                and reader.opens == 1)
     assert cut_as_slow(site) == 0
     site.publish("end", data=0)
     for reader in readers:
@@ -141,12 +152,17 @@ def test_a_reader_that_keeps_reading_goes_on_from_the_window(bench):
     site = Site(bench, worker={"queue_bytes": "64K", "heartbeat": "500ms"})
     with FastCgi(site.worker.socket) as web:
         web.get("session=anna").wait_open()
-        site.commands.publish_many([{"event": "m", "text": f"{n} {TEXT}", "to": {"sessions": ["anna"]}} for n in range(400)])
+        site.commands.publish_many([
+            {"event": "m", "text": f"{n} {TEXT}", "to": {"sessions": ["anna"]}} for n in range(400)
+        ])
         site.publish("end", data=0)
-        # All of it is decoded once: a reader that decodes it again after each piece is too slow on a busy machine, and is cut.
-        web.wait(lambda: b"end" in web.text[-100_000:] and web.events()[-1].type == "end", "the end of the burst")
+        # All of it is decoded once: a reader that decodes it again after each piece is too slow on
+        # a busy machine, and is cut.
+        web.wait(lambda: b"end" in web.text[-100_000:] and web.events()[-1].type == "end",
+                 "the end of the burst")
         assert [int(e.data.split()[0]) for e in web.events()[:-1]] == list(range(400))
-    wait_until(lambda: site.commands.stats()["streams_behind"] == 1, what="the worker has reported it")
+    wait_until(lambda: site.commands.stats()["streams_behind"] == 1,
+               what="the worker has reported it")
     assert site.commands.stats()["ends_slow"] == 0
 
 
@@ -154,7 +170,8 @@ def test_a_reader_that_keeps_reading_goes_on_from_the_window(bench):
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_one_that_takes_nothing_any_more_is_cut_in_time_however_much_may_wait(bench, web):
-    site = Site(bench, web=web, worker={"queue_bytes": "256M", "heartbeat": "500ms", "write_timeout": "1s"})
+    site = Site(bench, web=web,
+                worker={"queue_bytes": "256M", "heartbeat": "500ms", "write_timeout": "1s"})
     lazy = site.start_open("anna", receive_buffer=4096, paused=True).wait_head()
     quick = site.open("anna")
     site.wait_connections("anna", 2)
@@ -169,12 +186,14 @@ def test_one_that_takes_nothing_any_more_is_cut_in_time_however_much_may_wait(be
 
 def test_one_that_reads_slowly_and_steadily_is_never_cut(bench):
     limit = PATIENCE  # seconds without progress; we may be late with reading, but not by that
-    site = Site(bench, worker={"queue_bytes": "64M", "heartbeat": "500ms", "write_timeout": patient(1)})
+    site = Site(bench,
+                worker={"queue_bytes": "64M", "heartbeat": "500ms", "write_timeout": patient(1)})
     with FastCgi(site.worker.socket) as web, ThreadPoolExecutor() as pool:
         web.get("session=anna").wait_open()
         began, published = time.monotonic(), pool.submit(flood, site, "anna", 3 + int(limit))
         while time.monotonic() < began + 2 * limit or not published.done():
-            # Linux lets a local socket take more once three quarters of it were read: after four of these.
+            # Linux lets a local socket take more once three quarters of it were read: after four of
+            # these.
             time.sleep(0.1)
             assert web.socket.recv(50_000)
         published.result()
@@ -194,12 +213,15 @@ def test_a_client_that_is_killed_is_gone_within_a_heartbeat(bench, web):
 def test_others_wait_no_longer_because_of_many_that_do_not_read(bench):
     site = Site(bench, worker={"queue_bytes": "64M"})
     quick = site.open("quick")
-    lazy = [site.start_open("lazy", receive_buffer=4096, paused=True).wait_head() for _ in range(30)]
+    lazy = [site.start_open("lazy", receive_buffer=4096, paused=True).wait_head()
+            for _ in range(30)]
     site.wait_connections("lazy", 30)
     flood(site, "lazy", 2)
     times = []
     for n in range(50):
-        site.commands.send({"op": "publish", "event": "m", "text": TEXT, "to": {"sessions": ["lazy"]}})
+        site.commands.send(
+            {"op": "publish", "event": "m", "text": TEXT, "to": {"sessions": ["lazy"]}}
+        )
         started = time.monotonic()
         site.commands.publish("ping", data=n, to={"sessions": ["quick"]})
         quick.wait_for(n + 1)
@@ -213,25 +235,32 @@ def test_others_wait_no_longer_because_of_many_that_do_not_read(bench):
 # Many streams are written in one system call, where the kernel allows it.
 
 def has_ring(worker):
-    return any("io_uring" in os.readlink(fd) for fd in pathlib.Path(f"/proc/{worker.pid}/fd").iterdir())
+    return any("io_uring" in os.readlink(fd)
+               for fd in pathlib.Path(f"/proc/{worker.pid}/fd").iterdir())
 
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff], ids=lambda w: w.name)
 @pytest.mark.parametrize("how", ["together", "refused by a filter", "switched off"])
 def test_however_streams_are_written_each_gets_all_and_a_slow_one_harms_nobody(bench, web, how):
-    site = Site(bench, web=web, worker={"queue_bytes": "256K", **({"io_uring": False} if how == "switched off" else {})})
+    site = Site(bench, web=web, worker={"queue_bytes": "256K",
+                                        **({"io_uring": False} if how == "switched off" else {})})
     if how == "refused by a filter":
         site.worker.restart_without(IO_URING_SETUP)
-        wait_until(lambda: "io_uring is not available (Operation not permitted)" in site.worker.log(), what="the worker says so")
+        wait_until(lambda: "io_uring is not available (Operation "
+                   "not permitted)" in site.worker.log(), what="the worker says so")
     assert has_ring(site.worker) == (how == "together")
 
     slow = site.open("slow")
     readers = site.open_many([f"s{n % 5}" for n in range(40)])
     slow.pause()
     for n in range(30):
-        site.commands.publish_many([{"event": "m", "text": f"{n}" + "x" * 100_000, "to": {"sessions": ["slow"]}},
-                                    {"event": "m", "text": f"{n}"}, {"event": "m", "text": f"own {n}", "to": {"sessions": ["s3"]}}])
+        site.commands.publish_many(
+            [{"event": "m", "text": f"{n}" + "x" * 100_000, "to": {"sessions": ["slow"]}},
+             {"event": "m", "text": f"{n}"},
+             {"event": "m", "text": f"own {n}", "to": {"sessions": ["s3"]}}]
+        )
     for number, reader in enumerate(readers):
         own = number % 5 == 3
         events = [e.data for e in reader.wait_for(60 if own else 30)]
-        assert events == [text for n in range(30) for text in ([f"{n}", f"own {n}"] if own else [f"{n}"])]
+        assert events == [text for n in range(30)
+                          for text in ([f"{n}", f"own {n}"] if own else [f"{n}"])]

@@ -1,6 +1,8 @@
-"""Every feature of a stream with every kind of stream: what one kind does differently in the code must not cost it another feature.
+"""Every feature of a stream with every kind of stream: what one kind does differently in the code
+must not cost it another feature.
 
-A kind is a worker with options of its own and the way in which it is asked. Streams are opened as web servers do it, without one.
+A kind is a worker with options of its own and the way in which it is asked. Streams are opened as
+web servers do it, without one.
 """
 
 import contextlib
@@ -39,7 +41,9 @@ KINDS = {
 class Kind:
     def __init__(self, bench, broker, name):
         options, self.query, self.more = KINDS[name]
-        self.name, self.broker, self.options, self._addresses = name, broker, {**COMMON, **options}, itertools.count(1)
+        self.name, self.broker, self.options, self._addresses = name, broker, {
+            **COMMON, **options
+        }, itertools.count(1)
         self.issuer = Issuer(bench.folder / f"{name}.key") if "session_from" in options else None
         if self.issuer:
             self.options["jwt_secret_file"] = self.issuer.secret_file
@@ -57,7 +61,8 @@ class Kind:
 
     def ask(self, session, last_id=None, seconds=3600, address=None):
         """Ask for a stream, and do not wait."""
-        who = f"token={self.issuer.token(seconds, sub=session)}" if self.issuer else f"session={session}"
+        who = (f"token={self.issuer.token(seconds, sub=session)}"
+               if self.issuer else f"session={session}")
         query = "&".join(part for part in (who, "channels=room", self.query) if part)
         more = {"REMOTE_ADDR": address or self.address(), "HTTP_USER_AGENT": "crossed", **self.more}
         if last_id:
@@ -77,9 +82,12 @@ class Kind:
         return self.commands.publish("m", data=data, to={"sessions": [session]})["seq"]
 
     def stat(self, name):
-        """Of this kind's worker, once it has reported to a broker that the test before may have restarted."""
+        """Of this kind's worker, once it has reported to a broker that the test before may have
+        restarted."""
         def mine():
-            return next((w for w in self.commands.workers() if f"-{self.worker.pid}-" in w["worker"]), None)
+            return next(
+                (w for w in self.commands.workers() if f"-{self.worker.pid}-" in w["worker"]), None
+            )
 
         return wait_until(mine, what="the broker lists the worker")[name]
 
@@ -101,7 +109,8 @@ def kinds(bench_of_all, broker):
 
 
 def settle(kind):
-    """Until the worker has seen what was published before: the kinds share a broker and a channel."""
+    """Until the worker has seen what was published before: the kinds share a broker and a
+    channel."""
     web = kind.open_and_known("settle")
     kind.publish("settle", 0)
     web.wait(lambda: 0 in data_of(web), "the worker is up to date")
@@ -137,14 +146,16 @@ def test_it_is_kept_alive_and_its_cursor_moves(kind, session):
     if "checkpoints=false" in kind.query:
         assert b"ssecast.checkpoint" not in web.body
     else:
-        assert json.loads(web.decoded()[0].about) == {"connection": web.head["ssecast-connection"], "heartbeat": 300}
+        assert json.loads(web.decoded()[0].about) == {"connection": web.head["ssecast-connection"],
+                                                      "heartbeat": 300}
         assert b"event: ssecast.checkpoint\nid: %d\ndata: {}\n\n" % seq in web.body
 
 
 def test_it_is_sent_what_concerns_it_in_order(kind, session):
     web = kind.open(session)
     sent = [{"event": "m", "data": n, "to": to} for n, to in enumerate(
-        [{"sessions": [session]}, {"channels": ["room"]}, {"sessions": ["another"]}, {"connections": [web.head["ssecast-connection"]]}] * 5)]
+        [{"sessions": [session]}, {"channels": ["room"]}, {"sessions": ["another"]},
+         {"connections": [web.head["ssecast-connection"]]}] * 5)]
     kind.commands.publish_batch(sent)
     wait_data(web, *[n for n in range(20) if n % 4 != 2])
 
@@ -166,7 +177,8 @@ def test_it_resumes_exactly(kind, session, read_by):
 
 
 def test_a_lost_sequence_is_reported_and_then_its_position(kind, session):
-    kind.open_and_known(f"{session}-before")    # the worker has heard that the test before restarted the broker
+    # the worker has heard that the test before restarted the broker
+    kind.open_and_known(f"{session}-before")
     web = kind.open(session)
     kind.publish(session, "before")
     wait_data(web, "before")
@@ -183,7 +195,8 @@ def test_a_slow_reader_is_cut_in_order_and_resumes_exactly(kind, session):
     web = kind.open_and_known(session)
     total = 200  # 2 MB: more than the socket and queue-bytes hold
     for first in range(0, total, 20):
-        kind.commands.publish_many([{"event": "m", "data": [first + n, "x" * 10000], "to": {"sessions": [session]}} for n in range(20)])
+        kind.commands.publish_many([{"event": "m", "data": [first + n, "x" * 10000],
+                                     "to": {"sessions": [session]}} for n in range(20)])
     wait_until(lambda: kind.stat("ends_slow") == before + 1, what="one cut as slow")
     web.wait_end()
     seen = [n for n, _ in data_of(web)]
@@ -222,7 +235,8 @@ def test_the_oldest_of_a_session_makes_way(kind, session):
     before = kind.stat("ends_replaced")
     first, second, third = (kind.open(session) for _ in range(3))
     first.wait_end()
-    assert [e.type for e in first.events()] == ["ssecast.replaced"] and 300 <= first.decoded()[0].retry <= 3000
+    assert ([e.type for e in first.events()] == ["ssecast.replaced"]
+            and 300 <= first.decoded()[0].retry <= 3000)
     kind.publish(session, 1)
     wait_data(second, 1)
     wait_data(third, 1)
@@ -247,7 +261,9 @@ def test_its_token_ends_it(kind, session):
     web = kind.open(session, seconds=2)
     if kind.issuer:
         web.wait_end()
-        assert [(e.type, e.data) for e in web.events()] == [("ssecast.expired", '{"reason":"expired"}')]
+        assert [(e.type, e.data) for e in web.events()] == [
+            ("ssecast.expired", '{"reason":"expired"}')
+        ]
         wait_until(lambda: kind.commands.connections_of(session) == 0, what="it is offline")
     else:
         web.wait(lambda: web.decoded()[0].comments >= 8, "more than two seconds of comments")
@@ -259,6 +275,7 @@ def test_the_broker_knows_it_and_its_end(kind, session):
     wait_until(lambda: kind.commands.connections_of(session) == 1, what="it is online")
     [known] = kind.commands.connections(session=session)["connections"]
     assert (known["connection"], known["channels"]) == (web.head["ssecast-connection"], ["room"])
-    assert known["meta"] == ({"address": "192.0.2.77", "agent": "crossed"} if "meta" in kind.options else {"remote_addr": "192.0.2.77"})
+    assert known["meta"] == ({"address": "192.0.2.77", "agent": "crossed"}
+                             if "meta" in kind.options else {"remote_addr": "192.0.2.77"})
     web.close()
     wait_until(lambda: kind.commands.connections_of(session) == 0, what="it is gone")

@@ -1,4 +1,5 @@
-"""Features that share code, two and three at a time: readers that are behind, the state of keys while it is sent, and what ends a stream."""
+"""Features that share code, two and three at a time: readers that are behind, the state of keys
+while it is sent, and what ends a stream."""
 
 import json
 import shutil
@@ -20,7 +21,8 @@ OPTIONS = {"heartbeat": "300ms", "retry": "300ms", "queue_bytes": "128K", "write
 
 
 class Page:
-    """A client's view of the values over all its connections: the newest number of each key; it only goes up."""
+    """A client's view of the values over all its connections: the newest number of each key; it
+    only goes up."""
 
     def __init__(self):
         self.values, self.cursor = {}, None
@@ -38,13 +40,16 @@ class Page:
 
 
 class Pairs:
-    """A broker (or two on a shared log) and workers, without a web server: readers are as slow as a test wants."""
+    """A broker (or two on a shared log) and workers, without a web server: readers are as slow as a
+    test wants."""
 
     def __init__(self, bench, brokers, **worker):
         self.bench, self.brokers = bench, brokers
         self.issuer = Issuer(bench.folder / "jwt.key")
-        options = {**OPTIONS, "session_from": ["query:session", "jwt"], "jwt_secret_file": self.issuer.secret_file,
-                   "feed": [b.endpoint("feed") for b in brokers], "sync": [b.endpoint("sync") for b in brokers], **worker}
+        options = {**OPTIONS, "session_from": ["query:session", "jwt"],
+                   "jwt_secret_file": self.issuer.secret_file,
+                   "feed": [b.endpoint("feed") for b in brokers],
+                   "sync": [b.endpoint("sync") for b in brokers], **worker}
         self.workers = [Worker(bench, None, f"worker{n}", **options).start() for n in range(2)]
         self.clients = [bench.closing(b.commands()) for b in brokers]
         self.numbers = {}
@@ -54,10 +59,13 @@ class Pairs:
         return self.clients[0]
 
     def ask(self, session="anna", worker=0, cursor=None, seconds=None, **more):
-        who = f"token={self.issuer.token(seconds, sub=session)}" if seconds else f"session={session}"
+        who = (f"token={self.issuer.token(seconds, sub=session)}"
+               if seconds else f"session={session}")
         if cursor:
             more["HTTP_LAST_EVENT_ID"] = cursor
-        return self.bench.closing(FastCgi(self.workers[worker].socket)).get(who + "&channels=room", **more)
+        return self.bench.closing(FastCgi(self.workers[worker].socket)).get(
+            who + "&channels=room", **more
+        )
 
     def open(self, session="anna", **how):
         web = self.ask(session, **how).wait_open()
@@ -74,7 +82,8 @@ class Pairs:
             batch = []
             for k in range(keys):
                 self.numbers[k] = self.numbers.get(k, -1) + 1
-                batch.append({"event": "m", "key": f"k{k}", "data": [k, self.numbers[k], fill], "to": {"channels": ["room"]}, **more})
+                batch.append({"event": "m", "key": f"k{k}", "data": [k, self.numbers[k], fill],
+                              "to": {"channels": ["room"]}, **more})
             (client or self.commands).publish_batch(batch)
 
     def worker_stat(self, name, n=0, client=None):
@@ -130,7 +139,8 @@ def test_a_token_ends_a_reader_that_is_behind(bench, broker):
     site.fall_behind(web)
     wait_until(lambda: site.commands.connections_of("anna") == 0, what="its token has ended it")
     assert site.worker_stat("ends_expired") == 1
-    back = site.open(seconds=600, cursor=None)  # of the same address, while the first one's reader still takes nothing
+    # of the same address, while the first one's reader still takes nothing
+    back = site.open(seconds=600, cursor=None)
     site.values(1)
     web.wait_end()
     assert page.take(web) == ["ssecast.expired"]
@@ -182,7 +192,8 @@ def test_the_broker_comes_back_while_a_reader_is_behind(bench, broker, end, publ
 @needs_nats
 def test_the_broker_of_a_reader_that_is_behind_dies_and_another_takes_over(bench):
     server = NatsServer(bench, "nats").start()
-    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1).start() for n in range(2)]
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1)
+               .start() for n in range(2)]
     site, page = Pairs(bench, brokers), Page()
     web = site.open()
     site.fall_behind(web, client=site.clients[0])
@@ -202,9 +213,14 @@ def test_a_key_is_removed_and_another_expires_behind_a_reader(bench, broker):
     site = Pairs(bench, [broker])
     web = site.open()
     site.fall_behind(web)
-    site.commands.publish("m", key="k0", data=[0, 10_000_000, "gone"], remove=True, to={"channels": ["room"]})
-    site.commands.publish("m", key="k1", data=[1, 10_000_000, "soon over"], ttl=1, to={"channels": ["room"]})
-    wait_until(lambda: [k["key"] for k in site.commands.demand({"op": "state"})["keys"]] == ["k2", "k3"], what="two keys are left")
+    site.commands.publish("m", key="k0", data=[0, 10_000_000, "gone"], remove=True,
+                          to={"channels": ["room"]})
+    site.commands.publish("m", key="k1", data=[1, 10_000_000, "soon over"], ttl=1,
+                          to={"channels": ["room"]})
+    wait_until(
+        lambda: [k["key"] for k in site.commands.demand({"op": "state"})["keys"]] == ["k2", "k3"],
+        what="two keys are left"
+    )
     end = site.commands.publish("end", data=0, to={"channels": ["room"]})["seq"]
     site.settle()
     web.wait(lambda: web.decoded()[0].last_event_id == str(end), "the end")
@@ -258,7 +274,8 @@ def test_a_shutdown_within_the_state(stateful, whom):
     site, page = stateful, Page()
     web = begun(site)
     named = {"channels": ["room"]} if whom == "channels" else {"sessions": ["anna"]}
-    assert site.commands.shutdown(reason="over", block=60 if whom == "block" else 0, **named)["closed"] == 1
+    assert site.commands.shutdown(reason="over",
+                                  block=60 if whom == "block" else 0, **named)["closed"] == 1
     site.values(1, keys=MANY, fill=VALUE)
     web.wait_end()
     others = page.take(web)
@@ -284,11 +301,13 @@ def test_the_broker_restarts_within_the_state(stateful):
     else:
         site.numbers = {}
         site.values(1)
-        web.wait(lambda: web.status is not None or "ssecast.gap" in [e.type for e in web.events()], "its end, or a gap")
+        web.wait(lambda: web.status is not None or "ssecast.gap" in [e.type for e in web.events()],
+                 "its end, or a gap")
         if web.status is None:
             web.wait(lambda: site.shows_newest(web), "the state again")
         else:
-            assert web.decoded()[0].last_event_id == "" and site.wait_newest(site.ask(), Page()) == []
+            assert (web.decoded()[0].last_event_id == ""
+                    and site.wait_newest(site.ask(), Page()) == [])
 
 
 def test_a_token_expires_within_the_state(stateful):
@@ -303,14 +322,21 @@ def test_a_token_expires_within_the_state(stateful):
 # Own ids
 
 def replaced(site, web, page, client):
-    """A value with an own id, then newer ones, while the reader is behind. The value is published again, and again after the newest."""
-    first = client.publish("m", key="k0", data=[0, 10_000_000, "first"], id="order-1", to={"channels": ["room"]})
-    newest = client.publish("m", key="k0", data=[0, 10_000_001, "newest"], id="order-2", to={"channels": ["room"]})
-    for own, reply, data in (("order-1", first, [0, 10_000_000, "first"]), ("order-2", newest, [0, 10_000_001, "newest"]),
+    """A value with an own id, then newer ones, while the reader is behind. The value is published
+    again, and again after the newest."""
+    first = client.publish("m", key="k0", data=[0, 10_000_000, "first"], id="order-1",
+                           to={"channels": ["room"]})
+    newest = client.publish("m", key="k0", data=[0, 10_000_001, "newest"], id="order-2",
+                            to={"channels": ["room"]})
+    for own, reply, data in (("order-1", first, [0, 10_000_000, "first"]),
+                             ("order-2", newest, [0, 10_000_001, "newest"]),
                              ("order-1", first, [0, 10_000_002, "other data"])):
         again = client.publish("m", key="k0", data=data, id=own, to={"channels": ["room"]})
-        assert again == {"ok": True, "seq": reply["seq"], "online": 0, "duplicate": True, "ref": again["ref"]}
-    assert [k["data"] for k in client.demand({"op": "state", "prefix": "k0"})["keys"]] == ['[0, 10000001, "newest"]']
+        assert again == {"ok": True, "seq": reply["seq"], "online": 0, "duplicate": True,
+                         "ref": again["ref"]}
+    assert [k["data"] for k in client.demand({"op": "state", "prefix": "k0"})["keys"]] == [
+        '[0, 10000001, "newest"]'
+    ]
     site.numbers[0] = 10_000_001
     site.settle(client=client)
     assert site.wait_newest(web, page) == []
@@ -324,7 +350,8 @@ def test_what_is_published_twice_behind_a_reader_comes_once(bench, broker):
     site.fall_behind(web)
     replaced(site, web, page, site.commands)
     web.close()
-    back = site.open(cursor="order-1", worker=1)    # it was replaced, and is a place to go on from all the same
+    # it was replaced, and is a place to go on from all the same
+    back = site.open(cursor="order-1", worker=1)
     end = site.commands.publish("end", data=0, to={"channels": ["room"]})["seq"]
     back.wait(lambda: back.decoded()[0].last_event_id == str(end), "the end")
     assert [(e.type, e.id) for e in back.events()] == [("m", "order-2"), ("end", str(end))]
@@ -336,21 +363,26 @@ def test_what_is_published_twice_after_a_restart_comes_once(bench):
     site, page = Pairs(bench, [broker]), Page()
     web, quick = site.open(), site.open("bert")
     site.fall_behind(web)
-    site.commands.publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})
+    site.commands.publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0",
+                          to={"channels": ["room"]})
     broker.kill()
     broker.start()
     wait_until(lambda: site.knows(quick), what="the worker is back")
-    assert site.commands.publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})["duplicate"]
+    assert site.commands.publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0",
+                                 to={"channels": ["room"]})["duplicate"]
     replaced(site, web, page, site.commands)
 
 
 @needs_nats
 def test_what_is_published_twice_at_two_brokers_comes_once(bench):
     server = NatsServer(bench, "nats").start()
-    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1).start() for n in range(2)]
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1)
+               .start() for n in range(2)]
     site, page = Pairs(bench, brokers), Page()
     web = site.open()
     site.fall_behind(web, client=site.clients[0])
-    site.clients[0].publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})
-    assert site.clients[1].publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})["duplicate"]
+    site.clients[0].publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0",
+                            to={"channels": ["room"]})
+    assert site.clients[1].publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0",
+                                   to={"channels": ["room"]})["duplicate"]
     replaced(site, web, page, site.clients[1])

@@ -1,4 +1,5 @@
-"""The Mercure protocol with what else a stream meets: every store, a worker that stops, a reader that is behind."""
+"""The Mercure protocol with what else a stream meets: every store, a worker that stops, a reader
+that is behind."""
 
 import json
 import shutil
@@ -26,7 +27,8 @@ def store(bench, request):
 
 @pytest.fixture
 def hub(bench, store):
-    return Hub(bench, broker=store, heartbeat="300ms", retry="200ms", window_bytes="1M", queue_bytes="128K", write_timeout="60s")
+    return Hub(bench, broker=store, heartbeat="300ms", retry="200ms", window_bytes="1M",
+               queue_bytes="128K", write_timeout="60s")
 
 
 def restart(hub):
@@ -35,12 +37,14 @@ def restart(hub):
     hub.broker.start()
     hub.worker.kill()
     hub.worker.start()
-    wait_until(lambda: hub.post(f"{BASE}/elsewhere", data="up")[0] == 200, what="the hub publishes again")
+    wait_until(lambda: hub.post(f"{BASE}/elsewhere", data="up")[0] == 200,
+               what="the hub publishes again")
 
 
 def publish(hub, count, first=0, private=False, data=str):
     """Through the broker, whose seq is the cursor behind a #."""
-    return [hub.commands.publish(text=data(n), to={"channels": [f"{BASE}/books/{n}"]}, private=private)["seq"] for n in range(first, first + count)]
+    return [hub.commands.publish(text=data(n), to={"channels": [f"{BASE}/books/{n}"]},
+                                 private=private)["seq"] for n in range(first, first + count)]
 
 
 def texts(reader):
@@ -51,13 +55,15 @@ def texts(reader):
 def test_a_seq_is_a_cursor_after_a_restart_of_everything(hub, selects):
     seqs = publish(hub, 10)
     restart(hub)
-    topics = {"topic": [f"{BASE}/books/{n}" for n in range(10)] + [f"{BASE}/end"], "template": [f"{BASE}/books/{{id}}", f"{BASE}/end"],
-              "everything": ["*"]}[selects]
+    topics = {"topic": [f"{BASE}/books/{n}" for n in range(10)] + [f"{BASE}/end"],
+              "template": [f"{BASE}/books/{{id}}", f"{BASE}/end"], "everything": ["*"]}[selects]
     readers = {n: hub.subscribe(*topics, cursor=f"#{seqs[n]}") for n in (0, 4, 9)}
     hub.update(f"{BASE}/end", data="end")
     for n, reader in readers.items():
         reader.wait_data("end")
-        assert [d for d in texts(reader) if d != "up"] == [str(k) for k in range(n + 1, 10)] + ["end"]
+        assert (
+            [d for d in texts(reader) if d != "up"] == [str(k) for k in range(n + 1, 10)] + ["end"]
+        )
         assert "ssecast.gap" not in reader.types()
 
 
@@ -82,13 +88,16 @@ def of_members(reader):
 @pytest.mark.parametrize("store", ["memory", "LMDB"])
 def test_members_are_sent_to_subscribers_who_are_granted_their_channel(bench, store):
     stored = {} if store == "memory" else {"store": bench.subfolder("store")}
-    hub = Hub(bench, broker={**stored, "presence_channels": "room:*", "presence_grace": "0s"}, mercure_anonymous=True)
-    tokens = {"anonymous": "", "nothing": hub.old_token(subscribe=[]), "another": hub.old_token(subscribe=["room:8"]),
-              "template": hub.old_token(subscribe=["room:{id}"]), "topic": hub.old_token(subscribe=[ROOM]),
-              "all": hub.old_token(subscribe=["*"]), "new": hub.new_token(subscribe=[ROOM]), "new nothing": hub.new_token(subscribe=["x"])}
+    hub = Hub(bench, broker={**stored, "presence_channels": "room:*", "presence_grace": "0s"},
+              mercure_anonymous=True)
+    tokens = {"anonymous": "", "nothing": hub.old_token(subscribe=[]),
+              "another": hub.old_token(subscribe=["room:8"]),
+              "template": hub.old_token(subscribe=["room:{id}"]),
+              "topic": hub.old_token(subscribe=[ROOM]), "all": hub.old_token(subscribe=["*"]),
+              "new": hub.new_token(subscribe=[ROOM]), "new nothing": hub.new_token(subscribe=["x"])}
     selected = {"*": "topic", ROOM: "topic", "room:{id}": "topic"}
-    how = {(who, topic): {"name": name, "token": token} for who, token in tokens.items() if not who.startswith("new")
-           for topic, name in selected.items()}
+    how = {(who, topic): {"name": name, "token": token} for who, token in tokens.items()
+           if not who.startswith("new") for topic, name in selected.items()}
     how |= {(who, ROOM): {"name": "match", "token": tokens[who]} for who in ("new", "new nothing")}
     granted = {"template", "topic", "all", "new"}
     plain = hub.start_open("eve", channels=[ROOM]).wait_open()
@@ -97,15 +106,20 @@ def test_members_are_sent_to_subscribers_who_are_granted_their_channel(bench, st
     cursor = come_and_go(hub, "anna")
     for key, reader in live.items():
         reader.wait_data("after anna")
-        assert of_members(reader) == ([("ssecast.join", "anna"), ("ssecast.leave", "anna")] if key[0] in granted else []), key
+        assert of_members(reader) == ([("ssecast.join", "anna"), ("ssecast.leave", "anna")]
+                                      if key[0] in granted else []), key
         reader.close()
 
     come_and_go(hub, "bert")
-    resumed = {key: hub.subscribe(key[1], cursor=f"#{cursor}", **options) for key, options in how.items()}
-    oldest = {key: hub.subscribe(key[1], cursor="earliest", **options) for key, options in how.items()}
+    resumed = {key: hub.subscribe(key[1], cursor=f"#{cursor}", **options)
+               for key, options in how.items()}
+    oldest = {key: hub.subscribe(key[1], cursor="earliest", **options)
+              for key, options in how.items()}
     for key, reader in [*resumed.items(), *oldest.items()]:
         reader.wait_data("after bert")
-        assert {session for _, session in of_members(reader)} - {"eve", "anna"} == ({"bert"} if key[0] in granted else set()), key
+        assert {session for _, session in of_members(reader)} - {"eve", "anna"} == (
+            {"bert"} if key[0] in granted else set()
+        ), key
         assert key[0] in granted or of_members(reader) == [], key
 
     hub.commands.publish(text="end", to={"channels": [ROOM]})
@@ -113,7 +127,8 @@ def test_members_are_sent_to_subscribers_who_are_granted_their_channel(bench, st
         reader.wait_data("end")
         assert key[0] in granted or of_members(reader) == [], "none is current state"
     plain.wait_data("end")
-    assert of_members(plain)[-4:] == [("ssecast.join", "anna"), ("ssecast.leave", "anna"), ("ssecast.join", "bert"), ("ssecast.leave", "bert")]
+    assert of_members(plain)[-4:] == [("ssecast.join", "anna"), ("ssecast.leave", "anna"),
+                                      ("ssecast.join", "bert"), ("ssecast.leave", "bert")]
 
 
 @pytest.mark.parametrize("granted", [True, False])
@@ -131,14 +146,17 @@ def test_private_updates_are_resumed_with_patterns_by_those_who_may(hub, granted
         back = hub.subscribe(f"{BASE}/{{+rest}}", token=token, cursor=first.last_event_id)
         hub.update(f"{BASE}/end", data="end")
         back.wait_data("end")
-        assert [d for d in texts(back) if d not in ("up", "end")] == (["4", "5", "6"] if granted else [])
+        assert [d for d in texts(back) if d not in ("up", "end")] == (
+            ["4", "5", "6"] if granted else []
+        )
         assert "ssecast.gap" not in back.types()
         assert first.last_event_id == f"#{public[0]}"
     assert texts(first) == (["0", "1", "2", "3"] if granted else ["3"])
 
 
 def test_a_drain_loses_no_update_of_a_pattern(hub):
-    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
+    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D",
+                              headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
                               stubborn=True, retry=0.1).wait_open()
     publish(hub, 5)
     hub.worker.expect_end()
@@ -153,7 +171,8 @@ def test_a_drain_loses_no_update_of_a_pattern(hub):
 
 def paused_reader(hub):
     """It selects by a pattern, and reads nothing."""
-    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
+    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D",
+                              headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
                               reconnect=True, retry=0.01, receive_buffer=4096).wait_open()
     reader.pause()
     return reader
@@ -179,7 +198,8 @@ def test_a_reader_with_patterns_beyond_the_window_is_cut_and_misses_nothing(hub)
 
 
 def test_a_reader_with_patterns_beyond_the_history_is_told_a_gap(bench):
-    hub = Hub(bench, broker={"history_events": 300}, heartbeat="300ms", window_bytes="1M", queue_bytes="128K", write_timeout="60s")
+    hub = Hub(bench, broker={"history_events": 300}, heartbeat="300ms", window_bytes="1M",
+              queue_bytes="128K", write_timeout="60s")
     reader = paused_reader(hub)
     total = publish_until_it_is_cut(hub)
     publish(hub, 400, first=total)
@@ -201,13 +221,16 @@ SUBSCRIPTIONS = "/.well-known/mercure/subscriptions{/topic}{/subscriber}"
 
 def watch(hub, cursor=None):
     url = hub.hub + "?" + urllib.parse.urlencode({"topic": SUBSCRIPTIONS})
-    return hub.readers.open(url, cursor, headers={"Authorization": f"Bearer {hub.old_token(subscribe=[SUBSCRIPTIONS])}"},
-                            stubborn=True, retry=0.1).wait_open()
+    return hub.readers.open(url, cursor, headers={
+        "Authorization": f"Bearer {hub.old_token(subscribe=[SUBSCRIPTIONS])}"
+    }, stubborn=True, retry=0.1).wait_open()
 
 
 def told(reader):
-    """[(topic, subscriber, active)] in the order of their arrival, without those of the streams that watch."""
-    return [(d["topic"], d["subscriber"], d["active"]) for d in map(json.loads, texts(reader)) if d["topic"].startswith(BASE)]
+    """[(topic, subscriber, active)] in the order of their arrival, without those of the streams
+    that watch."""
+    return [(d["topic"], d["subscriber"], d["active"]) for d in map(json.loads, texts(reader))
+            if d["topic"].startswith(BASE)]
 
 
 def begin_and_end(hub, live, topic):
@@ -220,8 +243,11 @@ def begin_and_end(hub, live, topic):
 
 
 @pytest.mark.parametrize("other", ["reloads", "restarts of the workers", "restart of the broker"])
-def test_subscriptions_that_begin_and_end_are_told_once_in_order_also_to_a_stream_that_resumes(bench, store, other):
-    hub = Hub(bench, broker=store, workers=2, mercure_subscriptions=True, mercure_anonymous=True, heartbeat="300ms", retry="200ms")
+def test_subscriptions_that_begin_and_end_are_told_once_in_order_also_to_a_stream_that_resumes(
+    bench, store, other
+):
+    hub = Hub(bench, broker=store, workers=2, mercure_subscriptions=True, mercure_anonymous=True,
+              heartbeat="300ms", retry="200ms")
     live, away = watch(hub), watch(hub)
     begin_and_end(hub, live, f"{BASE}/0")
     away.wait(lambda: told(away) == told(live), "the same")
@@ -238,9 +264,11 @@ def test_subscriptions_that_begin_and_end_are_told_once_in_order_also_to_a_strea
         hub.broker.kill()
         hub.broker.start()
     else:
-        wait_until(lambda: all(w.log().count("reload") for w in hub.workers), what="the workers have reloaded")
+        wait_until(lambda: all(w.log().count("reload") for w in hub.workers),
+                   what="the workers have reloaded")
     back = watch(hub, cursor=away.last_event_id)
     begin_and_end(hub, live, f"{BASE}/last")
     back.wait(lambda: told(back)[-2:] == told(live)[-2:], "the last one")
-    assert told(back) == told(live)[2:] and [active for _, _, active in told(back)] == [True, False] * 5
+    assert (told(back) == told(live)[2:]
+            and [active for _, _, active in told(back)] == [True, False] * 5)
     assert "ssecast.gap" not in [*back.types(), *live.types()]

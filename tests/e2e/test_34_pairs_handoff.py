@@ -1,4 +1,5 @@
-"""Apache's hand-off, where the worker writes to the browser's own socket, with what ends streams and with slow readers."""
+"""Apache's hand-off, where the worker writes to the browser's own socket, with what ends streams
+and with slow readers."""
 
 import json
 import os
@@ -21,7 +22,8 @@ HALL = {"presence_channels": "hall", "presence_grace": "1s", "worker_lease": "3s
 def site(bench):
     issuer = Issuer(bench.folder / "jwt.key")
     site = Site(bench, web=ApacheHandoff, broker={"store": bench.folder / "store", **HALL},
-                worker={"heartbeat": "300ms", "queue_bytes": "128K", "write_timeout": "60s", "session_from": ["query:session", "jwt"],
+                worker={"heartbeat": "300ms", "queue_bytes": "128K", "write_timeout": "60s",
+                        "session_from": ["query:session", "jwt"],
                         "jwt_secret_file": issuer.secret_file})
     site.issuer = issuer
     return site
@@ -39,7 +41,8 @@ def newest(reader):
 
 
 def test_slow_readers_of_a_flood_of_values_show_the_newest(site):
-    slow = [site.start_open(f"s{n}", ["room"], receive_buffer=4096, paused=True).wait_head() for n in range(5)]
+    slow = [site.start_open(f"s{n}", ["room"], receive_buffer=4096, paused=True).wait_head()
+            for n in range(5)]
     quick = site.open("quick", ["room"])
     for n in range(5):
         site.wait_connections(f"s{n}", 1)
@@ -48,7 +51,8 @@ def test_slow_readers_of_a_flood_of_values_show_the_newest(site):
     def behind():
         nonlocal numbers
         for _ in range(20):
-            site.commands.publish_batch([{"event": "m", "key": f"k{k}", "data": [k, numbers, FILL], "to": {"channels": ["room"]}} for k in range(4)])
+            site.commands.publish_batch([{"event": "m", "key": f"k{k}", "data": [k, numbers, FILL],
+                                          "to": {"channels": ["room"]}} for k in range(4)])
             numbers += 1
         return site.stat("streams_behind") >= 5
 
@@ -56,20 +60,25 @@ def test_slow_readers_of_a_flood_of_values_show_the_newest(site):
     for reader in slow:
         reader.resume()
     for reader in [*slow, quick]:
-        reader.wait(lambda r=reader: newest(r) == {k: numbers - 1 for k in range(4)}, "the newest values")
+        reader.wait(lambda r=reader: newest(r) == {k: numbers - 1 for k in range(4)},
+                    "the newest values")
         assert reader.opens == 1 and "ssecast.gap" not in reader.types()
     assert site.stat("handoffs") == 6 and site.stat("ends_slow") == 0
 
 
 def test_a_token_ends_a_quiet_stream_and_a_renewed_one_resumes(site):
     def open_with(seconds, **options):
-        return site.open(None, headers={"Authorization": f"Bearer {site.issuer.token(seconds, sub='anna')}"}, **options)
+        return site.open(
+            None, headers={"Authorization": f"Bearer {site.issuer.token(seconds, sub='anna')}"},
+            **options
+        )
 
     reader = open_with(3)
     reader.wait(lambda: reader.decoder.comments >= 3, "heartbeats")
     seq = site.publish("m", data=1, to={"sessions": ["anna"]})["seq"]
     reader.wait_end()
-    assert reader.types() == ["m", "ssecast.expired"] and reader.complete and reader.last_event_id == str(seq)
+    assert (reader.types() == ["m", "ssecast.expired"] and reader.complete
+            and reader.last_event_id == str(seq))
     site.publish("m", data=2, to={"sessions": ["anna"]})
     back = open_with(600, last_event_id=reader.last_event_id)
     back.wait_for(1)
@@ -79,10 +88,15 @@ def test_a_token_ends_a_quiet_stream_and_a_renewed_one_resumes(site):
 
 
 def test_a_token_ends_a_stream_whose_browser_reads_nothing(site):
-    reader = site.start_open(None, headers={"Authorization": f"Bearer {site.issuer.token(4, sub='anna')}"}, receive_buffer=4096, paused=True).wait_head()
+    reader = site.start_open(
+        None, headers={"Authorization": f"Bearer {site.issuer.token(4, sub='anna')}"},
+        receive_buffer=4096, paused=True
+    ).wait_head()
     site.wait_connections("anna", 1)
     for n in range(400):
-        site.commands.publish_batch([{"event": "m", "key": "k", "data": ["k", n, FILL], "to": {"sessions": ["anna"]}}])
+        site.commands.publish_batch(
+            [{"event": "m", "key": "k", "data": ["k", n, FILL], "to": {"sessions": ["anna"]}}]
+        )
     site.wait_connections("anna", 0)
     reader.resume()
     reader.wait_end()
@@ -103,7 +117,8 @@ def test_a_killed_worker_s_streams_resume_exactly(site):
 
 
 def changes(reader):
-    return [(e.type, json.loads(e.data)["session"]) for e in reader.decoder.blocks if e.type in ("ssecast.join", "ssecast.leave")]
+    return [(e.type, json.loads(e.data)["session"]) for e in reader.decoder.blocks
+            if e.type in ("ssecast.join", "ssecast.leave")]
 
 
 def test_a_browser_that_closes_leaves_its_channel_and_one_that_reloads_does_not(site):
@@ -117,7 +132,8 @@ def test_a_browser_that_closes_leaves_its_channel_and_one_that_reloads_does_not(
     watch.wait(lambda: ("ssecast.leave", "anna") in changes(watch), "anna left")
     assert changes(watch)[3:] == [("ssecast.leave", "anna")]
     again.close()
-    watch.wait(lambda: changes(watch)[3:] == [("ssecast.leave", "anna"), ("ssecast.leave", "bert")], "bert left")
+    watch.wait(lambda: changes(watch)[3:] == [("ssecast.leave", "anna"), ("ssecast.leave", "bert")],
+               "bert left")
 
 
 # Sockets that were used for several offers, and the end of their worker
@@ -131,7 +147,8 @@ def open_one_after_the_other(site, count, name="s"):
     """Each but the first gets a socket that was used before."""
     readers = []
     for n in range(count):
-        readers.append(site.open(f"{name}{n}", ["room"], stubborn=True, retry=0.1))  # the worker writes when the socket has come
+        # the worker writes when the socket has come
+        readers.append(site.open(f"{name}{n}", ["room"], stubborn=True, retry=0.1))
     return readers
 
 
@@ -140,7 +157,8 @@ def numbers(reader):
 
 
 def test_a_rolling_restart_on_reused_sockets_loses_nothing(bench, monkeypatch):
-    """The next worker uses the directory, and the listening sockets, while the one before it drains."""
+    """The next worker uses the directory, and the listening sockets, while the one before it
+    drains."""
     monkeypatch.setattr("support.site.Worker", PassedWorker)
     site = Site(bench, web=ApacheHandoff, worker={"heartbeat": "300ms", "drain": patient(1)})
     readers, count = open_one_after_the_other(site, 15), 0
@@ -156,12 +174,15 @@ def test_a_rolling_restart_on_reused_sockets_loses_nothing(bench, monkeypatch):
     workers = [site.worker]
     for turn in range(2):
         publish(10)
-        following = PassedWorker(bench, site.broker, f"next{turn}", **{k: v for k, v in workers[-1].options.items() if k not in ("feed", "sync")})
+        following = PassedWorker(bench, site.broker, f"next{turn}", **{
+            k: v for k, v in workers[-1].options.items() if k not in ("feed", "sync")
+        })
         following.sockets = workers[-1].sockets
         workers.append(following.start())
         workers[-2].expect_end()
         workers[-2].signal(signal.SIGTERM)
-        late = [site.start_open(f"late{turn}-{n}", ["room"], stubborn=True, retry=0.1) for n in range(10)]
+        late = [site.start_open(f"late{turn}-{n}", ["room"], stubborn=True, retry=0.1)
+                for n in range(10)]
         while workers[-2].running():
             publish(5)
         assert workers[-2].wait() == 0
@@ -172,7 +193,8 @@ def test_a_rolling_restart_on_reused_sockets_loses_nothing(bench, monkeypatch):
     publish(10)
     for reader in readers:
         reader.wait_data(str(count - 1))
-        assert numbers(reader) == list(range(numbers(reader)[0], count)) and "ssecast.gap" not in reader.types()
+        assert (numbers(reader) == list(range(numbers(reader)[0], count))
+                and "ssecast.gap" not in reader.types())
     assert all(numbers(r)[0] == 0 for r in readers[:15])
     for reader in readers:
         reader.close()
@@ -191,7 +213,8 @@ def rest_of(browser):
 
 @pytest.mark.parametrize("drain", ["0s", patient(2)], ids=["at once", "slowly"])
 def test_requests_in_flight_when_a_worker_stops_are_asked_to_come_back(bench, drain):
-    """An offer on a socket that was used before, whose browser comes when the drain has begun; and a request that comes then."""
+    """An offer on a socket that was used before, whose browser comes when the drain has begun; and
+    a request that comes then."""
     site = Site(bench, web=ApacheHandoff, worker={"drain": drain})
     where, folder = site.worker.options["handoff_listen"], site.worker.options["handoff"]
     browsers = []
@@ -213,9 +236,11 @@ def test_requests_in_flight_when_a_worker_stops_are_asked_to_come_back(bench, dr
 # A queue that was emptied
 
 def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for_it(bench):
-    """What waits for a browser is empty for long, and fills at once when the browser pauses. (After twice the write timeout without
-    progress the kernel ends the connection, so the pauses are short.)"""
-    site = Site(bench, web=ApacheHandoff, worker={"heartbeat": "60s", "queue_bytes": "64M", "write_timeout": patient(1.5)})
+    """What waits for a browser is empty for long, and fills at once when the browser pauses. (After
+    twice the write timeout without progress the kernel ends the connection, so the pauses are
+    short.)"""
+    site = Site(bench, web=ApacheHandoff,
+                worker={"heartbeat": "60s", "queue_bytes": "64M", "write_timeout": patient(1.5)})
     reader = site.start_open("anna", receive_buffer=65536).wait_open()
     site.wait_connections("anna", 1)
     sent = 0
@@ -223,7 +248,9 @@ def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for
     def publish_until_it_waits():
         nonlocal sent
         while site.stat("queued_bytes") == 0:
-            site.commands.publish_batch([{"event": "m", "data": [n, 10 * FILL], "to": {"sessions": ["anna"]}} for n in range(sent, sent + 20)])
+            site.commands.publish_batch([{
+                "event": "m", "data": [n, 10 * FILL], "to": {"sessions": ["anna"]}
+            } for n in range(sent, sent + 20)])
             sent += 20
             site.settle()
             site.wait_reported()
@@ -237,7 +264,8 @@ def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for
         reader.resume()
         reader.wait_for(sent)
         wait_until(lambda: site.stat("queued_bytes") == 0, what="nothing waits")
-    assert [json.loads(d)[0] for d in reader.data()] == list(range(sent)) and reader.opens == 1 and site.stat("ends_slow") == 0
+    assert ([json.loads(d)[0] for d in reader.data()] == list(range(sent)) and reader.opens == 1
+            and site.stat("ends_slow") == 0)
     reader.pause()
     publish_until_it_waits()
     site.wait_connections("anna", 0)
@@ -246,4 +274,5 @@ def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for
     seen = len(reader.events)
     reader.close()
     back.wait(lambda: back.events and json.loads(back.data()[-1])[0] == sent - 1, "what it missed")
-    assert [json.loads(d)[0] for d in [*reader.data()[:seen], *back.data()]] == list(range(sent)) and "ssecast.gap" not in back.types()
+    assert ([json.loads(d)[0] for d in [*reader.data()[:seen], *back.data()]] == list(range(sent))
+            and "ssecast.gap" not in back.types())

@@ -1,4 +1,5 @@
-"""The Mercure protocol, both dialects: subscribing, publishing, private updates, cursors, credentials and origins."""
+"""The Mercure protocol, both dialects: subscribing, publishing, private updates, cursors,
+credentials and origins."""
 
 import json
 import subprocess
@@ -59,7 +60,8 @@ def test_an_update_with_alternate_topics_arrives_once(hub, topic):
     single = hub.subscribe(topic + "/alternate")
     hub.update(topic, topic + "/alternate", data="1")
     hub.update(topic, topic + "/alternate", data="2")
-    assert [e.data for e in reader.wait_for(2)] == ["1", "2"] and [e.data for e in single.wait_for(2)] == ["1", "2"]
+    assert ([e.data for e in reader.wait_for(2)] == ["1", "2"]
+            and [e.data for e in single.wait_for(2)] == ["1", "2"])
     assert len(reader.events) == 2
 
 
@@ -82,7 +84,8 @@ def test_what_has_no_topic_reaches_no_subscriber_of_a_topic(hub, topic):
     reader = hub.subscribe(topic)
     hub.publish("everyone", text="no")
     hub.publish("mine", text="no", to={"connections": [reader.connection]})
-    hub.publish("mixed", text="no", to={"connections": [reader.connection], "channels": ["another"]})
+    hub.publish("mixed", text="no",
+                to={"connections": [reader.connection], "channels": ["another"]})
     hub.update(topic, data="end")
     assert [e.data for e in reader.wait_for(1)] == ["end"]
     assert hub.subscribe(topic, cursor=reader.starts[0]).wait_for(1)[0].data == "end"
@@ -92,14 +95,18 @@ def test_a_channel_is_a_topic_both_ways(hub, topic):
     reader, plain = hub.subscribe(topic), hub.open(None, [topic])
     seq = hub.publish("m", data={"a": 1}, to={"channels": [topic]})["seq"]
     own = hub.update(topic, data="back")
-    assert seen(reader.wait_for(2) and reader) == [("m", '{"a": 1}', f"#{seq}"), ("message", "back", own)]
-    assert [(e.data, "#" + e.id) for e in plain.wait_for(2)] == [('{"a": 1}', f"#{seq}"), ("back", own)]
+    assert seen(reader.wait_for(2) and reader) == [("m", '{"a": 1}', f"#{seq}"),
+                                                   ("message", "back", own)]
+    assert [(e.data, "#" + e.id) for e in plain.wait_for(2)] == [
+        ('{"a": 1}', f"#{seq}"), ("back", own)
+    ]
 
 
 def test_an_id_that_is_used_again_is_delivered_again(hub, topic):
     reader = hub.subscribe(topic)
     ids = [hub.update(topic, data=str(n), id=f"same-{topic}") for n in range(3)]
-    assert ids[0] == f"same-{topic}" and all(i.startswith("#") for i in ids[1:]) and len(set(ids)) == 3
+    assert (ids[0] == f"same-{topic}" and all(i.startswith("#") for i in ids[1:])
+            and len(set(ids)) == 3)
     assert [(e.data, e.id) for e in reader.wait_for(3)] == list(zip("012", ids))
 
 
@@ -118,10 +125,12 @@ def test_an_id_that_is_a_number_is_replaced(hub, topic):
 # Private updates: with fresh ids each
 
 def test_a_private_update_reaches_who_is_granted_and_nobody_else(hub, topic):
-    granted = [hub.subscribe(topic, token=hub.old_token(subscribe=grant)) for grant in ([topic], ["*"])]
+    granted = [hub.subscribe(topic, token=hub.old_token(subscribe=grant))
+               for grant in ([topic], ["*"])]
     granted.append(hub.subscribe(topic, name="match", token=hub.new_token(subscribe=[topic])))
     granted.append(hub.subscribe("*", token=hub.old_token(subscribe=[topic])))
-    others = [hub.subscribe(topic, token=hub.old_token(subscribe=grant)) for grant in (None, [], [topic + "/other"])]
+    others = [hub.subscribe(topic, token=hub.old_token(subscribe=grant))
+              for grant in (None, [], [topic + "/other"])]
     others.append(hub.subscribe(topic, name="match", token=hub.new_token(publish=[topic])))
     others.append(hub.subscribe("*", token=hub.old_token(subscribe=[])))
     secret, public = f"secret-{topic}", f"public-{topic}"
@@ -144,7 +153,8 @@ def test_a_private_update_is_replayed_to_who_is_granted_and_nobody_else(hub, top
 
 def test_an_alternate_topic_may_be_the_grant(hub, topic):
     user = topic + "/users/1"
-    granted, other = hub.subscribe(topic, token=hub.old_token(subscribe=[user])), hub.subscribe(topic)
+    granted, other = hub.subscribe(topic,
+                                   token=hub.old_token(subscribe=[user])), hub.subscribe(topic)
     hub.update(topic, user, data="secret", private="")
     hub.update(topic, data="public")
     assert [e.data for e in granted.wait_for(2)] == ["secret", "public"]
@@ -156,7 +166,8 @@ def test_anonymous_subscribers_get_what_is_public(open_hub, topic):
     granted = open_hub.subscribe(topic, token=open_hub.old_token(subscribe=[topic]))
     open_hub.update(topic, data="secret", private="on")
     open_hub.update(topic, data="public")
-    assert [e.data for e in reader.wait_for(1)] == ["public"] and [e.data for e in granted.wait_for(2)] == ["secret", "public"]
+    assert ([e.data for e in reader.wait_for(1)] == ["public"]
+            and [e.data for e in granted.wait_for(2)] == ["secret", "public"])
 
 
 def test_private_is_a_field_of_every_publish_and_binds_plain_streams(hub, topic, session):
@@ -166,7 +177,8 @@ def test_private_is_a_field_of_every_publish_and_binds_plain_streams(hub, topic,
     granted = hub.open(None, [topic], headers={"Authorization": f"Bearer {token}"})
     subscriber = hub.subscribe(topic, token=hub.old_token(subscribe=[topic]))
     hub.publish("m", text="secret", private=True, to={"channels": [topic]})
-    hub.publish("m", text="own", private=True, to={"sessions": [session, session + "-t"], "channels": [topic]})
+    hub.publish("m", text="own", private=True,
+                to={"sessions": [session, session + "-t"], "channels": [topic]})
     hub.publish("m", text="public", to={"channels": [topic]})
     assert [e.data for e in granted.wait_for(3)] == ["secret", "own", "public"]
     assert [e.data for e in subscriber.wait_for(3)] == ["secret", "own", "public"]
@@ -199,7 +211,8 @@ def test_a_cursor_in_the_query_and_the_head_that_answers(hub, topic, name):
     hub.update(topic, data="2")
     hub.subscribe(topic).close()  # the worker has both by now
     reader = hub.subscribe(topic, **{name: first})
-    assert [e.data for e in reader.wait_for(1)] == ["2"] and reader.headers["last-event-id"] == first
+    assert ([e.data for e in reader.wait_for(1)] == ["2"]
+            and reader.headers["last-event-id"] == first)
 
 
 def test_a_cursor_of_the_second_dialect(hub, topic):
@@ -207,7 +220,8 @@ def test_a_cursor_of_the_second_dialect(hub, topic):
     hub.update(topic, data="2")
     reader = hub.subscribe(topic, name="match", last_event_id=first)
     assert [e.data for e in reader.wait_for(1)] == ["2"]
-    assert reader.headers["mercure-last-event-id"] == first and "last-event-id" not in reader.headers
+    assert (reader.headers["mercure-last-event-id"] == first
+            and "last-event-id" not in reader.headers)
     empty = hub.subscribe(topic, name="match", last_event_id="")
     assert empty.headers["mercure-last-event-id"].startswith("#")
 
@@ -218,12 +232,16 @@ def test_a_cursor_as_another_draft_of_the_second_dialect_spells_it(hub, topic):
     assert reader.wait_for(1)[0].id == second and reader.headers["mercure-last-event-id"] == first
 
 
-@pytest.mark.parametrize("name, query", [("topic", "lastEventID"), ("topic", "lastEventId"), ("match", "last_event_id")])
+@pytest.mark.parametrize(
+    "name, query", [("topic", "lastEventID"), ("topic", "lastEventId"), ("match", "last_event_id")]
+)
 def test_the_newer_of_two_cursors_counts(hub, topic, name, query):
-    """A polyfill repeats the header of its first request, and appends to the query what it has read since."""
+    """A polyfill repeats the header of its first request, and appends to the query what it has read
+    since."""
     ids = [hub.update(topic, data=str(n)) for n in range(4)]
     hub.subscribe(topic).close()  # the worker has them by now
-    for cursor, other in ((ids[0], ids[2]), (ids[2], ids[0]), ("earliest", ids[2]), (ids[2], "earliest"), (f"{ids[0]}, {ids[2]}", ids[1])):
+    for cursor, other in ((ids[0], ids[2]), (ids[2], ids[0]), ("earliest", ids[2]),
+                          (ids[2], "earliest"), (f"{ids[0]}, {ids[2]}", ids[1])):
         reader = hub.subscribe(topic, name=name, cursor=cursor, **{query: other})
         reader.wait_for(1)
         assert [e.data for e in reader.events] == ["3"], (cursor, other)
@@ -237,7 +255,8 @@ def test_earliest_is_the_whole_history(hub, topic):
     for n in range(3):
         hub.update(topic, data=str(n))
     reader = hub.subscribe(topic, cursor="earliest")
-    assert [e.data for e in reader.wait_for(3)] == ["0", "1", "2"] and reader.headers["last-event-id"] == "earliest"
+    assert ([e.data for e in reader.wait_for(3)] == ["0", "1", "2"]
+            and reader.headers["last-event-id"] == "earliest")
 
 
 def test_an_unknown_cursor_is_told_in_the_head_and_as_a_gap(hub, topic):
@@ -254,7 +273,8 @@ def test_a_cursor_cannot_break_the_head(hub):
     """Behind a web server that lets such a query through."""
     token = hub.old_token(subscribe=[])
     with FastCgi(hub.worker.socket) as web:
-        web.get("topic=a&lastEventID=x%0d%0aSet-Cookie:+a=b", REQUEST_URI=PATH, HTTP_AUTHORIZATION=f"Bearer {token}")
+        web.get("topic=a&lastEventID=x%0d%0aSet-Cookie:+a=b", REQUEST_URI=PATH,
+                HTTP_AUTHORIZATION=f"Bearer {token}")
         assert web.head["last-event-id"] == "earliest" and "set-cookie" not in web.head
 
 
@@ -262,13 +282,15 @@ def test_a_restart_with_a_store_is_exact():
     with Bench() as b:
         hub = Hub(b, broker={"store": b.subfolder("store")})
         topic = "https://example.com/1"
-        first, second = hub.update(topic, data="1"), hub.update(topic, data="2", private="on", id="urn:two")
+        first, second = (hub.update(topic, data="1"),
+                         hub.update(topic, data="2", private="on", id="urn:two"))
         hub.broker.kill()
         hub.broker.start()
         wait_until(lambda: hub.post(topic, data="3")[0] == 200, what="the broker publishes again")
         reader = hub.subscribe(topic, cursor=first, token=hub.old_token(subscribe=[topic]))
         other = hub.subscribe(topic, cursor=first)
-        assert [(e.data, e.id) for e in reader.wait_for(2)][:1] == [("2", second)] and other.wait_for(1)[0].data == "3"
+        assert ([(e.data, e.id) for e in reader.wait_for(2)][:1] == [("2", second)]
+                and other.wait_for(1)[0].data == "3")
         assert "ssecast.gap" not in reader.types() + other.types()
 
 
@@ -276,8 +298,8 @@ def test_a_restart_with_a_store_is_exact():
 
 @pytest.mark.parametrize("query", [
     (), [("topic", "")], [("topic", "x" * 256)], [("topic", "https://example.com/{id")],
-    [("match_urlpattern", "https://example.com/(.*)")], [("match_regexp", "x")], [("topic", "a"), ("match", "b")],
-    [("topic", f"t{n}") for n in range(65)],
+    [("match_urlpattern", "https://example.com/(.*)")], [("match_regexp", "x")],
+    [("topic", "a"), ("match", "b")], [("topic", f"t{n}") for n in range(65)],
     [("topic", "a"), ("checkpoints", "perhaps")],
 ], ids=["none", "empty", "long", "template", "pattern", "unknown", "mixed", "many", "checkpoints"])
 def test_subscriptions_that_are_refused(hub, query):
@@ -286,20 +308,26 @@ def test_subscriptions_that_are_refused(hub, query):
 
 
 @pytest.mark.parametrize("fields", [
-    [("data", "x")], [("topic", ""), ("data", "x")], [("topic", "x" * 256)], [("topic", "*")], [("topic", "a"), ("id", "#1")],
-    [("topic", "a"), ("id", "earliest")], [("topic", "a"), ("retry", "soon")], [("topic", "a"), ("retry", "")],
-    [("topic", "a"), ("type", "mercure")], [("topic", "a"), ("type", "a\nb")], [("topic", "a"), ("type", "ssecast.gap")],
+    [("data", "x")], [("topic", ""), ("data", "x")], [("topic", "x" * 256)], [("topic", "*")],
+    [("topic", "a"), ("id", "#1")], [("topic", "a"), ("id", "earliest")],
+    [("topic", "a"), ("retry", "soon")], [("topic", "a"), ("retry", "")],
+    [("topic", "a"), ("type", "mercure")], [("topic", "a"), ("type", "a\nb")],
+    [("topic", "a"), ("type", "ssecast.gap")],
     [("topic", "/.well-known/mercure/subscriptions/a/b")], [("topic", "a"), ("data", b"\xff")],
-    [("topic", f"t{n}") for n in range(65)], [("topic", "a"), ("id", "1\n2")], [("topic", "a"), ("id", "1\r")],
-    [("topic", "a"), ("id", "1\0")], [("topic", "a"), ("data", "x"), ("data", "y")], [("topic", "a"), ("id", "x"), ("id", "x")],
-    [("topic", "a"), ("type", ""), ("type", "")], [("topic", "a"), ("retry", "500"), ("retry", "500")],
-], ids=["no topic", "empty", "long", "star", "own id", "earliest", "retry", "no retry", "mercure", "two lines", "reserved type",
-        "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero", "two data", "two ids",
+    [("topic", f"t{n}") for n in range(65)], [("topic", "a"), ("id", "1\n2")],
+    [("topic", "a"), ("id", "1\r")], [("topic", "a"), ("id", "1\0")],
+    [("topic", "a"), ("data", "x"), ("data", "y")], [("topic", "a"), ("id", "x"), ("id", "x")],
+    [("topic", "a"), ("type", ""), ("type", "")],
+    [("topic", "a"), ("retry", "500"), ("retry", "500")],
+], ids=["no topic", "empty", "long", "star", "own id", "earliest", "retry", "no retry", "mercure",
+        "two lines", "reserved type", "reserved", "not UTF-8", "many", "id of two lines",
+        "id with a return", "id with a zero", "two data", "two ids",
         "two types", "two retry times"])
 def test_updates_that_are_refused(hub, fields):
     status, _, body = hub.ask("POST", body=fields, token=hub.old_token(publish=["*"]))
     error = json.loads(body)
-    assert status == 400 and list(error) == ["error", "message"] and "; accepted: " in error["message"]
+    assert (status == 400 and list(error) == ["error", "message"]
+            and "; accepted: " in error["message"])
 
 
 @pytest.mark.parametrize("retry", [50, 99999999])
@@ -312,8 +340,11 @@ def test_the_broker_s_refusals_have_the_shape_of_the_hub_s(hub, retry):
 
 def test_a_missing_token_is_asked_for_where_the_hub_looks(hub):
     for method in ("GET", "POST"):
-        status, _, body = hub.ask(method, [("topic", "a"), ("token", hub.old_token(subscribe=["*"], publish=["*"]))])
-        assert status == 401 and "the parameter `authorization` (0.x)" in json.loads(body)["message"]
+        status, _, body = hub.ask(
+            method, [("topic", "a"), ("token", hub.old_token(subscribe=["*"], publish=["*"]))]
+        )
+        assert (status == 401
+                and "the parameter `authorization` (0.x)" in json.loads(body)["message"])
 
 
 @pytest.mark.parametrize("topic", ["a\u0085b", "a\u200eb"], ids=["control", "format"])
@@ -328,14 +359,16 @@ def test_other_methods_types_and_sizes_are_refused(hub):
     token = hub.old_token(publish=["*"])
     status, headers, _ = hub.ask("PUT", [("topic", "a")], token=token)
     assert status == 405 and headers["allow"] == "GET, HEAD, POST, OPTIONS"
-    assert hub.ask("POST", body=b"{}", headers={"Content-Type": "application/json"}, token=token)[0] == 415
+    assert hub.ask("POST", body=b"{}", headers={"Content-Type": "application/json"},
+                   token=token)[0] == 415
     assert hub.ask("POST", body=[("topic", "a"), ("data", "x" * (2 << 20))], token=token)[0] == 413
 
 
 def test_without_the_option_there_is_no_hub():
     with Bench() as b:
         hub = Hub(b, mercure=None)
-        assert hub.ask("GET", [("topic", "a")])[0] == 404 and hub.ask("POST", body=[("topic", "a")])[0] == 404
+        assert (hub.ask("GET", [("topic", "a")])[0] == 404
+                and hub.ask("POST", body=[("topic", "a")])[0] == 404)
 
 
 # Credentials
@@ -345,9 +378,12 @@ def test_who_brings_no_token_or_a_bad_one(hub, open_hub):
         assert site.ask("GET", [("topic", "a")])[0] == status
         assert site.ask("HEAD", [("topic", "a")])[0] == status
     for site in (hub, open_hub):
-        for bad in ("nonsense", site.old_token(subscribe=["*"], seconds=-60), site.old_token(subscribe="no list"),
-                    site.new_token(subscribe=["a"], typ="rt+jwt"), site.new_token(subscribe=["a"], exp=None),
-                    site.new_token(subscribe=["a"], aud=None), site.new_token(authorization_details=[{"type": DETAIL}])):
+        for bad in ("nonsense", site.old_token(subscribe=["*"], seconds=-60),
+                    site.old_token(subscribe="no list"),
+                    site.new_token(subscribe=["a"], typ="rt+jwt"),
+                    site.new_token(subscribe=["a"], exp=None),
+                    site.new_token(subscribe=["a"], aud=None),
+                    site.new_token(authorization_details=[{"type": DETAIL}])):
             status, headers, _ = site.ask("GET", [("topic", "a")], token=bad)
             assert status == 401 and headers["www-authenticate"].startswith("Bearer")
         status, headers, _ = site.ask("POST", body=[("topic", "a")])
@@ -361,7 +397,8 @@ def test_what_a_token_may_publish(hub, topic):
         status, headers, _ = hub.post(topic, topic + "/3", data="1", token=token)
         assert status == 403 and 'error="insufficient_scope"' in headers["www-authenticate"]
         assert hub.post(topic, data="1", token=make(subscribe=["*"]))[0] == 403
-    assert hub.post(topic, data="1", token=hub.old_token(publish=["https://example.org/{id}"]))[0] == 403
+    assert hub.post(topic, data="1",
+                    token=hub.old_token(publish=["https://example.org/{id}"]))[0] == 403
     assert hub.post(topic, data="1", token=hub.issuer.publisher())[0] == 403  # of the plain service
 
 
@@ -379,12 +416,14 @@ def test_a_token_in_the_query_is_for_the_first_dialect_only(hub, topic):
     old, new = hub.old_token(subscribe=[topic]), hub.new_token(subscribe=[topic])
     assert hub.ask("GET", [("topic", topic), ("authorization", old)])[0] == 200
     assert hub.ask("GET", [("match", topic), ("authorization", new)])[0] == 401
-    assert hub.ask("GET", [("topic", topic), ("authorization", old), ("authorization", old)])[0] == 400
+    assert hub.ask("GET",
+                   [("topic", topic), ("authorization", old), ("authorization", old)])[0] == 400
 
 
 def test_cookies_and_their_order(hub, topic):
     old, new = hub.old_token(subscribe=[topic]), hub.new_token(subscribe=[topic])
-    for cookie in (f"mercureAuthorization={old}", f"__Secure-mercure_access_token={new}", f"mercureAuthorization=bad; mercureAuthorization={old}"):
+    for cookie in (f"mercureAuthorization={old}", f"__Secure-mercure_access_token={new}",
+                   f"mercureAuthorization=bad; mercureAuthorization={old}"):
         assert hub.ask("GET", [("topic", topic)], headers={"Cookie": cookie})[0] == 200
     cookie = {"Cookie": f"mercureAuthorization={old}"}
     assert hub.ask("GET", [("topic", topic)], headers=cookie, token="bad")[0] == 401
@@ -392,10 +431,12 @@ def test_cookies_and_their_order(hub, topic):
 
 
 @pytest.mark.parametrize("headers,status", [
-    ({}, 403), ({"Origin": GOOD}, 200), ({"Referer": GOOD + "/page?x"}, 200), ({"Origin": "https://evil.example"}, 403),
-    ({"Origin": "null"}, 403), ({"Referer": "https://evil.example/" + GOOD}, 403), ({"Origin": GOOD + ".evil.example"}, 403),
+    ({}, 403), ({"Origin": GOOD}, 200), ({"Referer": GOOD + "/page?x"}, 200),
+    ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403),
+    ({"Referer": "https://evil.example/" + GOOD}, 403), ({"Origin": GOOD + ".evil.example"}, 403),
     ({"Origin": "https://evil.example", "Referer": GOOD}, 403), ({"Origin": "http://HOST"}, 200),
-], ids=["none", "allowed", "referer", "other", "null", "referer of another", "beginning", "origin first", "own"])
+], ids=["none", "allowed", "referer", "other", "null", "referer of another", "beginning",
+        "origin first", "own"])
 def test_a_cookie_publishes_only_from_a_page_that_is_trusted(hub, topic, headers, status):
     headers = {n: v.replace("HOST", f"127.0.0.1:{hub.web.port}") for n, v in headers.items()}
     headers["Cookie"] = f"mercureAuthorization={hub.old_token(publish=['*'])}"
@@ -411,9 +452,11 @@ def test_a_token_ends_its_stream_when_it_expires(hub, topic):
 # Pages of other origins
 
 def test_a_preflight_and_the_answers_that_pages_may_read(hub, topic):
-    status, headers, _ = hub.ask("OPTIONS", headers={"Origin": GOOD, "Access-Control-Request-Method": "POST"})
+    status, headers, _ = hub.ask("OPTIONS",
+                                 headers={"Origin": GOOD, "Access-Control-Request-Method": "POST"})
     assert status == 204 and headers["access-control-allow-origin"] == GOOD
-    assert headers["access-control-allow-credentials"] == "true" and "POST" in headers["access-control-allow-methods"]
+    assert (headers["access-control-allow-credentials"] == "true"
+            and "POST" in headers["access-control-allow-methods"])
     for name in ("authorization", "cache-control", "last-event-id", "content-type"):
         assert name in headers["access-control-allow-headers"].lower()
     reader = hub.subscribe(topic, headers={"Origin": GOOD}, lastEventID="earliest")
@@ -424,18 +467,23 @@ def test_a_preflight_and_the_answers_that_pages_may_read(hub, topic):
 
 
 def test_a_head_request_gets_the_head(hub, topic):
-    status, headers, body = hub.ask("HEAD", [("topic", topic)], token=hub.old_token(subscribe=[topic]))
+    status, headers, body = hub.ask("HEAD", [("topic", topic)],
+                                    token=hub.old_token(subscribe=[topic]))
     assert (status, headers["content-type"], body) == (200, "text/event-stream", b"")
 
 
-@pytest.mark.parametrize("name, query, header", [("topic", "lastEventID", "last-event-id"),
-                                                 ("match", "last_event_id", "mercure-last-event-id")])
+@pytest.mark.parametrize("name, query, header",
+                         [("topic", "lastEventID", "last-event-id"),
+                          ("match", "last_event_id", "mercure-last-event-id")])
 def test_a_head_request_is_told_the_cursor(hub, topic, name, query, header):
     first = hub.update(topic, data="1")
     hub.subscribe(topic).close()  # the worker has it by now
     for cursor, told in ((first, first), ("earliest", "earliest"), ("nobody-had-it", "earliest")):
-        status, headers, _ = hub.ask("HEAD", [(name, topic), (query, cursor)], token=hub.old_token(subscribe=[]), headers={"Origin": GOOD})
-        assert (status, headers[header], headers["access-control-expose-headers"].lower()) == (200, told, header)
+        status, headers, _ = hub.ask("HEAD", [(name, topic), (query, cursor)],
+                                     token=hub.old_token(subscribe=[]), headers={"Origin": GOOD})
+        assert (status, headers[header], headers["access-control-expose-headers"].lower()) == (
+            200, told, header
+        )
 
 
 # Real clients
@@ -457,19 +505,24 @@ def page(hub):
 
 def test_a_page_with_the_cookie_gets_private_updates(hub, chromium, page, topic):
     chromium.goto(page)
-    chromium.run(f"document.cookie = 'mercureAuthorization={hub.old_token(subscribe=[topic])}; path=/';")
+    chromium.run(
+        f"document.cookie = 'mercureAuthorization={hub.old_token(subscribe=[topic])}; path=/';"
+    )
     chromium.run(LISTEN, topic)
     wait_until(lambda: chromium.run("return window.opened;"), what="the stream is open in the page")
     own = hub.update(topic, data="secret", private="on")
-    wait_until(lambda: chromium.run("return window.seen;") == [["secret", own]], what="the update in the page")
+    wait_until(lambda: chromium.run("return window.seen;") == [["secret", own]],
+               what="the update in the page")
 
 
 SYMFONY = """<?php
 foreach (["Symfony/Component/Mercure", "Symfony/Component/HttpClient"] as $library)
     require_once "/usr/share/php/$library/autoload.php";
 [, $url, $token, $topic] = $argv;
-$hub = new Symfony\\Component\\Mercure\\Hub($url, new Symfony\\Component\\Mercure\\Jwt\\StaticTokenProvider($token));
-echo $hub->publish(new Symfony\\Component\\Mercure\\Update([$topic, "$topic/2"], "one\\ntwo", true, null, "book", 5000)), PHP_EOL;
+$provider = new Symfony\\Component\\Mercure\\Jwt\\StaticTokenProvider($token);
+$hub = new Symfony\\Component\\Mercure\\Hub($url, $provider);
+echo $hub->publish(new Symfony\\Component\\Mercure\\Update(
+    [$topic, "$topic/2"], "one\\ntwo", true, null, "book", 5000)), PHP_EOL;
 """
 
 
@@ -477,7 +530,8 @@ def test_symfony_s_hub_publishes(hub, bench, topic):
     script = bench.folder / "publish.php"
     script.write_text(SYMFONY)
     reader = hub.subscribe(topic, token=hub.old_token(subscribe=[topic]))
-    done = subprocess.run(["php", script, hub.hub, hub.old_token(publish=["*"]), topic], capture_output=True, text=True, timeout=TIMEOUT)
+    done = subprocess.run(["php", script, hub.hub, hub.old_token(publish=["*"]), topic],
+                          capture_output=True, text=True, timeout=TIMEOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     reader.wait_for(1)
     assert seen(reader) == [("book", "one\ntwo", done.stdout.strip())]

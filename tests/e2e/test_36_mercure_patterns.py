@@ -1,4 +1,5 @@
-"""URI templates and URL patterns of the Mercure protocol: what they select, replays, grants and limits."""
+"""URI templates and URL patterns of the Mercure protocol: what they select, replays, grants and
+limits."""
 
 import itertools
 import json
@@ -12,7 +13,8 @@ from support.lighttpd import Lighttpd
 from support.nats import SERVER, NatsServer
 from support.waiting import wait_until
 
-PATTERNS = [("topic", "{base}/books/{{id}}"), ("match_urlpattern", "{base}/books/:id"), ("matchURLPattern", "{base}/books/:id")]
+PATTERNS = [("topic", "{base}/books/{{id}}"), ("match_urlpattern", "{base}/books/:id"),
+            ("matchURLPattern", "{base}/books/:id")]
 KINDS = ["template", "url", "URL"]
 
 
@@ -47,7 +49,8 @@ def subscribe(hub, pattern, base, **options):
 @pytest.mark.parametrize("pattern", PATTERNS, ids=KINDS)
 def test_a_pattern_selects_the_topics_that_it_matches(hub, base, pattern):
     reader = subscribe(hub, pattern, base)
-    for topic in (f"{base}/books/1", f"{base}/books/1/reviews", f"{base}/authors/1", f"{base}/books/2"):
+    for topic in (f"{base}/books/1", f"{base}/books/1/reviews", f"{base}/authors/1",
+                  f"{base}/books/2"):
         hub.update(topic, data=topic)
     hub.publish("everyone", text="no")
     hub.publish("mine", text="no", to={"connections": [reader.connection]})
@@ -98,7 +101,9 @@ def test_many_streams_share_patterns_and_leave(hub, base):
     hub.update(f"{base}/1/x", data="third")
     hub.update(f"{base}/2", data="end")
     for n, reader in list(enumerate(readers))[1::2]:
-        assert data(reader, 3 if n % 3 == 1 else 2) == (["all", "third", "end"] if n % 3 == 1 else ["all", "end"])
+        assert data(reader, 3 if n % 3 == 1 else 2) == (
+            ["all", "third", "end"] if n % 3 == 1 else ["all", "end"]
+        )
 
 
 def test_a_shutdown_ends_those_whose_patterns_match(hub, base):
@@ -113,7 +118,8 @@ def test_a_shutdown_ends_those_whose_patterns_match(hub, base):
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=KINDS)
 def test_a_replay_from_a_cursor_is_exact(hub, base, pattern):
-    ids = [hub.update(f"{base}/{'books' if n % 3 else 'authors'}/{n}", data=str(n)) for n in range(9)]
+    ids = [hub.update(f"{base}/{'books' if n % 3 else 'authors'}/{n}", data=str(n))
+           for n in range(9)]
     hub.publish("everyone", text="no")
     hub.commands.shutdown(channels=[f"{base}/authors/1"])
     hub.update(f"{base}/books/end", data="end")
@@ -126,7 +132,8 @@ def test_a_replay_from_a_cursor_is_exact(hub, base, pattern):
 def beyond_the_window(hub, broker_restarts=True):
     """The worker is a new one, or remembers nothing: the broker answers."""
     base = "https://example.com/x"
-    ids = [hub.update(f"{base}/{'books' if n % 3 else 'authors'}/{n}", data=str(n)) for n in range(9)]
+    ids = [hub.update(f"{base}/{'books' if n % 3 else 'authors'}/{n}", data=str(n))
+           for n in range(9)]
     for n in range(40):
         hub.update(f"{base}/other/{n}", data=str(n))
     hub.update(f"{base}/books/secret", data="secret", private="on")
@@ -135,12 +142,16 @@ def beyond_the_window(hub, broker_restarts=True):
         hub.broker.start()
     hub.worker.kill()
     hub.worker.start()
-    wait_until(lambda: hub.post(f"{base}/books/end", data="end")[0] == 200, what="the hub publishes again")
+    wait_until(lambda: hub.post(f"{base}/books/end", data="end")[0] == 200,
+               what="the hub publishes again")
 
-    readers = [subscribe(hub, pattern, base, cursor=cursor) for pattern in PATTERNS for cursor in (ids[0], "earliest")]
-    granted = hub.subscribe(f"{base}/books/{{id}}", cursor=ids[4], token=hub.old_token(subscribe=[f"{base}/{{a}}/{{b}}"]))
+    readers = [subscribe(hub, pattern, base, cursor=cursor) for pattern in PATTERNS
+               for cursor in (ids[0], "earliest")]
+    granted = hub.subscribe(f"{base}/books/{{id}}", cursor=ids[4],
+                            token=hub.old_token(subscribe=[f"{base}/{{a}}/{{b}}"]))
     for reader in readers:
-        assert data(reader, 7)[:6] == [*"124578"] and reader.wait_data("end") and "secret" not in reader.data()
+        assert (data(reader, 7)[:6] == [*"124578"] and reader.wait_data("end")
+                and "secret" not in reader.data())
     assert data(granted, 5)[:4] == ["5", "7", "8", "secret"]
     assert all("ssecast.gap" not in r.types() for r in [*readers, granted])
 
@@ -175,8 +186,9 @@ def test_a_window_of_nothing(bench):
 def test_a_long_window_is_read_in_pieces(hub, short):
     """Others are served meanwhile, and nothing is missed or sent twice."""
     first = hub.update(f"{short}/books/first", data="first")
-    hub.commands.publish_many([{"op": "publish", "text": str(n), "to": {"channels": [f"{short}/{'books' if n % 100 == 0 else 'x'}/{n}"]}}
-                               for n in range(3000)])
+    hub.commands.publish_many([{"op": "publish", "text": str(n), "to": {
+        "channels": [f"{short}/{'books' if n % 100 == 0 else 'x'}/{n}"]
+    }} for n in range(3000)])
     hub.settle()
     patterns = [f"{short}/books/{{id}}", *[f"{short}/{n}{{a}}b{{c}}" for n in range(60)]]
     readers = [hub.start_subscribe(*patterns, cursor=first) for _ in range(5)]
@@ -200,7 +212,8 @@ def test_a_reader_that_stalls_goes_on_exactly(bench):
 @pytest.mark.parametrize("make", ["old", "new"])
 def test_a_pattern_in_a_token_grants_private_updates(hub, base, make):
     def token(pattern, other):
-        return hub.old_token(subscribe=[pattern]) if make == "old" else hub.new_token(subscribe=[other], match_type="urlpattern")
+        return (hub.old_token(subscribe=[pattern])
+                if make == "old" else hub.new_token(subscribe=[other], match_type="urlpattern"))
     books, authors = (token(f"{base}/{k}/{{id}}", f"{base}/{k}/:id") for k in ("books", "authors"))
     for topic in (f"{base}/books/1", f"{base}/books/{{id}}"):
         granted, other, none = (hub.start_subscribe(topic, token=t) for t in (books, authors, None))
@@ -215,12 +228,15 @@ def test_a_pattern_in_a_token_grants_private_updates(hub, base, make):
 def test_a_grant_may_be_for_an_alternate_topic(hub, base):
     first = hub.update(f"{base}/books/0", data="0")
     options = {"token": hub.old_token(subscribe=[f"{base}/users/anna{{/rest*}}"])}
-    granted, other = hub.subscribe(f"{base}/books/{{id}}", **options), hub.subscribe(f"{base}/books/{{id}}")
+    granted, other = hub.subscribe(f"{base}/books/{{id}}",
+                                   **options), hub.subscribe(f"{base}/books/{{id}}")
     hub.update(f"{base}/books/1", f"{base}/users/anna", data="anna", private="on")
     hub.update(f"{base}/books/2", f"{base}/users/bert", data="bert", private="on")
     hub.update(f"{base}/books/3", data="public")
     assert data(granted, 2) == ["anna", "public"] and data(other, 1) == ["public"]
-    assert data(hub.subscribe(f"{base}/books/{{id}}", cursor=first, **options), 2) == ["anna", "public"]
+    assert data(hub.subscribe(f"{base}/books/{{id}}", cursor=first, **options), 2) == [
+        "anna", "public"
+    ]
     assert data(hub.subscribe(f"{base}/books/{{id}}", cursor=first), 1) == ["public"]
 
 
@@ -237,7 +253,8 @@ def test_a_pattern_in_a_token_permits_to_publish(hub, base):
 
 
 def test_a_token_with_a_pattern_that_is_none(hub, base):
-    for token in (hub.old_token(subscribe=[f"{base}/{{id"]), hub.old_token(publish=["*", f"{base}/{{id:3}}"]),
+    for token in (hub.old_token(subscribe=[f"{base}/{{id"]),
+                  hub.old_token(publish=["*", f"{base}/{{id:3}}"]),
                   hub.new_token(subscribe=[f"{base}/(.*)"], match_type="urlpattern")):
         assert hub.ask("GET", [("topic", base)], token=token)[0] == 401
         assert hub.post(base, data="1", token=token)[0] == 401
@@ -246,29 +263,41 @@ def test_a_token_with_a_pattern_that_is_none(hub, base):
 # What is refused
 
 @pytest.mark.parametrize("name,value,says", [
-    ("topic", "/{id", "a { is not closed (byte 2)"), ("topic", "/id}", "a } closes nothing"), ("topic", "/{}", "no valid name"),
-    ("topic", "/{id:3}", "prefix modifiers"), ("topic", "/{!id}", "reserved"), ("topic", "/{a}%", "% begins no escape"),
+    ("topic", "/{id", "a { is not closed (byte 2)"), ("topic", "/id}", "a } closes nothing"),
+    ("topic", "/{}", "no valid name"), ("topic", "/{id:3}", "prefix modifiers"),
+    ("topic", "/{!id}", "reserved"), ("topic", "/{a}%", "% begins no escape"),
     ("topic", "/{a}" + "x" * 509, "at most 512"), ("topic", "/{a}" + "-{a}" * 60, "too many parts"),
-    ("match_urlpattern", "", "empty"), ("match_urlpattern", "/(a+)+", "regular expressions are not supported (byte 2)"),
-    ("match_urlpattern", "books/:id", "neither a URL nor a path"), ("match_urlpattern", "/{a", "braces"),
-    ("match_urlpattern", "https://me@example.com/", "users are not supported"), ("match_urlpattern", "/a+", "modifies nothing"),
-    ("matchURLPattern", "/" + ":a-" * 170, "too many parts"), ("match_urlpattern", "/" + "x" * 512, "at most 512"),
+    ("match_urlpattern", "", "empty"),
+    ("match_urlpattern", "/(a+)+", "regular expressions are not supported (byte 2)"),
+    ("match_urlpattern", "books/:id", "neither a URL nor a path"),
+    ("match_urlpattern", "/{a", "braces"),
+    ("match_urlpattern", "https://me@example.com/", "users are not supported"),
+    ("match_urlpattern", "/a+", "modifies nothing"),
+    ("matchURLPattern", "/" + ":a-" * 170, "too many parts"),
+    ("match_urlpattern", "/" + "x" * 512, "at most 512"),
     ("matchUrlPattern", "/:id", "matchUrlPattern is not a parameter"),
 ])
 def test_what_is_no_pattern_is_refused(hub, name, value, says):
-    status, _, body = hub.ask("GET", [("topic" if name == "topic" else "match", "good"), (name, value)], token=hub.old_token(subscribe=["*"]))
+    status, _, body = hub.ask("GET",
+                              [("topic" if name == "topic" else "match", "good"), (name, value)],
+                              token=hub.old_token(subscribe=["*"]))
     message = json.loads(body)["message"]
-    assert status == 400 and says in message and ("accepted" in message or "not supported" in message), message
+    assert (status == 400 and says in message
+            and ("accepted" in message or "not supported" in message)), message
 
 
 def test_patterns_and_topics_are_counted_together(hub, short):
     token = hub.old_token(subscribe=["*"])
-    query = [("topic", f"{short}/{n}") for n in range(50)] + [("topic", f"{short}/{n}/{{id}}") for n in range(51)]
+    query = [("topic", f"{short}/{n}") for n in range(50)] + [
+        ("topic", f"{short}/{n}/{{id}}") for n in range(51)
+    ]
     status, _, body = hub.ask("GET", query, token=token)
     assert status == 400 and "at most 100" in json.loads(body)["message"]
-    assert hub.ask("GET", [*query[:-1], *query[:-1]], token=token)[0] == 200  # twice the same is once
+    # twice the same is once
+    assert hub.ask("GET", [*query[:-1], *query[:-1]], token=token)[0] == 200
     assert hub.ask("GET", [("topic", "x" * 2048)], token=token)[0] == 400
-    assert hub.ask("POST", body=[("topic", "x" * 2048)], token=hub.old_token(publish=["*"]))[0] == 400
+    assert hub.ask("POST", body=[("topic", "x" * 2048)],
+                   token=hub.old_token(publish=["*"]))[0] == 400
 
 
 def test_the_patterns_of_a_worker_are_limited(bench):
@@ -282,8 +311,8 @@ def test_the_patterns_of_a_worker_are_limited(bench):
     assert data(first, 1) == ["1"] and data(shared, 1) == ["1"]
     exact = hub.subscribe(f"{base}/1")
     shared.close()
-    wait_until(lambda: not hub.start_subscribe(f"{base}/4/{{id}}").wait_head().status == 503 and hub.subscribe(f"{base}/4/{{id}}"),
-               what="room for a pattern")
+    wait_until(lambda: not hub.start_subscribe(f"{base}/4/{{id}}").wait_head().status == 503
+                   and hub.subscribe(f"{base}/4/{{id}}"), what="room for a pattern")
     hub.update(f"{base}/1", data="2")
     assert data(exact, 1) == ["2"]
 

@@ -20,7 +20,8 @@ from support.worker import Worker
 
 needs_nats = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
 STORES = ["LMDB", pytest.param("JetStream", marks=needs_nats)]
-HALL = {"presence_channels": "hall", "presence_grace": "2s", "presence_settle": "1s", "worker_lease": "3s"}
+HALL = {"presence_channels": "hall", "presence_grace": "2s", "presence_settle": "1s",
+        "worker_lease": "3s"}
 
 
 class Place:
@@ -32,13 +33,17 @@ class Place:
             self.brokers = [Broker(bench, store=bench.folder / "store", **options).start()]
         else:
             server = NatsServer(bench, "nats").start()
-            self.brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1, **options).start() for n in range(2)]
+            self.brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}",
+                                   store_replicas=1, **options).start() for n in range(2)]
         endpoints = {kind: [b.endpoint(kind) for b in self.brokers] for kind in ("feed", "sync")}
-        self.workers = [Worker(bench, None, f"worker{n}", heartbeat="300ms", **endpoints).start() for n in range(2)]
+        self.workers = [Worker(bench, None, f"worker{n}", heartbeat="300ms", **endpoints).start()
+                        for n in range(2)]
 
     def open(self, session, worker=0, cursor=None):
         more = {"HTTP_LAST_EVENT_ID": cursor} if cursor else {}
-        return self.bench.closing(FastCgi(self.workers[worker].socket)).get(f"session={session}&channels=hall", **more).wait_open()
+        return self.bench.closing(FastCgi(self.workers[worker].socket)).get(
+            f"session={session}&channels=hall", **more
+        ).wait_open()
 
     def ask(self, request, n=-1):
         with self.brokers[n].commands() as client:
@@ -46,8 +51,10 @@ class Place:
 
     def wait_online(self, sessions, n=-1):
         def online():
-            return {c["session"] for c in self.ask({"op": "connections", "limit": 1000}, n)["connections"]}
-        wait_until(lambda: online() == set(sessions), timeout=40, what=lambda: f"{sessions}; online {online()}")
+            return {c["session"]
+                    for c in self.ask({"op": "connections", "limit": 1000}, n)["connections"]}
+        wait_until(lambda: online() == set(sessions), timeout=40,
+                   what=lambda: f"{sessions}; online {online()}")
 
 
 @pytest.fixture(params=STORES)
@@ -62,7 +69,8 @@ def changes(web):
 
 def test_each_member_joins_and_leaves_once_whatever_dies(place):
     watch = place.open("watch")
-    streams = {s: place.open(s, n % 2) for n, s in enumerate(("anna", "bert", "cleo", "dora", "eric"))}
+    streams = {s: place.open(s, n % 2)
+               for n, s in enumerate(("anna", "bert", "cleo", "dora", "eric"))}
     everyone = ["+watch", *("+" + s for s in streams)]
     watch.wait(lambda: sorted(changes(watch)) == sorted(everyone), "all have joined")
 
@@ -72,7 +80,8 @@ def test_each_member_joins_and_leaves_once_whatever_dies(place):
     streams["bert"] = place.open("bert", 0)    # reloads, at another worker
     place.brokers[0].start()
     streams["fred"] = place.open("fred", 1)    # joins
-    watch.wait(lambda: {"-anna", "+fred"} <= set(changes(watch)), "what changed meanwhile", timeout=60)
+    watch.wait(lambda: {"-anna", "+fred"} <= set(changes(watch)), "what changed meanwhile",
+               timeout=60)
 
     place.workers[1].kill()                   # dora and fred were there
     streams["fred"] = place.open("fred", 0)    # comes back
@@ -84,11 +93,13 @@ def test_each_member_joins_and_leaves_once_whatever_dies(place):
 
     seen = changes(watch)
     assert sorted(seen[:6]) == sorted(everyone)
-    assert sorted(seen[6:]) == ["+fred", "-anna", "-dora", "-eric"] and seen.index("-eric") == len(seen) - 1
+    assert (sorted(seen[6:]) == ["+fred", "-anna", "-dora", "-eric"]
+            and seen.index("-eric") == len(seen) - 1)
     assert not [e for e in watch.events() if e.type == "ssecast.gap"]
     for n in range(len(place.brokers)):
-        wait_until(lambda n=n: {m["session"] for m in place.ask({"op": "members", "channel": "hall"}, n)["members"]} ==
-                   {"watch", "bert", "cleo", "fred"}, timeout=40, what="every broker has the list")
+        wait_until(lambda n=n: {
+            m["session"] for m in place.ask({"op": "members", "channel": "hall"}, n)["members"]
+        } == {"watch", "bert", "cleo", "fred"}, timeout=40, what="every broker has the list")
 
 
 def model_of(receiver):
@@ -112,8 +123,10 @@ def test_a_webhook_knows_who_is_online_whatever_dies(bench, place):
     (bench.folder / "secret").write_bytes(SECRET + b"\n")
     receiver = bench.closing(Receiver())
     broker = place.brokers[0]
-    process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"), "--presence", broker.endpoint("presence"), "--timeout", "2s",
-                                "watch", "--webhook", receiver.url, "--secret-file", str(bench.folder / "secret"), "--state",
+    process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"),
+                                "--presence", broker.endpoint("presence"), "--timeout", "2s",
+                                "watch", "--webhook", receiver.url, "--secret-file",
+                                str(bench.folder / "secret"), "--state",
                                 str(bench.subfolder("state"))], stderr=subprocess.DEVNULL)
 
     def wait_model(*sessions):
@@ -131,7 +144,8 @@ def test_a_webhook_knows_who_is_online_whatever_dies(bench, place):
             anna.close()
             anna = place.open("anna", 1)
             victim.start()
-            wait_model("anna", *(f"before{t}" for t in range(turn + 1)), *(f"during{t}" for t in range(turn)), f"during{turn}")
+            wait_model("anna", *(f"before{t}" for t in range(turn + 1)),
+                       *(f"during{t}" for t in range(turn)), f"during{turn}")
             assert during.eof is False
         receiver.check_order()
         assert process.poll() is None
@@ -140,15 +154,20 @@ def test_a_webhook_knows_who_is_online_whatever_dies(bench, place):
         process.wait()
 
 
-def test_a_webhook_that_crashes_between_a_post_and_its_answer_goes_on_at_the_other_broker(bench, place):
-    """At least once: what was posted last comes again, with the numbers that it had. No number is given out for two changes."""
+def test_a_webhook_that_crashes_between_a_post_and_its_answer_goes_on_at_the_other_broker(
+    bench, place
+):
+    """At least once: what was posted last comes again, with the numbers that it had. No number is
+    given out for two changes."""
     (bench.folder / "secret").write_bytes(SECRET + b"\n")
     receiver = bench.closing(Receiver())
     state = bench.subfolder("state")
 
     def watch(broker):
-        return subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"), "--presence", broker.endpoint("presence"),
-                                 "watch", "--webhook", receiver.url, "--secret-file", str(bench.folder / "secret"), "--state", str(state)],
+        return subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"),
+                                 "--presence", broker.endpoint("presence"),
+                                 "watch", "--webhook", receiver.url, "--secret-file",
+                                 str(bench.folder / "secret"), "--state", str(state)],
                                 stderr=subprocess.DEVNULL)
 
     process, online = watch(place.brokers[0]), []
@@ -158,13 +177,15 @@ def test_a_webhook_that_crashes_between_a_post_and_its_answer_goes_on_at_the_oth
             before = len(receiver.batches) + receiver.pending
             online.append(f"s{turn}")
             place.open(online[-1], turn % 2)
-            wait_until(lambda n=before: len(receiver.batches) + receiver.pending > n, what="a post that has no answer yet")
+            wait_until(lambda n=before: len(receiver.batches) + receiver.pending > n,
+                       what="a post that has no answer yet")
             process.kill()
             process.wait()
             place.brokers[turn % len(place.brokers)].restart()
             receiver.delay = 0
             process = watch(place.brokers[(turn + 1) % len(place.brokers)])
-            wait_until(lambda: sorted(model_of(receiver).values()) == online, timeout=60, what=lambda: f"{online}; have {model_of(receiver)}")
+            wait_until(lambda: sorted(model_of(receiver).values()) == online, timeout=60,
+                       what=lambda: f"{online}; have {model_of(receiver)}")
         receiver.check_order()
         given = {}
         for m in receiver.messages:
@@ -180,23 +201,29 @@ def test_a_bridge_with_a_limited_key_loses_nothing_when_brokers_die(bench):
     shop = keys.add("publisher", "shop", "channels=open*")
     operator = keys.add("operator", "admin")
     server = NatsServer(bench, "nats").start()
-    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1, **keys.broker_options()) for n in range(2)]
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1,
+                      **keys.broker_options()) for n in range(2)]
     for b in brokers:
         Program.start(b)
     postgres = Postgres(bench, "postgres").start()
-    postgres.sql("CREATE TABLE outbox (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, channel text, session text, event text,"
-                 " data json, text text, key text, remove boolean, ttl int, created timestamptz DEFAULT now(), error text)")
-    Bridge(bench, brokers[0], PGSQL, dsn=postgres.dsn, outbox="outbox", statement_timeout="3s", poll="300ms", **shop.options()).start()
+    postgres.sql("CREATE TABLE outbox (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, "
+                 "channel text, session text, event text, data json, text text, key text, "
+                 "remove boolean, ttl int, created timestamptz DEFAULT now(), error text)")
+    Bridge(bench, brokers[0], PGSQL, dsn=postgres.dsn, outbox="outbox", statement_timeout="3s",
+           poll="300ms", **shop.options()).start()
     for turn in range(3):
-        rows = [(f"'{'closed' if n % 10 == 3 else 'open'}'", n) for n in range(turn * 100, turn * 100 + 100)]
-        postgres.sql("INSERT INTO outbox (channel, event, data) VALUES " + ",".join(f"({c}, 'n', '{n}')" for c, n in rows))
+        rows = [(f"'{'closed' if n % 10 == 3 else 'open'}'", n)
+                for n in range(turn * 100, turn * 100 + 100)]
+        postgres.sql("INSERT INTO outbox (channel, "
+                     "event, data) VALUES " + ",".join(f"({c}, 'n', '{n}')" for c, n in rows))
         victim = brokers[turn % 2]
         victim.kill()
         Program.start(victim)
     expected = [str(n) for n in range(300) if n % 10 != 3]
     for b in brokers:
         with Commands(b.endpoint("commands"), operator) as client:
-            wait_until(lambda c=client: len(c.history(limit=1000)["events"]) >= len(expected), timeout=60, what="all rows that it may publish")
+            wait_until(lambda c=client: len(c.history(limit=1000)["events"]) >= len(expected),
+                       timeout=60, what="all rows that it may publish")
             assert [e["data"] for e in client.history(limit=1000)["events"]] == expected
 
 
@@ -236,7 +263,9 @@ def test_the_brokers_of_a_cluster_name_the_same_members_when_not_all_have_room(b
             return listed(0) == listed(1) and listed(0)[0] == count
         wait_until(agreed, timeout=60, what=lambda: f"{count}; have {listed(0)} and {listed(1)}")
         for web in watchers:
-            web.wait(lambda w=web: counted(w)[1] == listed()[1] and (count is None or counted(w)[0] == count), "the same on the page", timeout=60)
+            web.wait(lambda w=web: counted(w)[1] == listed()[1] and (
+                count is None or counted(w)[0] == count
+            ), "the same on the page", timeout=60)
         return listed()[1]
 
     named = wait_agreed(total)
@@ -248,7 +277,8 @@ def test_the_brokers_of_a_cluster_name_the_same_members_when_not_all_have_room(b
     for session in sorted(named & set(streams))[:5]:
         streams.pop(session).close()
     others = wait_agreed(total - 5)
-    assert abs(len(others) - len(named)) <= 1 and len(others & named) <= len(named) - 5, "others take their places"
+    assert (abs(len(others) - len(named)) <= 1
+            and len(others & named) <= len(named) - 5), "others take their places"
     for session in sorted(streams)[: len(streams) - 3]:
         streams.pop(session).close()
     assert wait_agreed(None) == {"watch0", "watch1", *streams}
@@ -261,11 +291,13 @@ def test_the_brokers_of_a_cluster_name_the_same_members_when_not_all_have_room(b
 @pytest.mark.parametrize("how", ["it returns", "the bridge moves"])
 def test_messages_of_mqtt_are_published_once_when_a_broker_of_the_cluster_dies(bench, how):
     server = NatsServer(bench, "nats").start()
-    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1).start() for n in range(2)]
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1)
+               .start() for n in range(2)]
     mosquitto = Mosquitto(bench).start()
 
     def bridge(n):
-        return Bridge(bench, brokers[n], MQTT, f"bridge{n}", server=mosquitto.server, topic="home/#", state=bench.folder / "mqtt.state")
+        return Bridge(bench, brokers[n], MQTT, f"bridge{n}", server=mosquitto.server,
+                      topic="home/#", state=bench.folder / "mqtt.state")
 
     program = bridge(0).start()
     for turn in range(4):
@@ -278,36 +310,42 @@ def test_messages_of_mqtt_are_published_once_when_a_broker_of_the_cluster_dies(b
                 program.kill()
                 program = bridge(1).start()
     for n in (1,) if how == "the bridge moves" else (0, 1):
-        wait_until(lambda n=n: len(values(brokers[n])) >= 800, timeout=60, what=lambda n=n: f"all messages; have {len(values(brokers[n]))}")
+        wait_until(lambda n=n: len(values(brokers[n])) >= 800, timeout=60,
+                   what=lambda n=n: f"all messages; have {len(values(brokers[n]))}")
         assert sorted(values(brokers[n])) == list(range(800)), "none lost, none twice"
 
 
 # Both bridges, when the log is lost and when its leader is
 
-ROWS = "CREATE TABLE outbox (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, channel text, event text, data json, error text)"
+ROWS = ("CREATE TABLE outbox (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, "
+        "channel text, event text, data json, error text)")
 
 
 class Source:
-    """Messages of MQTT, or rows of a table; a bridge of its kind publishes them to a broker. The number `first` is added to each."""
+    """Messages of MQTT, or rows of a table; a bridge of its kind publishes them to a broker. The
+    number `first` is added to each."""
 
     def __init__(self, bench, broker, kind, first=0):
         self.first = first
         self.postgres = self.mosquitto = None
         if kind == "mqtt":
             self.mosquitto = Mosquitto(bench).start()
-            Bridge(bench, broker, MQTT, server=self.mosquitto.server, topic="home/#", channel="hall", payload="json", keyed="none",
+            Bridge(bench, broker, MQTT, server=self.mosquitto.server, topic="home/#",
+                   channel="hall", payload="json", keyed="none",
                    state=bench.folder / "mqtt.state").start()
         else:
             self.postgres = Postgres(bench).start()
             self.postgres.sql(ROWS)
-            Bridge(bench, broker, PGSQL, dsn=self.postgres.dsn, outbox="outbox", statement_timeout="3s", poll="300ms").start()
+            Bridge(bench, broker, PGSQL, dsn=self.postgres.dsn, outbox="outbox",
+                   statement_timeout="3s", poll="300ms").start()
 
     def put(self, numbers):
         numbers = [self.first + n for n in numbers]
         if self.mosquitto:
             self.mosquitto.publish_lines("home/n", numbers)
         else:
-            self.postgres.sql("INSERT INTO outbox (channel, event, data) VALUES " + ",".join(f"('hall', 'mqtt', '{n}')" for n in numbers))
+            self.postgres.sql("INSERT INTO outbox (channel, event, data) VALUES "
+                              + ",".join(f"('hall', 'mqtt', '{n}')" for n in numbers))
 
 
 @pytest.mark.parametrize("kind", ["mqtt", "pgsql"])
@@ -320,9 +358,12 @@ def test_a_broker_without_a_store_that_restarts_costs_no_message_without_a_gap(b
         source.put(range(turn * 50, turn * 50 + 50))
         broker.restart()
         source.put([1000 + turn])
-        web.wait(lambda turn=turn: str(1000 + turn) in [e.data for e in web.events()], "what was sent when it was back", timeout=60)
+        web.wait(lambda turn=turn: str(1000 + turn) in [e.data for e in web.events()],
+                 "what was sent when it was back", timeout=60)
     seen = [int(e.data) for e in web.events() if e.type == "mqtt"]
-    missing = {n for turn in range(4) for n in (*range(turn * 50, turn * 50 + 50), 1000 + turn)} - set(seen)
+    missing = {
+        n for turn in range(4) for n in (*range(turn * 50, turn * 50 + 50), 1000 + turn)
+    } - set(seen)
     assert not missing or any(e.type == "ssecast.gap" for e in web.events()), missing
     if not missing and len(set(seen)) == len(seen):
         order = [n for turn in range(4) for n in (*range(turn * 50, turn * 50 + 50), 1000 + turn)]

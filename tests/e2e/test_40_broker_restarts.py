@@ -59,7 +59,8 @@ def test_a_worker_says_why_it_cannot_use_an_ipc_endpoint(bench):
     missing = f"ipc://{bench.folder}/no/sync"
     broker = Broker(bench).start()
     worker = Worker(bench, broker, sync=missing).start()
-    wait_until(lambda: f"no broker yet at {missing}: No such file or directory" in worker.log(), what="the log says why")
+    wait_until(lambda: f"no broker yet at {missing}: No such file or directory" in worker.log(),
+               what="the log says why")
 
 
 def test_a_worker_may_be_started_before_the_broker(bench):
@@ -112,7 +113,9 @@ def test_a_broker_that_was_frozen_goes_on_where_it_was(site):
     reader = site.open("anna")
     publish_again(site, 1)
     site.broker.freeze()
-    ref = site.commands.send({"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["anna"]}})
+    ref = site.commands.send(
+        {"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["anna"]}}
+    )
     reader.wait_data("1")
     site.broker.thaw()
     assert site.commands.receive()["ref"] == ref
@@ -134,7 +137,8 @@ def test_a_new_stream_after_a_restart_begins_at_the_new_run(site):
 # In the middle of publishing
 
 def acknowledged(client, count):
-    """The seqs of those publishes that were answered ok, in order; a broker that ends leaves the rest unanswered."""
+    """The seqs of those publishes that were answered ok, in order; a broker that ends leaves the
+    rest unanswered."""
     seqs = []
     for _ in range(count):
         reply = client.receive(0.5)
@@ -158,13 +162,16 @@ def test_acknowledged_events_reach_the_streams_or_a_gap_is_sent(site, end):
     site.broker.start()
     reader.wait_type("ssecast.gap")
     seen = [e.id for e in reader.events[:reader.types().index("ssecast.gap")]]
-    assert seen[0] == first and seen == [str(int(first) + n) for n in range(len(seen))]  # nothing is missing in between
+    # nothing is missing in between
+    assert seen[0] == first and seen == [str(int(first) + n) for n in range(len(seen))]
     if end == signal.SIGTERM:
         assert set(seqs) <= set(seen)
 
 
 def test_a_stopping_broker_answers_or_refuses_what_it_received(site):
-    refs = [site.commands.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}}) for n in range(2000)]
+    refs = [site.commands.send(
+        {"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}}
+    ) for n in range(2000)]
     site.broker.expect_end()
     site.broker.signal(signal.SIGTERM)
     replies = []
@@ -178,7 +185,8 @@ def test_a_stopping_broker_answers_or_refuses_what_it_received(site):
 
 @pytest.fixture
 def durable(bench):
-    return Site(bench, workers=2, broker={"store": bench.folder / "history"}, worker={"heartbeat": "500ms"})
+    return Site(bench, workers=2, broker={"store": bench.folder / "history"},
+                worker={"heartbeat": "500ms"})
 
 
 class InFlight:
@@ -191,7 +199,8 @@ class InFlight:
             self._send(n)
 
     def _send(self, n):
-        self._client.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}, "id": f"order-{n}", "ref": n})
+        self._client.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]},
+                           "id": f"order-{n}", "ref": n})
 
     def take(self, timeout=None):
         """Take one reply. False when none comes."""
@@ -199,11 +208,14 @@ class InFlight:
         if reply is None:
             return False
         assert reply["ok"], reply
-        assert self.seqs.setdefault(reply["ref"], reply["seq"]) == reply["seq"], f"{reply}: it had another seq before"
+        assert (
+            self.seqs.setdefault(reply["ref"], reply["seq"]) == reply["seq"]
+        ), f"{reply}: it had another seq before"
         return True
 
     def take_all(self):
-        """Take what comes, then ask for everything again: each id still has one seq, and no more than that."""
+        """Take what comes, then ask for everything again: each id still has one seq, and no more
+        than that."""
         while self.take(0.3):
             pass
         for n in range(self.count):
@@ -264,7 +276,8 @@ def test_how_long_a_broker_may_be_silent_can_be_set(bench):
     site = Site(bench, worker={"broker_timeout": "2s"})
     reader = site.open("anna")
     site.broker.freeze()
-    wait_until(lambda: "broker silent for 2 s" in site.worker.log(), timeout=12, what="the broker counts as lost")
+    wait_until(lambda: "broker silent for 2 s" in site.worker.log(), timeout=12,
+               what="the broker counts as lost")
     site.broker.thaw()
     site.publish("m", data=0)
     reader.wait_for(1)
@@ -288,7 +301,8 @@ def test_a_broker_that_was_silent_for_long_is_found_again(bench):
 
 
 def test_who_connects_to_the_feed_receives_the_head(bench):
-    """So a worker whose broker was restarted finds out. (HEAD also comes once a second: the next one would wait for a second.)"""
+    """So a worker whose broker was restarted finds out. (HEAD also comes once a second: the next
+    one would wait for a second.)"""
     broker, context, took = Broker(bench).start(), zmq.Context(), []
     for _ in range(5):
         with context.socket(zmq.SUB) as feed:

@@ -22,7 +22,8 @@ def site(bench):
 
 
 class Publishing:
-    """Publishes to sessions in the background, until it is left; keeps the numbers that were acknowledged."""
+    """Publishes to sessions in the background, until it is left; keeps the numbers that were
+    acknowledged."""
 
     def __init__(self, site, sessions, pause=0.002):
         self._client, self._sessions, self._pause = site.broker.commands(), sessions, pause
@@ -68,7 +69,8 @@ def test_clients_of_a_killed_worker_come_back_and_miss_nothing(site):
 
 
 def test_a_rolling_restart_loses_nothing(site):
-    """With nothing but EventSource in the browsers: one status other than 200, and a stream would be gone for good."""
+    """With nothing but EventSource in the browsers: one status other than 200, and a stream would
+    be gone for good."""
     readers = [site.open(f"s{n}", reconnect=True) for n in range(20)]
     with Publishing(site, [f"s{n}" for n in range(20)]) as publishing:
         for worker in site.workers:
@@ -85,7 +87,9 @@ def gets_streams(site, worker):
     probe = site.open("probe")
     with FastCgi(worker.socket) as web:
         web.get("session=probe").wait_open()
-        mine = web.head["ssecast-connection"].partition("-")[0] == probe.connection.partition("-")[0]
+        mine = (
+            web.head["ssecast-connection"].partition("-")[0] == probe.connection.partition("-")[0]
+        )
     probe.close()
     return mine
 
@@ -140,7 +144,9 @@ def test_a_worker_that_fell_behind_catches_up_in_order(site):
     sessions = [f"s{n}" for n in range(6)]
     site.worker.freeze()
     total = 3000
-    site.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": sessions}} for n in range(total)], timeout=60)
+    site.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": sessions}} for n in range(total)], timeout=60
+    )
     site.worker.thaw()
     all_seen_once_in_order(readers, total)
     assert all(r.opens == 1 for r in readers)
@@ -148,7 +154,8 @@ def test_a_worker_that_fell_behind_catches_up_in_order(site):
 
 def test_a_frozen_worker_never_holds_others_up(site):
     readers = [site.open_counted(f"s{n}") for n in range(6)]
-    held = {c["session"] for c in site.commands.connections()["connections"] if c["worker"] == worker_of(site, readers[0])}
+    held = {c["session"] for c in site.commands.connections()["connections"]
+            if c["worker"] == worker_of(site, readers[0])}
     mine = [r for n, r in enumerate(readers) if f"s{n}" not in held]
     frozen = freeze_worker_of(site, readers[0])
     started = time.monotonic()
@@ -160,12 +167,15 @@ def test_a_frozen_worker_never_holds_others_up(site):
 
 
 def worker_of(site, reader):
-    wait_until(lambda: any(c["connection"] == reader.connection for c in site.commands.connections()["connections"]), what="listed")
-    return next(c["worker"] for c in site.commands.connections()["connections"] if c["connection"] == reader.connection)
+    wait_until(lambda: any(c["connection"] == reader.connection
+                           for c in site.commands.connections()["connections"]), what="listed")
+    return next(c["worker"] for c in site.commands.connections()["connections"]
+                if c["connection"] == reader.connection)
 
 
 def freeze_worker_of(site, reader):
-    """Find the worker process that holds the reader's stream: the one whose end would be the reader's."""
+    """Find the worker process that holds the reader's stream: the one whose end would be the
+    reader's."""
     prefix = reader.connection.partition("-")[0]
     for worker in site.workers:
         with FastCgi(worker.socket) as web:
@@ -229,7 +239,8 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 def test_a_stream_whose_write_fails_is_reported_at_once(bench):
     """And not when a timer of the worker is due, half a second later on average."""
     library = bench.folder / "broken-pipe.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", library, "-ldl"], input=BROKEN_PIPE, text=True, check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", library, "-ldl"], input=BROKEN_PIPE,
+                   text=True, check=True)
     broker = Broker(bench).start()
     worker = Worker(bench, broker)
     worker.env = processes.clean_environment(LD_PRELOAD=str(library))

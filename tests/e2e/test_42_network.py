@@ -1,4 +1,5 @@
-"""The network between broker and worker breaks: streams stay open, and nothing is lost, doubled or out of order."""
+"""The network between broker and worker breaks: streams stay open, and nothing is lost, doubled or
+out of order."""
 
 import random
 import time
@@ -32,7 +33,9 @@ class RelayedSite(Site):
 
 
 def publish(site, first, count, sessions=("anna", "bert")):
-    site.commands.publish_many([{"event": "m", "data": first + n, "to": {"sessions": list(sessions)}} for n in range(count)])
+    site.commands.publish_many([
+        {"event": "m", "data": first + n, "to": {"sessions": list(sessions)}} for n in range(count)
+    ])
 
 
 def whole(readers, count):
@@ -128,14 +131,17 @@ def test_repairs_are_counted(relayed):
 
 @pytest.fixture
 def slow(bench):
-    """A site whose worker reaches the broker through networks that can be stalled and slowed: site.relays."""
+    """A site whose worker reaches the broker through networks that can be stalled and slowed:
+    site.relays."""
     return SlowSite(bench)
 
 
 class SlowSite(RelayedSite):
     def endpoints(self):
         for name in ("feed", "sync"):
-            self.relays[name] = self.bench.closing(Network(int(self.broker.endpoint(name).rpartition(":")[2])))
+            self.relays[name] = self.bench.closing(
+                Network(int(self.broker.endpoint(name).rpartition(":")[2]))
+            )
         return {name: f"tcp://127.0.0.1:{relay.port}" for name, relay in self.relays.items()}
 
 
@@ -152,7 +158,8 @@ def test_a_request_for_what_is_missing_may_be_lost(slow):
     sync.cut()
     publish(slow, 10, 1)
     whole([reader], 11)
-    wait_until(lambda: slow.stat("pages") > pages, what="a page was asked for")  # the counter comes with a report
+    # the counter comes with a report
+    wait_until(lambda: slow.stat("pages") > pages, what="a page was asked for")
 
 
 def test_an_answer_may_be_later_than_the_next_question(slow):
@@ -207,9 +214,11 @@ def test_a_network_away_for_seconds_costs_nothing(bench, durable):
 
 
 @pytest.mark.parametrize("brokers", [1, 2])
-@pytest.mark.parametrize("rate, values", [(1_300_000, 60), (250_000, 12)], ids=["10 Mbit/s", "2 Mbit/s"])
+@pytest.mark.parametrize("rate, values", [(1_300_000, 60), (250_000, 12)],
+                         ids=["10 Mbit/s", "2 Mbit/s"])
 def test_a_large_state_over_a_slow_line_is_sent_once(bench, brokers, rate, values):
-    """It takes longer than the worker waits before it says HELLO again, and turns to the next broker."""
+    """It takes longer than the worker waits before it says HELLO again, and turns to the next
+    broker."""
     passed = []
 
     def slowly(_, data):
@@ -223,7 +232,9 @@ def test_a_large_state_over_a_slow_line_is_sent_once(bench, brokers, rate, value
             client.publish("value", text="x" * 100_000, key=f"key-{n}")
     port = int(broker.endpoint("sync").rpartition(":")[2])
     lines = [bench.closing(Network(port, slowly)) for _ in range(brokers)]
-    worker = Worker(bench, name="far", feed=[broker.endpoint("feed")] * brokers, sync=[f"tcp://127.0.0.1:{line.port}" for line in lines]).start()
-    wait_until(lambda: "broker connected" in worker.log(), timeout=20, what="the worker is connected")
+    worker = Worker(bench, name="far", feed=[broker.endpoint("feed")] * brokers,
+                    sync=[f"tcp://127.0.0.1:{line.port}" for line in lines]).start()
+    wait_until(lambda: "broker connected" in worker.log(), timeout=20,
+               what="the worker is connected")
     time.sleep(1)
     assert sum(passed) < 125_000 * values

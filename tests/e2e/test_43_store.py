@@ -77,7 +77,8 @@ def test_delivered_events_survive_kill_9(durable):
 
 def test_everything_of_an_event_is_there_again(broker):
     with broker.commands() as client:
-        client.publish("m", data={"n": 0.1}, to={"sessions": ["anna"], "channels": ["room"]}, id="order-17", retry=3000)
+        client.publish("m", data={"n": 0.1}, to={"sessions": ["anna"], "channels": ["room"]},
+                       id="order-17", retry=3000)
         client.publish(payload=b"two\nlines", **{"except": {"sessions": ["bert"]}})
         before = retained(client)
     with broker.killed_and_started() as client:
@@ -95,7 +96,8 @@ def test_a_session_that_was_shut_down_stays_away_across_a_restart(durable, sessi
 
 # Limits
 
-LIMITS = {"count": {"history_events": 1000}, "bytes": {"history_bytes": "2M"}, "age": {"history_age": "1s"}}
+LIMITS = {"count": {"history_events": 1000}, "bytes": {"history_bytes": "2M"},
+          "age": {"history_age": "1s"}}
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -105,7 +107,8 @@ def test_what_is_evicted_gives_its_space_back(bench, limit):
     with broker.commands() as client:
         for _ in range(3 if limit == "age" else 20):
             publish(client, 1000, text="x" * 1000, batch=250)
-            wait_until(lambda: limit != "age" or client.stats()["history_events"] == 0, what="all too old")
+            wait_until(lambda: limit != "age" or client.stats()["history_events"] == 0,
+                       what="all too old")
         stats = client.stats()
         before = retained(client)
     assert stats["store_file_bytes"] < 10 << 20
@@ -122,7 +125,8 @@ def test_smaller_limits_hold_from_the_next_start_on(bench, broker):
     smaller = Broker(bench, name="smaller", store=broker.options["store"], history_events=100)
     with smaller.start().commands() as client:
         assert [e["seq"] for e in retained(client)] == list(range(last - 99, last + 1))
-        wait_until(lambda: client.stats()["store_used_bytes"] < before["store_used_bytes"] / 5, what="the space is free")
+        wait_until(lambda: client.stats()["store_used_bytes"] < before["store_used_bytes"] / 5,
+                   what="the space is free")
         publish(client, 100)
         assert client.stats()["history_events"] == 100
         assert client.stats()["store_file_bytes"] <= before["store_file_bytes"] * 1.5
@@ -263,7 +267,8 @@ def disk(request, bench):
 def publish_until_refused(site):
     """Publish to anna. Returns how many were acknowledged."""
     for count in range(10_000):
-        reply = site.commands.ask({"op": "publish", "event": "m", "text": f"{count} " + "x" * 5000, "to": {"sessions": ["anna"]}})
+        reply = site.commands.ask({"op": "publish", "event": "m", "text": f"{count} " + "x" * 5000,
+                                   "to": {"sessions": ["anna"]}})
         if not reply["ok"]:
             assert reply["error"] == "store_failed", reply
             return count
@@ -277,8 +282,12 @@ def test_when_the_disk_fails_publishes_are_refused_until_it_works_again(bench, d
     count = publish_until_refused(site)
     kept = retained(site.commands)
     for _ in range(100):
-        assert site.commands.ask({"op": "publish", "event": "no", "data": 0})["error"] == "store_failed"
-        assert site.commands.ask({"op": "publish", "events": [{"data": 0}] * 10})["error"] == "store_failed"
+        assert site.commands.ask(
+            {"op": "publish", "event": "no", "data": 0}
+        )["error"] == "store_failed"
+        assert site.commands.ask(
+            {"op": "publish", "events": [{"data": 0}] * 10}
+        )["error"] == "store_failed"
     assert retained(site.commands) == kept and len(kept) == count
 
     quiet = reader.decoder.comments
@@ -288,13 +297,16 @@ def test_when_the_disk_fails_publishes_are_refused_until_it_works_again(bench, d
     assert site.stat("store_failures") > 100 and site.stat("errors_store_failed") >= 200
 
     disk.empty(site.broker)
-    seqs = [site.publish("m", text=f"{n} after", to={"sessions": ["anna"]})["seq"] for n in range(count, count + 10)]
+    seqs = [site.publish("m", text=f"{n} after", to={"sessions": ["anna"]})["seq"]
+            for n in range(count, count + 10)]
     for each in (reader, late):
         each.wait_for(count + 10)
         assert [e.data.split()[0] for e in each.events] == [str(n) for n in range(count + 10)]
         assert each.events[-1].id == str(seqs[-1]) and each.opens == 1
     with site.broker.killed_and_started() as client:
-        assert [e["data"].split()[0] for e in retained(client)] == [str(n) for n in range(count + 10)]
+        assert [e["data"].split()[0] for e in retained(client)] == [
+            str(n) for n in range(count + 10)
+        ]
     assert set(reader.types()) == {"m"}
 
 
@@ -309,8 +321,10 @@ def test_a_disk_that_becomes_full_within_an_event_is_called_full(bench):
         refused = [r for r in replies if not r["ok"]]
         assert replies[0]["ok"] and refused
         for reply in refused:
-            assert reply["error"] == "store_failed" and "No space left on device" in reply["message"], reply
-        assert 'events cannot be stored: publishes fail with store_failed why="No space left on device"' in broker.log()
+            assert (reply["error"] == "store_failed"
+                    and "No space left on device" in reply["message"]), reply
+        assert ('events cannot be stored: '
+                'publishes fail with store_failed why="No space left on device"' in broker.log())
 
 
 @pytest.mark.skipif(not can_mount(), reason="may not mount")
@@ -324,12 +338,16 @@ def test_the_last_line_says_whether_events_can_be_stored(bench):
             for _ in range(3):
                 assert client.publish("m", data=1)
                 assert not client.ask({"op": "publish", "event": "m", "text": "x" * 300_000})["ok"]
-        assert [line for line in broker.log().splitlines() if "stored" in line][-1].count("cannot be stored")
+        assert [line for line in broker.log().splitlines() if "stored" in line][-1].count(
+            "cannot be stored"
+        )
 
 
-@pytest.mark.parametrize("disk", [DISKS["full"], DISKS["full for the broker"]], ids=["full", "full for the broker"], indirect=True)
+@pytest.mark.parametrize("disk", [DISKS["full"], DISKS["full for the broker"]],
+                         ids=["full", "full for the broker"], indirect=True)
 def test_a_full_history_on_a_full_disk_goes_round(bench, disk):
-    """Once the file has reached its size, a disk without space for anything else does not matter."""
+    """Once the file has reached its size, a disk without space for anything else does not
+    matter."""
     broker = Broker(bench, store=disk.folder / "history", history_events=500).start()
     with broker.commands() as client:
         publish(client, 3000, text="x" * 1000, batch=50)
@@ -352,4 +370,5 @@ def test_a_disk_that_hangs_is_reported_and_delays_only_publishes(bench, durable)
         assert client.receive()["ok"]
     anna.wait_data('"late"')
     bob.wait_data('"late"')
-    wait_until(lambda: "the disk is slow: publishers and workers waited for it" in durable.broker.log(), what="the broker says so")
+    wait_until(lambda: "the disk is slow: publishers and "
+               "workers waited for it" in durable.broker.log(), what="the broker says so")

@@ -1,4 +1,5 @@
-"""The checker of the fault tests finds what it is there to find: planted faults in diaries that would be right without them."""
+"""The checker of the fault tests finds what it is there to find: planted faults in diaries that
+would be right without them."""
 
 import pytest
 from support.checker import ACKNOWLEDGED, REFUSED, UNKNOWN, Diary, Publication, check
@@ -22,7 +23,8 @@ def gap():
     return Event("ssecast.gap", '{"last":1,"oldest":2}', "", 0)
 
 
-# Anna and bert; 11 and 12 are for everyone, 13 for anna, 14 for bert under its own id, 15 for a room, 16 not for anna.
+# Anna and bert; 11 and 12 are for everyone, 13 for anna, 14 for bert under its own id, 15 for a
+# room, 16 not for anna.
 PUBLICATIONS = [
     acknowledged(11), acknowledged(12),
     acknowledged(13, to={"sessions": ["anna"]}),
@@ -31,12 +33,15 @@ PUBLICATIONS = [
     acknowledged(16, without={"sessions": ["anna"]}),
     acknowledged(20),
 ]
-ANNA = [checkpoint(10), *(event(f"k{s}", s) for s in (11, 12, 13)), checkpoint(14), event("k15", 15), event("k20", 20)]
-BERT = [checkpoint(10), event("k11", 11), event("k12", 12), event("own", "own"), checkpoint("own"), event("k16", 16), event("k20", 20)]
+ANNA = [checkpoint(10), *(event(f"k{s}", s) for s in (11, 12, 13)), checkpoint(14),
+        event("k15", 15), event("k20", 20)]
+BERT = [checkpoint(10), event("k11", 11), event("k12", 12), event("own", "own"), checkpoint("own"),
+        event("k16", 16), event("k20", 20)]
 
 
 def judge(anna=None, bert=None, more=(), end=20, **options):
-    diaries = [Diary("anna", "anna", ["room"], ANNA if anna is None else anna), Diary("bert", "bert", [], BERT if bert is None else bert)]
+    diaries = [Diary("anna", "anna", ["room"], ANNA if anna is None else anna),
+               Diary("bert", "bert", [], BERT if bert is None else bert)]
     return check([*PUBLICATIONS, *more], diaries, end, **options).complaints
 
 
@@ -80,7 +85,8 @@ def test_an_event_doubled_by_a_reconnect_is_found():
 
 def test_two_events_in_the_wrong_order():
     complaints = judge(anna=[ANNA[0], ANNA[2], ANNA[1], *ANNA[3:]])
-    assert any("did not see k11" in c for c in complaints) and any("out of order" in c for c in complaints)
+    assert (any("did not see k11" in c for c in complaints)
+            and any("out of order" in c for c in complaints))
 
 
 def test_an_event_for_somebody_else():
@@ -101,7 +107,8 @@ def test_an_event_that_nobody_published():
 def test_an_event_that_was_refused():
     refused = Publication("no", fate=REFUSED)
     assert judge(more=[refused]) == []
-    assert any("was refused" in c for c in judge(anna=ANNA[:4] + [event("no", 14)] + ANNA[4:], more=[refused]))
+    assert any("was refused" in c
+               for c in judge(anna=ANNA[:4] + [event("no", 14)] + ANNA[4:], more=[refused]))
 
 
 def test_an_event_under_a_wrong_id():
@@ -118,7 +125,8 @@ def test_a_checkpoint_that_goes_back():
 
 
 def test_a_forged_checkpoint():
-    assert any("no id that was given out" in c for c in judge(anna=ANNA[:4] + [checkpoint("what"), *ANNA[4:]]))
+    assert any("no id that was given out" in c
+               for c in judge(anna=ANNA[:4] + [checkpoint("what"), *ANNA[4:]]))
 
 
 def test_a_gap_excuses_what_lies_before_its_checkpoint():
@@ -153,7 +161,8 @@ def test_an_unacknowledged_event_appears_to_no_stream_or_to_all():
 
 
 # Keys: 17 and 18 have one key, 19 has the same key for another target.
-KEYED = [acknowledged(17, replaces="price"), acknowledged(18, replaces="price"), acknowledged(19, replaces="price", to={"sessions": ["carl"]})]
+KEYED = [acknowledged(17, replaces="price"), acknowledged(18, replaces="price"),
+         acknowledged(19, replaces="price", to={"sessions": ["carl"]})]
 
 
 def with_prices(blocks, *seqs):
@@ -197,7 +206,8 @@ def test_an_event_without_a_key_is_not_replaced():
 
 
 def test_a_seq_used_twice():
-    assert any("the same seq" in c for c in judge(more=[acknowledged(12, "other", to={"sessions": []})]))
+    assert any("the same seq" in c
+               for c in judge(more=[acknowledged(12, "other", to={"sessions": []})]))
 
 
 def test_a_second_acknowledgement_with_another_seq():
@@ -222,12 +232,15 @@ def test_members_that_come_and_go_are_right():
 @pytest.mark.parametrize("changes, complaint", [
     ([JOINED, JOINED._replace(seq=3), LEFT._replace(seq=4)], "joined hall (seq 3, 100.200) twice"),
     ([JOINED, LEFT, LEFT._replace(seq=3)], "left hall (seq 3, 125.100) twice"),
-    ([JOINED, LEFT._replace(at=115), JOINED._replace(seq=3, at=116), LEFT._replace(seq=4)], "had a stream from 111.100 to 120"),
+    ([JOINED, LEFT._replace(at=115), JOINED._replace(seq=3, at=116), LEFT._replace(seq=4)],
+     "had a stream from 111.100 to 120"),
     ([JOINED, LEFT, JOINED._replace(seq=3, at=127)], "had no stream"),
     ([], "for 9.900 s until 110.000, and is no member"),
 ])
 def test_wrong_member_events_are_found(changes, complaint):
-    assert any(complaint in c for c in check_changes(changes, VISITS, RULES)), check_changes(changes, VISITS, RULES)
+    assert any(complaint in c for c in check_changes(changes, VISITS, RULES)), check_changes(
+        changes, VISITS, RULES
+    )
 
 
 def told(kind, session, id=""):
@@ -237,14 +250,18 @@ def told(kind, session, id=""):
 def observed(*blocks):
     """A page that begins, and what it shows in the end."""
     observer = Observer("page", "hall").begin()
-    changes = [Change(1, 1, "hall", "anna", True), Change(2, 2, "hall", "bert", True), Change(3, 3, "hall", "anna", False)]
+    changes = [Change(1, 1, "hall", "anna", True), Change(2, 2, "hall", "bert", True),
+               Change(3, 3, "hall", "anna", False)]
     return observer, observer.read(blocks, changes)
 
 
 def test_a_page_gets_the_list_and_then_changes():
-    observer, blocks = observed(told("ssecast.join", "anna"), told("ssecast.join", "bert"), checkpoint(2), told("ssecast.leave", "anna", 3))
+    observer, blocks = observed(told("ssecast.join", "anna"), told("ssecast.join", "bert"),
+                                checkpoint(2), told("ssecast.leave", "anna", 3))
     assert not observer.complaints and observer.view == {"bert"}
-    assert [(b.data, b.id) for b in blocks if b.type] == [("1 change", ""), ("2 change", ""), ("3 change", "3")]
+    assert [(b.data, b.id) for b in blocks if b.type] == [
+        ("1 change", ""), ("2 change", ""), ("3 change", "3")
+    ]
 
 
 def test_a_page_whose_list_lacks_a_member():
@@ -253,7 +270,12 @@ def test_a_page_whose_list_lacks_a_member():
 
 
 def test_a_page_that_is_not_told_of_a_change():
-    changes = [Change(11, 1, "hall", "anna", True), Change(12, 2, "hall", "bert", True), Change(13, 3, "hall", "anna", False)]
-    joins = Observer("page", "hall").begin().read([checkpoint(10), told("ssecast.join", "anna", 11), told("ssecast.leave", "anna", 13)], changes)
-    [complaint] = check(publications(changes), [Diary("page", "watch", ["hall"], joins)], 13).complaints
+    changes = [Change(11, 1, "hall", "anna", True), Change(12, 2, "hall", "bert", True),
+               Change(13, 3, "hall", "anna", False)]
+    joins = Observer("page", "hall").begin().read(
+        [checkpoint(10), told("ssecast.join", "anna", 11), told("ssecast.leave", "anna", 13)],
+        changes
+    )
+    [complaint] = check(publications(changes),
+                        [Diary("page", "watch", ["hall"], joins)], 13).complaints
     assert "did not see 12" in complaint

@@ -1,4 +1,5 @@
-"""Ids are unique for ever: across restarts, wiped stores, backups put back and clocks set back. What may be missing is said."""
+"""Ids are unique for ever: across restarts, wiped stores, backups put back and clocks set back.
+What may be missing is said."""
 
 import shutil
 import time
@@ -99,7 +100,8 @@ def test_an_own_id_is_a_duplicate_and_a_cursor_across_a_restart(site):
 def test_a_publisher_that_tries_again_after_each_crash_publishes_once(site):
     reader = site.open("anna")
     for n in range(5):
-        request = {"op": "publish", "event": "m", "data": n, "to": ANNA, "id": f"order-{n}", "ref": n}
+        request = {"op": "publish", "event": "m", "data": n, "to": ANNA,
+                   "id": f"order-{n}", "ref": n}
         with site.broker.commands() as client:
             client.send(request)
             time.sleep(0.001 * n)
@@ -121,10 +123,13 @@ class Publishers(Site):
     def __init__(self, bench, **broker):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
-        super().__init__(bench, broker=broker, worker={"publish": True, "jwt_secret_file": self.issuer.secret_file})
+        super().__init__(bench, broker=broker,
+                         worker={"publish": True, "jwt_secret_file": self.issuer.secret_file})
 
     def publisher(self, publish=True, **claims):
-        return self.bench.closing(HttpPublisher(self.web.url, self.issuer.publisher(publish, **claims)))
+        return self.bench.closing(
+            HttpPublisher(self.web.url, self.issuer.publisher(publish, **claims))
+        )
 
 
 def reply_of(answer):
@@ -135,9 +140,12 @@ def reply_of(answer):
 
 def test_events_of_different_tokens_are_not_confused(bench):
     site = Publishers(bench)
-    mallory, shop = site.publisher({"sessions": ["mallory-*"]}), site.publisher({"sessions": ["anna"]})
+    mallory, shop = (site.publisher({"sessions": ["mallory-*"]}),
+                     site.publisher({"sessions": ["anna"]}))
     reader, other = site.open_counted("anna"), site.open("mallory-1")
-    first = reply_of(mallory.publish("m", data="evil", id="order-18", to={"sessions": ["mallory-1"]}))
+    first = reply_of(
+        mallory.publish("m", data="evil", id="order-18", to={"sessions": ["mallory-1"]})
+    )
     again = {"event": "m", "data": "order", "id": "order-18", "to": ANNA}
     second = reply_of(shop.send(again))
     assert "duplicate" not in second and second["online"] == 1 and second["seq"] > first["seq"]
@@ -154,8 +162,10 @@ def test_a_token_that_replaces_another_is_the_same_publisher(bench):
     site = Publishers(bench)
     event = {"event": "m", "data": 1, "id": "order-1", "to": ANNA}
     first = reply_of(site.publisher(sub="shop", iss="login").send(event))
-    renewed = site.publisher({"sessions": ["anna"]}, sub="shop", iss="login", exp=int(time.time()) + 9999)
-    assert reply_of(renewed.send(event)) == {"ok": True, "seq": first["seq"], "duplicate": True, "online": 0}
+    renewed = site.publisher({"sessions": ["anna"]}, sub="shop", iss="login",
+                             exp=int(time.time()) + 9999)
+    assert reply_of(renewed.send(event)) == {"ok": True, "seq": first["seq"], "duplicate": True,
+                                             "online": 0}
     assert "duplicate" not in reply_of(site.publisher(sub="shop", iss="other").send(event))
     assert "duplicate" not in reply_of(site.publisher(sub="desk", iss="login").send(event))
 
@@ -163,20 +173,26 @@ def test_a_token_that_replaces_another_is_the_same_publisher(bench):
 def test_a_batch_with_an_id_of_another_publisher_is_delivered_whole(bench):
     site = Publishers(bench)
     reader = site.open("anna")
-    reply_of(site.publisher(sub="mallory").publish("m", data="evil", id="b", to={"sessions": ["x"]}))
+    reply_of(
+        site.publisher(sub="mallory").publish("m", data="evil", id="b", to={"sessions": ["x"]})
+    )
     events = [{"event": "m", "data": n, "id": i, "to": ANNA} for n, i in enumerate("abcb")]
     reply = reply_of(site.publisher(sub="shop").publish_batch(events))
     assert reply["duplicates"] == [3] and reply["seqs"][3] == reply["seqs"][1]
-    assert [(e.data, e.id) for e in reader.wait_for(3)] == [("0", "a"), ("1", str(reply["seqs"][1])), ("2", "c")]
+    assert [(e.data, e.id) for e in reader.wait_for(3)] == [
+        ("0", "a"), ("1", str(reply["seqs"][1])), ("2", "c")
+    ]
 
 
 def test_events_of_different_keys_are_not_confused(bench):
     keys, tcp = Keys(bench.folder), f"tcp://127.0.0.1:{free_port()}"
-    shop, mallory = keys.add("publisher", "shop"), keys.add("publisher", "mallory", "sessions=mallory-*")
+    shop, mallory = keys.add("publisher",
+                             "shop"), keys.add("publisher", "mallory", "sessions=mallory-*")
     web, replaced = keys.add("worker", "web"), keys.stranger("replaced")
     keys.lines["replaced"] = f"publisher {replaced.public} shop"
     keys.write()
-    site = Site(bench, broker={"commands": [f"ipc://{bench.folder}/commands", tcp], **keys.broker_options()}, worker=web.options())
+    site = Site(bench, broker={"commands": [f"ipc://{bench.folder}/commands", tcp],
+                               **keys.broker_options()}, worker=web.options())
     reader = site.open("anna")
 
     def publish(key, **fields):
@@ -194,7 +210,8 @@ def test_events_of_different_keys_are_not_confused(bench):
         reply = worker.publish("key:shop", text="forged", id="order-19")
         assert (reply["ok"], reply["error"]) == (False, "forbidden")
         assert "duplicate" not in worker.publish("token:x", text="new", id="order-18")
-        assert "duplicate" not in worker.publish("", text="new", id="order-18"), "not one of those without a key"
+        assert "duplicate" not in worker.publish("", text="new",
+                                                 id="order-18"), "not one of those without a key"
         assert worker.publish("", text="new", id="order-18")["duplicate"]
 
 
@@ -222,9 +239,11 @@ def test_an_id_that_is_used_again_hides_no_loss(bench, worker):
     back.wait_data('"end"')
     told = [e.data for e in back.events if e.type == "m"]
     if worker == "stays":  # its window has everything
-        assert back.types() == ["m"] * 32 and told == [str(n) for n in range(30)] + ['"second"', '"end"']
+        assert (back.types() == ["m"] * 32
+                and told == [str(n) for n in range(30)] + ['"second"', '"end"'])
     else:
-        assert back.types()[0] == "ssecast.gap" and told == [str(n) for n in range(22, 30)] + ['"second"', '"end"']
+        assert (back.types()[0] == "ssecast.gap"
+                and told == [str(n) for n in range(22, 30)] + ['"second"', '"end"'])
 
 
 def test_an_id_that_is_used_every_day_brings_nothing_twice(bench):
@@ -255,7 +274,8 @@ def test_an_id_outlives_its_event_in_a_store(bench):
     reader = site.open("anna")
     with site.broker.commands() as client:
         again = client.publish("m", data="second", to=ANNA, id="order-1")
-        assert "duplicate" not in again and client.publish("m", data="second", to=ANNA, id="order-1")["duplicate"]
+        assert ("duplicate" not in again
+                and client.publish("m", data="second", to=ANNA, id="order-1")["duplicate"])
     assert reader.wait_for(1)[0].id == str(again["seq"])
     back = site.open("anna", last_event_id="order-1")
     back.wait_data('"second"')
@@ -273,7 +293,8 @@ def test_an_id_from_before_a_restart_without_a_store_hides_no_loss(bench):
     watcher.wait_for(2)
     site.broker.restart()
     with site.broker.commands() as client:
-        client.publish("m", data="first", to=ANNA, id="order-1")  # tried again by a publisher that had no reply
+        # tried again by a publisher that had no reply
+        client.publish("m", data="first", to=ANNA, id="order-1")
         client.publish("m", data="end", to=ANNA)
     watcher.wait_data('"end"')
     back = site.open("anna", last_event_id="order-1")
@@ -301,8 +322,10 @@ def test_a_question_about_an_id_is_not_answered_by_a_broker_that_lost_its_memory
 
 # What an id may be
 
-NO_HEADER = ["a\x01b", "a\fb", "a\x1f", "\x7f", "a\nb", "a\rb", "a\0b", " x", "x ", "\tx", "x\t", " ", "", "12", "-1", "+1", "x" * 256, "€" * 86]
-FINE = ["a\tb", "a b", "ä€", "\U0001f600", "\x85", "a\u2028b", "\ufeffx", "\"q\"", "x" * 255, "€" * 85, "0x10", "-", "a,b;c"]
+NO_HEADER = ["a\x01b", "a\fb", "a\x1f", "\x7f", "a\nb", "a\rb", "a\0b", " x", "x ", "\tx", "x\t",
+             " ", "", "12", "-1", "+1", "x" * 256, "€" * 86]
+FINE = ["a\tb", "a b", "ä€", "\U0001f600", "\x85", "a\u2028b", "\ufeffx", "\"q\"", "x" * 255,
+        "€" * 85, "0x10", "-", "a,b;c"]
 
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
@@ -330,7 +353,8 @@ def test_an_own_id_that_would_not_come_back_is_refused(site):
 
 @pytest.mark.parametrize("cursor", ["a%01b", "x%20", "%20x", "a%7F", "%FF"])
 def test_a_cursor_that_would_not_come_back_is_not_named(site, cursor):
-    """It comes from a query, where it can be anything; a browser would keep it and be refused for ever. (lighttpd refuses some of it.)"""
+    """It comes from a query, where it can be anything; a browser would keep it and be refused for
+    ever. (lighttpd refuses some of it.)"""
     site.publish("m", data="first", to=ANNA, id="x")
     stream = site.bench.closing(FastCgi(site.worker.socket))
     stream.get("session=anna&lastEventId=" + cursor).wait_open()
@@ -363,7 +387,8 @@ class Backup:
     """A copy of the store, made while the broker is stopped."""
 
     def __init__(self, site):
-        self.site, self.store, self.copy = site, site.broker.options["store"], site.bench.folder / "backup"
+        self.site, self.store, self.copy = (site, site.broker.options["store"],
+                                            site.bench.folder / "backup")
         site.broker.stop()
         shutil.copytree(self.store, self.copy)
         site.broker.start()
@@ -422,7 +447,9 @@ def test_a_clock_that_was_set_back_gives_no_id_twice(site, clock):
 
 
 @pytest.mark.parametrize("lost", ["wiped", "older backup"])
-def test_a_clock_that_was_set_back_and_a_lost_store_give_no_id_twice_while_a_worker_remembers(site, clock, lost):
+def test_a_clock_that_was_set_back_and_a_lost_store_give_no_id_twice_while_a_worker_remembers(
+    site, clock, lost
+):
     seqs = publish(site, 0)
     backup = Backup(site)
     reader, away = site.open("anna"), site.open("anna")
@@ -453,8 +480,10 @@ def test_a_clock_that_is_set_back_while_the_broker_runs_changes_nothing(bench):
     setting = bench.folder / "clock"
     setting.write_text("+0")
     broker = Broker(bench, store=bench.folder / "history", history_age="10s")
-    broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(setting), FAKETIME_NO_CACHE="1",
-                                             FAKETIME_DONT_FAKE_MONOTONIC="1")
+    broker.env = processes.clean_environment(
+        LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(setting), FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1"
+    )
     with broker.start().commands() as client:
         seqs = [client.publish("m", data=0)["seq"]]
         setting.write_text("-1h")

@@ -1,4 +1,5 @@
-"""Everything fails, in an order drawn by lot: what was acknowledged reaches every reader it concerns once and in order.
+"""Everything fails, in an order drawn by lot: what was acknowledged reaches every reader it
+concerns once and in order.
 
 SEED=n repeats a schedule; FAULT_SECONDS=n makes it longer. `make soak` runs many of them.
 """
@@ -55,8 +56,9 @@ def test_the_members_of_a_broker_without_a_store_are_those_that_are_connected(be
     go_through(site, SECONDS / 2, stretch=0.5)
 
 
-@pytest.mark.parametrize("lie, complaint", [(liar.lose, "did not see"), (liar.swap, "out of order"), (liar.double, "twice")],
-                         ids=lambda x: getattr(x, "__name__", ""))
+@pytest.mark.parametrize("lie, complaint", [
+    (liar.lose, "did not see"), (liar.swap, "out of order"), (liar.double, "twice")
+], ids=lambda x: getattr(x, "__name__", ""))
 def test_the_checker_finds_one_falsified_event(bench, seed, lie, complaint):
     planted = liar.Liar(lie)
     site = FaultySite(bench, seed, readers=30, rate=300, tamper=planted.tamper)

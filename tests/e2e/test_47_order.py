@@ -1,5 +1,5 @@
-"""What workers and broker tell each other about streams: which were opened before a shutdown, however late it comes; reports of any size;
-workers that end, and brokers that stand still."""
+"""What workers and broker tell each other about streams: which were opened before a shutdown,
+however late it comes; reports of any size; workers that end, and brokers that stand still."""
 
 import threading
 import time
@@ -26,8 +26,11 @@ class Stretched(Site):
     """A site whose worker reaches the broker through networks that can stall."""
 
     def endpoints(self):
-        self.networks = [self.bench.closing(Network(int(self.broker.endpoint(name).rpartition(":")[2]))) for name in ("feed", "sync")]
-        return {name: f"tcp://127.0.0.1:{network.port}" for name, network in zip(("feed", "sync"), self.networks, strict=True)}
+        self.networks = [self.bench.closing(
+            Network(int(self.broker.endpoint(name).rpartition(":")[2]))
+        ) for name in ("feed", "sync")]
+        return {name: f"tcp://127.0.0.1:{network.port}"
+                for name, network in zip(("feed", "sync"), self.networks, strict=True)}
 
     def stall(self):
         for network in self.networks:
@@ -46,8 +49,9 @@ class Stretched(Site):
             network.cut()
 
     def shut_down(self, **names):
-        """It is acknowledged, and longer ago than the worker's measure of the clocks can be wrong: by as much as the fastest recent
-        message took. Here the networks are threads of this process, which take some ms on a busy machine."""
+        """It is acknowledged, and longer ago than the worker's measure of the clocks can be wrong:
+        by as much as the fastest recent message took. Here the networks are threads of this
+        process, which take some ms on a busy machine."""
         with self.broker.commands() as client:
             client.shutdown(block=0, **names)
         time.sleep(0.1)
@@ -85,7 +89,8 @@ def stay(site, readers):
 
 
 def names_for(naming, reader):
-    return {"session": {"sessions": ["anna"]}, "channel": CHANNEL, "connection": {"connections": [reader.connection]}}[naming]
+    return {"session": {"sessions": ["anna"]}, "channel": CHANNEL,
+            "connection": {"connections": [reader.connection]}}[naming]
 
 
 def test_streams_opened_after_a_shutdown_was_acknowledged_stay(stretched):
@@ -141,8 +146,10 @@ def test_a_worker_that_has_no_broker_yet(bench, naming, clock):
     set_clock(broker, clock)
     broker.start()
     networks = {name: bench.closing(Network(free_port())) for name in ("feed", "sync")}
-    worker = Worker(bench, **{name: f"tcp://127.0.0.1:{n.port}" for name, n in networks.items()}).start()
-    with broker.commands() as client, FastCgi(worker.socket) as before, FastCgi(worker.socket) as after, FastCgi(worker.socket) as other:
+    worker = Worker(bench,
+                    **{name: f"tcp://127.0.0.1:{n.port}" for name, n in networks.items()}).start()
+    with (broker.commands() as client, FastCgi(worker.socket) as before,
+          FastCgi(worker.socket) as after, FastCgi(worker.socket) as other):
         client.shutdown(sessions=["other"], block=0)
         time.sleep(0.1)
         for stream, session in ((before, "anna"), (other, "other")):
@@ -166,8 +173,10 @@ def test_a_worker_that_has_no_broker_yet(bench, naming, clock):
 def test_when_shutdowns_were_evicted_waiting_clients_reconnect(bench):
     broker = Broker(bench, history_events=5).start()
     networks = {name: bench.closing(Network(free_port())) for name in ("feed", "sync")}
-    worker = Worker(bench, **{name: f"tcp://127.0.0.1:{n.port}" for name, n in networks.items()}).start()
-    with broker.commands() as client, FastCgi(worker.socket) as before, FastCgi(worker.socket) as after:
+    worker = Worker(bench,
+                    **{name: f"tcp://127.0.0.1:{n.port}" for name, n in networks.items()}).start()
+    with (broker.commands() as client, FastCgi(worker.socket) as before,
+          FastCgi(worker.socket) as after):
         before.get("session=anna&channels=x").wait_text("retry:")
         client.shutdown(**CHANNEL)
         for n in range(10):
@@ -212,7 +221,8 @@ def test_reports_have_any_size(bench):
         wait_until(lambda: site.stat("connections") == 90, what="all are known again")
     welcomes = site.stat("welcomes")
     time.sleep(3)
-    assert site.stat("connections") == 90 and site.stat("welcomes") == welcomes, "the worker is in sync"
+    assert (site.stat("connections") == 90
+            and site.stat("welcomes") == welcomes), "the worker is in sync"
     streams.pop().close()
     wait_until(lambda: site.stat("connections") == 89, what="one is gone")
 
@@ -221,13 +231,17 @@ def test_the_largest_request_to_publish_fits_into_a_message(bench):
     """publish-bytes goes as far as what the broker takes from a worker."""
     issuer = Issuer(bench.folder / "jwt.key")
     broker = Broker(bench, max_event_bytes="20M").start()
-    worker = Worker(bench, broker, publish=True, publish_bytes="16M", jwt_secret_file=issuer.secret_file).start()
+    worker = Worker(bench, broker, publish=True, publish_bytes="16M",
+                    jwt_secret_file=issuer.secret_file).start()
     body = b'{"data":"' + b"x" * ((16 << 20) - 11) + b'"}'
-    more = {"REQUEST_METHOD": "POST", "REQUEST_URI": "/sse/publish", "CONTENT_TYPE": "application/json",
+    more = {"REQUEST_METHOD": "POST", "REQUEST_URI": "/sse/publish",
+            "CONTENT_TYPE": "application/json",
             "CONTENT_LENGTH": str(len(body)), "HTTP_AUTHORIZATION": f"Bearer {issuer.publisher()}"}
     with FastCgi(worker.socket) as web, broker.commands() as client:
         pieces = [record(STDIN, body[i:i + 65000]) for i in range(0, len(body), 65000)]
-        web.send(begin() + params(environment(**more)) + b"".join(pieces) + record(STDIN)).wait_end()
+        web.send(
+            begin() + params(environment(**more)) + b"".join(pieces) + record(STDIN)
+        ).wait_end()
         wait_until(lambda: client.stats()["events"] == 1, what="it is published")
         time.sleep(1.5)
         stats = client.stats()
@@ -246,7 +260,8 @@ def test_an_incomplete_report_ends_no_connection(bench):
         liar.hello()
         liar.report(liar.opened("c1", "a"), full=1 + 8)
         liar.report(liar.opened("c3", "c"), full=1 + 4)
-        presence.wait("b", "connected", "session_online", "disconnected:worker_lost", "session_offline:worker_lost")
+        presence.wait("b", "connected", "session_online", "disconnected:worker_lost",
+                      "session_offline:worker_lost")
         assert {c["connection"] for c in everybody(client)} == {"c1", "c3"}
         presence.check(client)
 
@@ -305,7 +320,8 @@ def test_a_clock_that_is_set_back_while_the_broker_runs_ends_no_event_early(benc
     anna, short = site.open("anna"), {"ttl": 20, "to": {"sessions": ["anna"]}}
     site.publish("before", data=0, **short)
     anna.wait_type("before")
-    wait_until(lambda: site.stat("uptime_ms") > 2500, what="the broker has said its clock")  # it does so each second
+    # it does so each second
+    wait_until(lambda: site.stat("uptime_ms") > 2500, what="the broker has said its clock")
     clock.set("-60s")
 
     def arrives():

@@ -21,7 +21,8 @@ def published(broker, count):
     """What the broker says of its history."""
     with broker.commands() as client:
         for n in range(count):
-            client.publish("m", data={"n": n}, to={"sessions": [f"s{n}"]}, id=f"own-{n}", **{"except": {"channels": ["c"]}})
+            client.publish("m", data={"n": n}, to={"sessions": [f"s{n}"]}, id=f"own-{n}",
+                           **{"except": {"channels": ["c"]}})
         client.publish(text="two\nlines")
         return client.history(limit=1000)["events"]
 
@@ -32,8 +33,8 @@ def test_the_events_are_those_that_history_lists(broker):
     dump = Dump(broker.options["store"])
     assert dump.status == 0 and dump.events == events
     assert dump.summary == {
-        "events": 11, "first": events[0]["seq"], "last": events[-1]["seq"], "trimmed": events[0]["seq"] - 1, "past_ids": 0,
-        "kept": 0, "sound": True,
+        "events": 11, "first": events[0]["seq"], "last": events[-1]["seq"],
+        "trimmed": events[0]["seq"] - 1, "past_ids": 0, "kept": 0, "sound": True,
     }
 
 
@@ -45,9 +46,11 @@ def test_starts_and_what_was_trimmed_are_shown(broker):
     broker.stop()
     dump = Dump(broker.options["store"])
     seqs = [e["seq"] for e in dump.events]
-    assert seqs[-100:] == [e["seq"] for e in before[1:]] + [last] and len(seqs) <= 102    # what is evicted goes with a later commit
+    # what is evicted goes with a later commit
+    assert seqs[-100:] == [e["seq"] for e in before[1:]] + [last] and len(seqs) <= 102
     assert dump.summary["trimmed"] == seqs[0] - 1
-    assert before[-1]["seq"] < dump.starts[-1]["started_at"] < last and not dump.starts[-1]["incomplete"]
+    assert (before[-1]["seq"] < dump.starts[-1]["started_at"] < last
+            and not dump.starts[-1]["incomplete"])
 
 
 def test_a_dump_changes_nothing(broker, bench):
@@ -84,7 +87,9 @@ def test_a_copy_made_while_events_are_stored_is_a_beginning_of_them(broker, benc
             for n in itertools.count():
                 if stop.is_set():
                     return
-                acknowledged.append(client.publish(text=f"{n} " + "x" * 20000, key=f"k{n % 7}", id=f"own-{n}")["seq"])
+                acknowledged.append(client.publish(
+                    text=f"{n} " + "x" * 20000, key=f"k{n % 7}", id=f"own-{n}"
+                )["seq"])
 
     thread = threading.Thread(target=publish)
     thread.start()
@@ -133,23 +138,31 @@ def kept(bench, name):
 def test_a_store_of_the_current_format_is_read(bench):
     dump = Dump(kept(bench, "format-4"))
     assert dump.status == 0 and dump.summary["events"] == len(dump.events)
-    assert dump.events[-1]["data"] == '"after the restart"' and dump.events[-2]["event"] == "ssecast.shutdown"
+    assert (dump.events[-1]["data"] == '"after the restart"'
+            and dump.events[-2]["event"] == "ssecast.shutdown")
     assert [e["data"] for e in dump.events if e.get("id") == "own-24"] == ['{"n": 24}']
-    assert [(e["key"], e["data"]) for e in dump.kept] == [("newest", '"kept"'), ("replaced", '"new"')]
+    assert [(e["key"], e["data"]) for e in dump.kept] == [
+        ("newest", '"kept"'), ("replaced", '"new"')
+    ]
 
 
 def test_a_broker_goes_on_with_a_kept_store(bench):
-    broker = Broker(bench, store=kept(bench, "format-4"), history_age="3000d").start()   # its events do not become younger
+    # its events do not become younger
+    broker = Broker(bench, store=kept(bench, "format-4"), history_age="3000d").start()
     with broker.commands() as client:
         assert [b["session"] for b in client.demand({"op": "bans"})["bans"]] == ["s1"]
         assert client.publish("m", data={"n": 24}, id="own-24")["duplicate"]
-        assert [(e["key"], e["data"]) for e in client.demand({"op": "state"})["keys"]] == [("newest", '"kept"'), ("replaced", '"new"')]
+        assert [(e["key"], e["data"]) for e in client.demand({"op": "state"})["keys"]] == [
+            ("newest", '"kept"'), ("replaced", '"new"')
+        ]
 
 
 @pytest.mark.parametrize("name, said", [
-    ("format-2", "format 2, this program knows format 4"), ("format-3", "format 3, this program knows format 4"),
+    ("format-2", "format 2, this program knows format 4"),
+    ("format-3", "format 3, this program knows format 4"),
     ("damaged-format", "format 99, this program knows format 4"),
-    ("damaged-entry", "is damaged"), ("damaged-cut", "is damaged"), ("damaged-page", "is damaged"), ("damaged-no-store", "damaged or no store"),
+    ("damaged-entry", "is damaged"), ("damaged-cut", "is damaged"), ("damaged-page", "is damaged"),
+    ("damaged-no-store", "damaged or no store"),
 ])
 def test_another_format_and_damage_are_reported_and_nothing_is_changed(bench, name, said):
     folder = kept(bench, name)

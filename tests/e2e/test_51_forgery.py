@@ -6,7 +6,8 @@ import pytest
 from support.fcgi import FastCgi
 
 FORGED = "\n\nevent: forged\ndata: forged\n\n"
-BREAKS = ["\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "\0", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\ufeff", "\x1a", "\x1e"]
+BREAKS = ["\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "\0", "\x0b", "\x0c", "\x85",
+          "\u2028", "\u2029", "\ufeff", "\x1a", "\x1e"]
 VALUES = [f"a{b}event: forged{b}data: forged{b}{b}" for b in BREAKS]
 
 
@@ -21,7 +22,8 @@ def nothing_forged(reader, session, site):
 @pytest.mark.parametrize("value", VALUES, ids=ascii)
 def test_data_forge_no_event(site, session, value):
     reader = site.open(session)
-    for fields in ({"text": value}, {"data": value}, {"data": {value: [value]}}, {"payload": value.encode()}):
+    for fields in ({"text": value}, {"data": value}, {"data": {value: [value]}},
+                   {"payload": value.encode()}):
         site.publish("m", to={"sessions": [session]}, **fields)
     nothing_forged(reader, session, site)
     assert reader.types() == ["m"] * 4 + ["end"]
@@ -33,9 +35,11 @@ def test_data_forge_no_event(site, session, value):
 def test_event_names_and_ids(site, session, value):
     reader = site.open(session)
     for field in ("event", "id"):
-        request = {"op": "publish", "event": "m", "data": 1, "to": {"sessions": [session]}, field: value}
+        request = {"op": "publish", "event": "m", "data": 1, "to": {"sessions": [session]},
+                   field: value}
         reply = site.commands.ask(request)
-        control = any(ord(c) < 0x20 and c != "\t" or ord(c) == 0x7f for c in value)    # no id that a header cannot hold
+        # no id that a header cannot hold
+        control = any(ord(c) < 0x20 and c != "\t" or ord(c) == 0x7f for c in value)
         if any(c in value for c in "\r\n\0") or (field == "id" and control):
             assert reply["error"] == "bad_request"
         else:
@@ -59,11 +63,14 @@ def test_a_cursor_forges_no_event(site, session, value):
         site.publish("end", data=0, to={"sessions": [session]})
         web.wait_text("event: end")
         assert "forged" not in [e.type for e in web.events()]
-        assert {e.type for e in web.events()} <= {"ssecast.gap", "end"} | {e.type for e in retained(site)}
+        assert {e.type for e in web.events()} <= {"ssecast.gap", "end"} | {
+            e.type for e in retained(site)
+        }
 
 
 def retained(site):
-    return [type("E", (), {"type": e.get("event") or "message"}) for e in site.commands.history(since=0, limit=1000)["events"]]
+    return [type("E", (), {"type": e.get("event") or "message"})
+            for e in site.commands.history(since=0, limit=1000)["events"]]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=ascii)
@@ -87,7 +94,9 @@ def test_sessions_and_channels(site, value):
             assert web.events() == [] or web.head["status"] == 400
 
 
-@pytest.mark.parametrize("value", ["https://a.example\r\nX-Forged: 1", "null\r\n\r\nforged", "*\nX-Forged: 1"], ids=ascii)
+@pytest.mark.parametrize(
+    "value", ["https://a.example\r\nX-Forged: 1", "null\r\n\r\nforged", "*\nX-Forged: 1"], ids=ascii
+)
 def test_an_origin_forges_no_header(site, value):
     with FastCgi(site.worker.socket) as web:
         web.get("session=a", HTTP_ORIGIN=value)
@@ -108,7 +117,8 @@ def test_every_byte_in_data_arrives_or_is_refused(site, session):
 def test_a_payload_that_is_no_text_stays_one_event(site, session):
     reader = site.open(session)
     for payload in (bytes(range(256)), b"\xff" * 100, b"\xc3\n\n\xa9", b"\xed\xa0\x80\r\r"):
-        reply = site.commands.ask({"op": "publish", "event": "m", "to": {"sessions": [session]}}, payload=payload)
+        reply = site.commands.ask({"op": "publish", "event": "m", "to": {"sessions": [session]}},
+                                  payload=payload)
         assert reply["ok"] or reply["error"] == "bad_request"
     nothing_forged(reader, session, site)
     assert set(reader.types()) <= {"m", "end"}

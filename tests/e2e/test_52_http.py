@@ -15,8 +15,10 @@ GOOD, OTHER = "https://app.example", "http://localhost:3000"
 def cors():
     """A worker with everything that a request can be asked for."""
     with Bench() as b:
-        yield Site(b, worker={"cors_origin": [GOOD, OTHER], "header": ["X-Team: a, b", "Strict-Transport-Security: max-age=1"],
-                              "session_from": ["cookie:sid", "header:X-Session", "env:MY_SESSION", "remote-user", "query:session"],
+        yield Site(b, worker={"cors_origin": [GOOD, OTHER],
+                              "header": ["X-Team: a, b", "Strict-Transport-Security: max-age=1"],
+                              "session_from": ["cookie:sid", "header:X-Session", "env:MY_SESSION",
+                                               "remote-user", "query:session"],
                               "channels_from": ["header:X-Channels", "query:channels"]})
 
 
@@ -34,7 +36,8 @@ def test_a_missing_session_is_400(site):
     assert json.loads(body)["error"] == "missing_session"
 
 
-@pytest.mark.parametrize("query", ["", "session=", "session", "sessions=a", "session=a%0a", "session=%00", "session=%ff", "session=" + "x" * 256,
+@pytest.mark.parametrize("query", ["", "session=", "session", "sessions=a", "session=a%0a",
+                                   "session=%00", "session=%ff", "session=" + "x" * 256,
                                    "session=" + "x" * 100_000], ids=lambda q: q[:15])
 def test_an_impossible_session_is_400(site, query):
     with FastCgi(site.worker.socket) as web:
@@ -60,15 +63,18 @@ def test_head_has_the_stream_s_head_and_ends(site, session):
 def test_head_has_the_status_of_get(site, session):
     for query in ({"session": None}, {"last": "0"}, {"checkpoints": "no"}, {"channel": "x" * 256}):
         query = {"session": session, **query}
-        assert site.request("HEAD", **query)[::2] == (400, b"") and site.request(**query)[0] == 400, query
+        assert (site.request("HEAD", **query)[::2] == (400, b"")
+                and site.request(**query)[0] == 400), query
     site.commands.shutdown(sessions=[session])
-    wait_until(lambda: site.request("HEAD", session=session)[0] == 204, what="the worker has heard of the shutdown")
+    wait_until(lambda: site.request("HEAD", session=session)[0] == 204,
+               what="the worker has heard of the shutdown")
 
 
 def test_a_post_with_a_body_is_refused_and_the_next_request_works(site, session):
     with FastCgi(site.worker.socket) as web:
-        web.send(begin() + params(environment(f"session={session}", REQUEST_METHOD="POST", CONTENT_LENGTH="100000"))
-                 + record(STDIN, b"x" * 50000) * 2 + record(STDIN))
+        web.send(begin() + params(
+            environment(f"session={session}", REQUEST_METHOD="POST", CONTENT_LENGTH="100000")
+        ) + record(STDIN, b"x" * 50000) * 2 + record(STDIN))
         web.wait_end()
         assert web.head["status"] == 405
     site.open(session)
@@ -81,11 +87,13 @@ def test_an_allowed_origin_is_mirrored_with_credentials(cors, origin):
     headers = cors.open("anna", headers={"Origin": origin}).headers
     assert headers["access-control-allow-origin"] == origin
     assert headers["access-control-allow-credentials"] == "true"
-    assert headers["access-control-expose-headers"] == "Ssecast-Connection" and headers["ssecast-connection"]
+    assert (headers["access-control-expose-headers"] == "Ssecast-Connection"
+            and headers["ssecast-connection"])
     assert "origin" in headers["vary"].lower()
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://app.example.evil", "https://app.example:8443", "http://app.example",
+@pytest.mark.parametrize("origin", ["https://evil.example", "https://app.example.evil",
+                                    "https://app.example:8443", "http://app.example",
                                     "null", "https://app.exampl", "*", ""])
 def test_other_origins_get_nothing(cors, origin):
     headers = cors.open("anna", headers={"Origin": origin}).headers
@@ -97,10 +105,11 @@ def test_subdomains_of_an_allowed_one(bench):
     site = Site(bench, worker={"cors_origin": "https://*.example.org"})
     for origin in ("https://a.example.org", "https://a.b.example.org"):
         headers = site.open("anna", headers={"Origin": origin}).headers
-        assert headers["access-control-allow-origin"] == origin and headers["access-control-allow-credentials"] == "true"
+        assert (headers["access-control-allow-origin"] == origin
+                and headers["access-control-allow-credentials"] == "true")
         assert "origin" in headers["vary"].lower()
-    for origin in ("https://example.org", "https://evil-example.org", "https://example.org.evil", "https://a.example.org:8443",
-                   "http://a.example.org", "null"):
+    for origin in ("https://example.org", "https://evil-example.org", "https://example.org.evil",
+                   "https://a.example.org:8443", "http://a.example.org", "null"):
         headers = site.open("anna", headers={"Origin": origin}).headers
         assert not [h for h in headers if h.startswith("access-control")], origin
 
@@ -109,19 +118,23 @@ def test_a_broadcast_with_cors_headers(cors):
     readers = [cors.open(f"s{n}", headers={"Origin": GOOD}) for n in range(3)]
     cors.publish("notification", data="hi")
     for reader in readers:
-        assert reader.wait_for(1)[0].data == '"hi"' and reader.headers["access-control-allow-origin"] == GOOD
+        assert (reader.wait_for(1)[0].data == '"hi"'
+                and reader.headers["access-control-allow-origin"] == GOOD)
 
 
 def test_a_preflight_is_answered(cors):
-    status, headers, _ = cors.request("OPTIONS", headers={"Origin": GOOD, "Access-Control-Request-Method": "GET",
-                                                          "Access-Control-Request-Headers": "last-event-id"})
+    status, headers, _ = cors.request(
+        "OPTIONS", headers={"Origin": GOOD, "Access-Control-Request-Method": "GET",
+                            "Access-Control-Request-Headers": "last-event-id"}
+    )
     assert status in (200, 204) and headers["access-control-allow-origin"] == GOOD
     assert headers["access-control-allow-headers"] == "Last-Event-ID, Cache-Control, Authorization"
     assert "GET" in headers["access-control-allow-methods"]
 
 
 def test_a_preflight_from_another_origin_gets_no_headers(cors):
-    _, headers, _ = cors.request("OPTIONS", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"})
+    _, headers, _ = cors.request("OPTIONS", headers={"Origin": "https://evil.example",
+                                                     "Access-Control-Request-Method": "GET"})
     assert "access-control-allow-origin" not in headers
 
 
@@ -133,7 +146,8 @@ def test_refusals_have_cors_headers_too(cors):
 def test_any_origin_is_allowed_without_credentials(bench):
     site = Site(bench, worker={"cors_origin": "*"})
     headers = site.open("anna", headers={"Origin": "https://anywhere.example"}).headers
-    assert headers["access-control-allow-origin"] == "*" and "access-control-allow-credentials" not in headers
+    assert (headers["access-control-allow-origin"] == "*"
+            and "access-control-allow-credentials" not in headers)
 
 
 def test_extra_headers_are_sent(cors):
@@ -151,7 +165,8 @@ SOURCES = [
     ({"REMOTE_USER": "wanted"}, "remote-user"),
     ({"QUERY_STRING": "x=1&session=wanted"}, "query"),
     ({"QUERY_STRING": "session=%77ant%65d"}, "quoted query"),
-    ({"HTTP_COOKIE": "sid=wanted", "HTTP_X_SESSION": "other", "QUERY_STRING": "session=another"}, "the first of several"),
+    ({"HTTP_COOKIE": "sid=wanted", "HTTP_X_SESSION": "other", "QUERY_STRING": "session=another"},
+     "the first of several"),
     ({"HTTP_COOKIE": "xsid=no; sid=", "QUERY_STRING": "session=wanted"}, "an empty one is none"),
 ]
 
@@ -223,7 +238,9 @@ def test_a_shutdown_ends_all_streams_of_a_session_with_its_reason(site, session)
     assert reply["closed"] == 4
     for reader in readers:
         reader.wait_end()
-        assert (reader.types(), json.loads(reader.data()[0])) == (["ssecast.shutdown"], {"reason": "logout"})
+        assert (reader.types(), json.loads(reader.data()[0])) == (
+            ["ssecast.shutdown"], {"reason": "logout"}
+        )
     assert not other.ended
 
 
@@ -241,7 +258,8 @@ def test_block_0_lets_a_session_come_back(site, session):
     reader.wait_open(2)
     site.publish("m", data=1, to={"sessions": [session]})
     reader.wait_type("m")
-    assert reader.types() == ["ssecast.shutdown", "m"] and json.loads(reader.data()[0]) == {"reason": None}
+    assert (reader.types() == ["ssecast.shutdown", "m"]
+            and json.loads(reader.data()[0]) == {"reason": None})
 
 
 def test_a_block_ends(site, session):
@@ -253,10 +271,13 @@ def test_a_block_ends(site, session):
 def test_events_before_a_shutdown_arrive_before_it(site, session):
     reader = site.open(session)
     for n in range(200):
-        site.commands.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": [session]}})
+        site.commands.send(
+            {"op": "publish", "event": "m", "data": n, "to": {"sessions": [session]}}
+        )
     site.commands.shutdown(sessions=[session])
     reader.wait_end()
-    assert reader.data("m") == [str(n) for n in range(200)] and reader.types()[-1] == "ssecast.shutdown"
+    assert (reader.data("m") == [str(n) for n in range(200)]
+            and reader.types()[-1] == "ssecast.shutdown")
 
 
 def test_a_shutdown_by_channel_and_by_connection(site, session):

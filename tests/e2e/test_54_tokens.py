@@ -34,7 +34,8 @@ ISSUER, AUDIENCE = "https://login.example.org", "events"
 def new_site(bench, text, web=Lighttpd, **worker):
     """A site whose workers take sessions from tokens that are judged by this text."""
     file = put(bench.subfolder("keys") / "key", text)
-    site = Site(bench, web=web, worker={"session_from": "jwt", option_for(text): str(file), **worker})
+    site = Site(bench, web=web,
+                worker={"session_from": "jwt", option_for(text): str(file), **worker})
     site.key_file = file
     return site
 
@@ -62,7 +63,8 @@ def key():
 @pytest.fixture(scope="module")
 def site(bench_of_all, key):
     """Its tokens are from ISSUER for AUDIENCE."""
-    site = new_site(bench_of_all, key.file, jwt_issuer=ISSUER, jwt_audience=[AUDIENCE, "others"], heartbeat="300ms")
+    site = new_site(bench_of_all, key.file, jwt_issuer=ISSUER, jwt_audience=[AUDIENCE, "others"],
+                    heartbeat="300ms")
     return site
 
 
@@ -116,9 +118,11 @@ def test_the_header_goes_first_then_the_cookie(site, key, session):
         reader.close()
 
     cookie = f"ssecast_token={good(key, session + '-cookie')}"
-    for wanted, headers in (("-header", {"Cookie": cookie, **bearer(good(key, session + "-header"))}),
-                            ("-cookie", {"Cookie": cookie}),
-                            ("-cookie", {"Cookie": cookie, "Authorization": "Basic YTpi"}), ("-query", {})):
+    for wanted, headers in (
+        ("-header", {"Cookie": cookie, **bearer(good(key, session + "-header"))}),
+        ("-cookie", {"Cookie": cookie}),
+        ("-cookie", {"Cookie": cookie, "Authorization": "Basic YTpi"}), ("-query", {})
+    ):
         opened(**headers)
 
 
@@ -143,7 +147,8 @@ def test_each_kind_of_key_is_good_for_its_algorithm_and_no_other(bench, make):
     ours, foreign = make(), make()
     site = new_site(bench, ours.file)
     assert accepted(site, ours.token(sub="anna"))
-    for token in (foreign.token(sub="anna"), Secret().token(sub="anna"), Rsa().token(sub="anna"), Ec().token(sub="anna"),
+    for token in (foreign.token(sub="anna"), Secret().token(sub="anna"), Rsa().token(sub="anna"),
+                  Ec().token(sub="anna"),
                   unsigned({"sub": "anna"}), with_secret(ours.file, {"sub": "anna"})):
         assert refusal(site, token) == (401, "invalid_token")
 
@@ -160,11 +165,14 @@ def with_secret(secret, claims):
     """HS256 with any text as the secret: a public key, in the attack that made this famous."""
     head = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
     secret = secret if "BEGIN" in secret else secret + " "
-    signature = pyjwt.algorithms.HMACAlgorithm(pyjwt.algorithms.HMACAlgorithm.SHA256).sign(head.encode(), secret.encode())
+    signature = pyjwt.algorithms.HMACAlgorithm(pyjwt.algorithms.HMACAlgorithm.SHA256).sign(
+        head.encode(), secret.encode()
+    )
     return f"{head}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
-@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", "HS256", "HS384", "RS256"])
+@pytest.mark.parametrize("algorithm",
+                         ["none", "None", "NONE", "nOnE", "", "HS256", "HS384", "RS256"])
 def test_an_unsigned_token_is_refused_whatever_it_calls_itself(site, session, algorithm):
     token = unsigned({"sub": session, "iss": ISSUER, "aud": AUDIENCE}, algorithm)
     for text in (token, token.rstrip("."), token + "AAAA"):
@@ -178,7 +186,8 @@ def test_another_algorithm_with_the_right_secret_is_refused(site, key, session, 
 
 def test_a_jwks_of_all_public_kinds_and_one_of_secrets(bench):
     pairs, secrets = [Rsa("r"), Ec("e"), Rsa()], [Secret("s"), Secret()]
-    site = new_site(bench, jwks(*pairs), jwt_secret_file=str(put(bench.subfolder("keys") / "secrets", jwks(*secrets))))
+    site = new_site(bench, jwks(*pairs),
+                    jwt_secret_file=str(put(bench.subfolder("keys") / "secrets", jwks(*secrets))))
     for key in pairs + secrets:
         assert accepted(site, key.token(sub="anna"))
     stranger = Rsa("r")
@@ -190,30 +199,38 @@ def test_a_jwks_of_all_public_kinds_and_one_of_secrets(bench):
 # What a token says
 
 def claim_id(value):
-    """A test's name must be the same in every process that collects it, so it names no time of day."""
+    """A test's name must be the same in every process that collects it, so it names no time of
+    day."""
     return re.sub(r"\d{9,}(\.\d+)?", "TIME", str(value))
 
 
 @pytest.mark.parametrize("claims, error", [
-    ({"exp": time.time() - 1}, "token_expired"), ({"exp": 0}, "token_expired"), ({"exp": "tomorrow"}, "invalid_token"),
-    ({"nbf": time.time() + 3600}, "invalid_token"), ({"iss": "https://evil.example"}, "invalid_token"), ({"iss": None}, "invalid_token"),
-    ({"aud": "web"}, "invalid_token"), ({"aud": ["web", "mail"]}, "invalid_token"), ({"aud": None}, "invalid_token"),
-    ({"sub": ""}, "invalid_token"), ({"sub": 7}, "invalid_token"), ({"sub": "a\nb"}, "invalid_token"), ({"sub": "x" * 256}, "invalid_token"),
-    ({"channels": "room"}, "invalid_token"), ({"channels": [1]}, "invalid_token"), ({"channels": [""]}, "invalid_token"),
+    ({"exp": time.time() - 1}, "token_expired"), ({"exp": 0}, "token_expired"),
+    ({"exp": "tomorrow"}, "invalid_token"), ({"nbf": time.time() + 3600}, "invalid_token"),
+    ({"iss": "https://evil.example"}, "invalid_token"), ({"iss": None}, "invalid_token"),
+    ({"aud": "web"}, "invalid_token"), ({"aud": ["web", "mail"]}, "invalid_token"),
+    ({"aud": None}, "invalid_token"), ({"sub": ""}, "invalid_token"), ({"sub": 7}, "invalid_token"),
+    ({"sub": "a\nb"}, "invalid_token"), ({"sub": "x" * 256}, "invalid_token"),
+    ({"channels": "room"}, "invalid_token"), ({"channels": [1]}, "invalid_token"),
+    ({"channels": [""]}, "invalid_token"),
     ({"iss": "https://evil.example", "exp": 0}, "invalid_token"),
 ], ids=claim_id)
 def test_claims_that_do_not_do(site, key, session, claims, error):
     claims = {"sub": session, "iss": ISSUER, "aud": AUDIENCE, "exp": time.time() + 60, **claims}
     before = site.stat("streams_unauthorized")
-    text = pyjwt.encode({k: v for k, v in claims.items() if v is not None}, key.private, algorithm="HS256")
+    text = pyjwt.encode({k: v for k, v in claims.items() if v is not None}, key.private,
+                        algorithm="HS256")
     assert refusal(site, text) == (401, error)
     wait_until(lambda: site.stat("streams_unauthorized") >= before + 1, what="it is counted")
 
 
-@pytest.mark.parametrize("claims", [{"aud": ["web", "others"]}, {"nbf": time.time() - 5}, {"sub": "ä €"}, {"iat": time.time() + 99}, {"more": {"a": [1]}}],
-                         ids=claim_id)
+@pytest.mark.parametrize("claims",
+                         [{"aud": ["web", "others"]}, {"nbf": time.time() - 5}, {"sub": "ä €"},
+                          {"iat": time.time() + 99}, {"more": {"a": [1]}}], ids=claim_id)
 def test_other_valid_claims_are_accepted(site, key, session, claims):
-    assert accepted(site, good(key, **{"session": session, **claims} if "sub" not in claims else {"session": claims["sub"]}))
+    assert accepted(site, good(
+        key, **{"session": session, **claims} if "sub" not in claims else {"session": claims["sub"]}
+    ))
 
 
 def test_a_token_without_a_time_is_good_for_ever(site, key, session):
@@ -230,18 +247,22 @@ def test_a_token_without_a_session_opens_nothing(site, key):
 def test_every_tampered_token_is_refused_in_the_same_words(site, key, session):
     head, body, signature = good(key, session).split(".")
     other = part({"sub": "root", "iss": ISSUER, "aud": AUDIENCE})
-    bad = [f"{head}.{other}.{signature}", f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body}.", f"{head}.{body}", f"{body}.{head}.{signature}", "x", "..",
-           f"{head}.{body}.{signature}.{signature}", "%00", good(Secret(), session), good(key, session, iss="x"), good(key, session, aud="x")]
+    bad = [f"{head}.{other}.{signature}", f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body}.",
+           f"{head}.{body}", f"{body}.{head}.{signature}", "x", "..",
+           f"{head}.{body}.{signature}.{signature}", "%00", good(Secret(), session),
+           good(key, session, iss="x"), good(key, session, aud="x")]
     answers = {site.request(headers=bearer(token))[2] for token in bad}
     assert len(answers) == 1 and "invalid_token" in str(answers)
 
 
 def test_no_token_is_ever_in_a_log(site, key, session):
-    tokens = [good(key, session), good(key, session, -1), good(Secret(), session), unsigned({"sub": session})]
+    tokens = [good(key, session), good(key, session, -1), good(Secret(), session),
+              unsigned({"sub": session})]
     site.worker.signal(signal.SIGUSR1)  # debug
     wait_until(lambda: "debug" in site.worker.log(), what="the worker tells more")
     for token, name in itertools.product(tokens, ("header", "query")):
-        site.request(headers=bearer(token) if name == "header" else {}, **({"token": token} if name == "query" else {}))
+        site.request(headers=bearer(token) if name == "header" else {},
+                     **({"token": token} if name == "query" else {}))
     site.worker.signal(signal.SIGUSR1)
     wait_until(lambda: "token refused" in site.worker.log(), what="the refusal is in the log")
     for token in tokens:
@@ -272,13 +293,18 @@ def test_a_token_limits_the_channels(site, key, session):
     site.publish("m", data="here", to={"channels": [f"{session}:7"]})
     assert reader.wait_for(1)[0].data == '"here"'
     before = site.stat("streams_forbidden")
-    for channels in (["new"], ["newsletter"], [session], ["news", "other"], ["*"], [f"{session}x"], ["News"]):
-        assert refusal(site, token, channels=",".join(channels)) == (403, "forbidden_channel"), channels
+    for channels in (["new"], ["newsletter"], [session], ["news", "other"], ["*"],
+                     [f"{session}x"], ["News"]):
+        assert refusal(site, token, channels=",".join(channels)) == (
+            403, "forbidden_channel"
+        ), channels
     wait_until(lambda: site.stat("streams_forbidden") >= before + 7, what="they are counted")
 
 
 def test_a_token_with_an_empty_list_allows_none_and_one_without_all(site, key, session):
-    assert refusal(site, good(key, session, channels=[]), channels="a") == (403, "forbidden_channel")
+    assert refusal(site, good(key, session, channels=[]), channels="a") == (
+        403, "forbidden_channel"
+    )
     assert accepted(site, good(key, session, channels=[]))
     open_with(site, good(key, session), channels=["any", "other"])
     open_with(site, good(key, session, channels=["*"]), channels=["any", "other"])
@@ -287,7 +313,9 @@ def test_a_token_with_an_empty_list_allows_none_and_one_without_all(site, key, s
 def test_channels_can_come_from_the_token_itself(bench):
     key = Secret()
     site = new_site(bench, key.file, channels_from="jwt")
-    reader = open_with(site, key.token(sub="anna", channels=["news", "with, comma", "room:*", "news"]), channels=["stolen"])
+    reader = open_with(site,
+                       key.token(sub="anna", channels=["news", "with, comma", "room:*", "news"]),
+                       channels=["stolen"])
     site.wait_counted(reader)
     [connection] = site.commands.connections(session="anna")["connections"]
     assert sorted(connection["channels"]) == ["news", "with, comma"]
@@ -317,7 +345,9 @@ def test_a_token_may_stand_in_a_list(bench):
     for token in (key.token(-1, sub="anna"), "nonsense"):  # never passed over silently
         assert site.request(headers={"Cookie": "sid=bert", **bearer(token)})[0] == 401
     assert refusal(site) == (401, "missing_token")
-    site.open(None, headers={"Cookie": "sid=bert", **bearer(key.token(channels=["x"]))}, channels=["y"])  # it gave nothing, and limits nothing
+    # it gave nothing, and limits nothing
+    site.open(None, headers={"Cookie": "sid=bert", **bearer(key.token(channels=["x"]))},
+              channels=["y"])
 
 
 # The end
@@ -330,7 +360,8 @@ def test_a_stream_ends_with_its_token(site, key, session):
     began = time.monotonic()
     reader.wait_end()
     assert 1 < time.monotonic() - began < 4
-    assert reader.types() == ["m", "ssecast.expired"] and json.loads(reader.events[-1].data) == {"reason": "expired"}
+    assert (reader.types() == ["m", "ssecast.expired"]
+            and json.loads(reader.events[-1].data) == {"reason": "expired"})
     assert reader.complete and int(reader.last_event_id) >= seq
     wait_until(lambda: site.stat("ends_expired") >= before + 1, what="it is counted")
     site.wait_connections(session, 1)
@@ -347,24 +378,30 @@ def test_streams_end_in_the_order_of_their_tokens(site, key, session):
         wait_until(lambda: all(r.ended for r in readers), what="all end")
 
         def ends():
-            return [m for m in list(presence.messages) if m["type"] == "disconnected" and m["session"] in expiries]
+            return [m for m in list(presence.messages) if m["type"] == "disconnected"
+                    and m["session"] in expiries]
 
         wait_until(lambda: len(ends()) == 40, what="all ends are reported")
-        assert [m["session"] for m in ends()] == list(expiries) and {m["cause"] for m in ends()} == {"expired"}
+        assert ([m["session"] for m in ends()] == list(expiries)
+                and {m["cause"] for m in ends()} == {"expired"})
         late = [m["at"] / 1000 - expiries[m["session"]] for m in ends()]
         assert -0.01 < min(late) and max(late) < 2 * PATIENCE
 
 
 def open_before_they_expire(site, key, session):
-    """40 streams whose tokens expire one after the other. ({session: when, in that order}, readers).
+    """40 streams whose tokens expire one after the other. ({session: when, in that order},
+    readers).
 
-    On a busy machine the first token may expire before all streams are open: then the next attempt has more time."""
+    On a busy machine the first token may expire before all streams are open: then the next attempt
+    has more time."""
     for seconds in (1, 3, 10, 30):
         begin = time.time() + seconds
         names = [f"{session}-{seconds}-{n}" for n in sorted(range(40), key=lambda n: n * 7 % 40)]
         expiries = {name: begin + place / 20 for place, name in enumerate(names)}
-        readers = [site.start_open(None, headers=bearer(good(key, name, exp=expiries[name]))) for name in sorted(names)]
-        wait_until(lambda readers=readers: all(r.opens or r.ended for r in readers), what="each stream is open, or over")
+        readers = [site.start_open(None, headers=bearer(good(key, name, exp=expiries[name])))
+                   for name in sorted(names)]
+        wait_until(lambda readers=readers: all(r.opens or r.ended for r in readers),
+                   what="each stream is open, or over")
         if time.time() < begin:
             return expiries, readers
     raise AssertionError("40 streams are not open within 30 s")
@@ -386,7 +423,8 @@ def test_a_reader_that_comes_back_with_the_old_token_is_refused(site, key, sessi
 # Keys change
 
 def wait_accepted(site, token, wanted=True):
-    wait_until(lambda: accepted(site, token) == wanted, timeout=5, what=f"the token is {'accepted' if wanted else 'refused'}")
+    wait_until(lambda: accepted(site, token) == wanted, timeout=5,
+               what=f"the token is {'accepted' if wanted else 'refused'}")
 
 
 def test_a_new_key_is_in_force_within_a_second_and_streams_go_on(bench):
@@ -415,7 +453,8 @@ def test_keys_are_rotated_without_a_gap(bench):
 def test_an_invalid_key_file_is_logged_once_and_the_old_key_stays(bench):
     key = Secret()
     site = new_site(bench, key.file)
-    for text in ("", "short\n", "{", '{"keys":[]}', "-----BEGIN PUBLIC KEY-----\n", Ec().file, None):
+    for text in ("", "short\n", "{", '{"keys":[]}', "-----BEGIN PUBLIC KEY-----\n",
+                 Ec().file, None):
         if text is None:
             site.key_file.unlink()
         else:
@@ -450,15 +489,18 @@ def with_bytes(file):
 
 
 def der(key):
-    return key.private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.private.public_key().public_bytes(serialization.Encoding.DER,
+                                                 serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def openssh(key):
-    return key.private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return key.private.public_key().public_bytes(serialization.Encoding.OpenSSH,
+                                                 serialization.PublicFormat.OpenSSH)
 
 
 _OURS = Rsa("ours")
-_PAGE = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+_PAGE = (b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad "
+         b"Gateway</h1></center>\r\n</body>\r\n</html>\r\n")
 
 # What a file of public keys may hold one day: a broken fetch, another format, a slip of the hand.
 PUBLIC_TEXTS = {
@@ -473,13 +515,16 @@ PUBLIC_TEXTS = {
     "error in JSON": b'{"error":"temporarily_unavailable","error_description":"try again later"}',
     "plain error": b"upstream connect error or disconnect/reset before headers",
     "one word": b"service-temporarily-unavailable-please-try-again-later",
-    "JWKS of a secret": json.dumps({"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(b"x" * 32).rstrip(b"=").decode()}]}).encode(),
+    "JWKS of a secret": json.dumps(
+        {"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(b"x" * 32).rstrip(b"=").decode()}]}
+    ).encode(),
 }
 
 
 @pytest.mark.parametrize("text", PUBLIC_TEXTS.values(), ids=PUBLIC_TEXTS)
 def test_what_replaces_public_keys_is_never_a_secret(bench, text):
-    """Neither at a reload, where the keys from before stay, nor at the start, where there are none."""
+    """Neither at a reload, where the keys from before stay, nor at the start, where there are
+    none."""
     site = new_site(bench, jwks(_OURS), publish=True)
     new = site.key_file.with_name("new")
     new.write_bytes(text)
@@ -491,25 +536,31 @@ def test_what_replaces_public_keys_is_never_a_secret(bench, text):
         assert refusal(site, token) == (401, "invalid_token")
         assert HttpPublisher(site.web.url, token).publish("m", data=1)[0] == 401
     assert accepted(site, _OURS.token(sub="anna"))
-    secret = text in (PUBLIC_TEXTS["one word"], PUBLIC_TEXTS["JWKS of a secret"])  # if not a good one
+    # these are accepted as secrets, though they are bad ones
+    secret = text in (PUBLIC_TEXTS["one word"], PUBLIC_TEXTS["JWKS of a secret"])
     for option in ("--jwt-key-file", *([] if secret else ["--jwt-secret-file"])):
         done = run([WORKER, "--session-from", "jwt", option, site.key_file, "--check-config"])
-        assert done.returncode == 2 and option in done.stderr and "accepted" in done.stderr, done.stderr
+        assert (done.returncode == 2 and option in done.stderr
+                and "accepted" in done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("text, why", [("BOM", "byte order mark"), ("lines", "several lines"), ("space", "blanks"), ("list", "JSON list"),
+@pytest.mark.parametrize("text, why", [("BOM", "byte order mark"), ("lines", "several lines"),
+                                       ("space", "blanks"), ("list", "JSON list"),
                                        ("public", "PEM"), ("NUL", "NUL")])
 def test_what_is_no_secret_is_named(bench, text, why):
     key = Secret()
     file = bench.folder / "secret"
-    file.write_bytes({"BOM": b"\xef\xbb\xbf" + key.file.encode(), "lines": key.file.encode() * 2, "space": key.private.encode() + b" ",
-                      "list": json.dumps([key.jwk()]).encode(), "public": Rsa().file.encode(), "NUL": key.private.encode() + b"\0"}[text])
+    file.write_bytes({"BOM": b"\xef\xbb\xbf" + key.file.encode(), "lines": key.file.encode() * 2,
+                      "space": key.private.encode() + b" ",
+                      "list": json.dumps([key.jwk()]).encode(), "public": Rsa().file.encode(),
+                      "NUL": key.private.encode() + b"\0"}[text])
     done = run([WORKER, "--session-from", "jwt", "--jwt-secret-file", file, "--check-config"])
     assert done.returncode == 2 and why in done.stderr and key.private not in done.stderr
 
 
 def test_secrets_are_rotated_without_a_gap(bench):
-    """As docs/secure.md has it: ssecast keygen --jwt, first for the file, then for the secret that comes beside it."""
+    """As docs/secure.md has it: ssecast keygen --jwt, first for the file, then for the secret that
+    comes beside it."""
     file = bench.subfolder("keys") / "jwt.secret"
     first = make_secret(file)
     file.chmod(0o640)
@@ -519,9 +570,11 @@ def test_secrets_are_rotated_without_a_gap(bench):
     assert first.kid != second.kid and len(json.loads(file.read_text())["keys"]) == 2
     wait_accepted(site, second.token(sub="anna"))
     assert accepted(site, first.token(sub="anna"))
-    wait_until(lambda: "reloaded, 2 keys" in site.worker.log(), what="the log says how many there are")
+    wait_until(lambda: "reloaded, 2 keys" in site.worker.log(),
+               what="the log says how many there are")
     documented = documented_token("b64decode", file)
-    assert accepted(site, documented) and pyjwt.get_unverified_header(documented)["kid"] == second.kid
+    assert (accepted(site, documented)
+            and pyjwt.get_unverified_header(documented)["kid"] == second.kid)
     put(file, "".join(line for line in file.read_text().splitlines(True) if first.kid not in line))
     wait_accepted(site, first.token(sub="anna"), False)
     assert accepted(site, second.token(sub="anna"))
@@ -532,9 +585,13 @@ def test_secrets_are_rotated_without_a_gap(bench):
 def documented_token(part_of_code, file):
     """What the Python lines of docs/secure.md with this in them make of this file."""
     text = (ROOT / "docs" / "secure.md").read_text()
-    [code] = [c for c in re.findall(r"```python\n(.*?)```", text, re.S) if '"sub": "anna"' in c and part_of_code in c]
+    [code] = [c for c in re.findall(r"```python\n(.*?)```", text, re.S) if '"sub": "anna"' in c
+              and part_of_code in c]
     assert "/etc/ssecast/jwt.secret" in code
-    return run(["/usr/bin/python3", "-c", code.replace("/etc/ssecast/jwt.secret", str(file)) + "\nprint(token)"]).stdout.strip()
+    return run(
+        ["/usr/bin/python3", "-c",
+         code.replace("/etc/ssecast/jwt.secret", str(file)) + "\nprint(token)"]
+    ).stdout.strip()
 
 
 def test_the_documented_way_to_make_a_token(bench):
@@ -543,17 +600,21 @@ def test_the_documented_way_to_make_a_token(bench):
     token = documented_token("rstrip", site.key_file)
     open_with(site, token, channels=["news", "room:7"])
     site.wait_connections("anna", 1)
-    done = run([CLI, "tail", "--count", "1", "--header", f"Authorization: Bearer {key.token(max(2, PATIENCE), sub='bert')}", site.web.url])
+    done = run([CLI, "tail", "--count", "1", "--header",
+                f"Authorization: Bearer {key.token(max(2, PATIENCE), sub='bert')}", site.web.url])
     assert done.returncode == 0 and "ssecast.expired" in done.stdout
 
 
 # The start
 
 def started(**options):
-    return run([WORKER, *itertools.chain(*((f"--{n.replace('_', '-')}", str(v)) for n, v in options.items()))])
+    return run([WORKER, *itertools.chain(
+        *((f"--{n.replace('_', '-')}", str(v)) for n, v in options.items())
+    )])
 
 
-@pytest.mark.parametrize("text, why", [(None, "No such file"), ("short", "no public key"), ("{}", "JWKS"), (Ec().private_file, "private key")],
+@pytest.mark.parametrize("text, why", [(None, "No such file"), ("short", "no public key"),
+                                       ("{}", "JWKS"), (Ec().private_file, "private key")],
                          ids=["missing", "short", "no JWKS", "private"])
 def test_a_bad_key_file_is_an_error_at_the_start(tmp_path, text, why):
     file = tmp_path / "key"
@@ -561,14 +622,18 @@ def test_a_bad_key_file_is_an_error_at_the_start(tmp_path, text, why):
         file.write_text(text)
     for more in ({"listen": tmp_path / "socket"}, {"check_config": None}):
         argv = ["--session-from", "jwt", "--jwt-key-file", file]
-        done = run([WORKER, *argv, *itertools.chain(*((f"--{n.replace('_', '-')}", *([v] if v else [])) for n, v in more.items()))])
-        assert done.returncode == 2 and why in done.stderr and str(file) in done.stderr and len(done.stderr.splitlines()) == 1
+        done = run([WORKER, *argv, *itertools.chain(
+            *((f"--{n.replace('_', '-')}", *([v] if v else [])) for n, v in more.items())
+        )])
+        assert (done.returncode == 2 and why in done.stderr and str(file) in done.stderr
+                and len(done.stderr.splitlines()) == 1)
 
 
 @pytest.mark.parametrize("option", ["session_from", "channels_from"])
 def test_tokens_need_a_key(tmp_path, option):
     done = started(listen=tmp_path / "socket", **{option: "jwt"})
-    assert done.returncode == 2 and "--jwt-key-file" in done.stderr and "--jwt-secret-file" in done.stderr
+    assert (done.returncode == 2 and "--jwt-key-file" in done.stderr
+            and "--jwt-secret-file" in done.stderr)
 
 
 def test_a_world_readable_secret_is_reported(bench):
@@ -589,10 +654,12 @@ def test_open_sessions_are_reported_once(bench, key):
 def test_a_forged_cursor_gives_nothing_of_others(site, key, session):
     anna, bert = f"{session}-anna", f"{session}-bert"
     start = site.publish("m", data="start", to={"sessions": ["nobody"]})["seq"]
-    secret = site.publish("m", data="for bert", to={"sessions": [bert]}, id=f"secret-{session}")["seq"]
+    secret = site.publish("m", data="for bert", to={"sessions": [bert]},
+                          id=f"secret-{session}")["seq"]
     site.publish("m", data="his room", to={"channels": [f"{session}-room"]})
     site.publish("m", data="for anna", to={"sessions": [anna]})
-    for cursor in (str(start), str(secret), str(secret - 1), f"secret-{session}", "0", "1", "-1", str(2**63), "unknown", "x" * 5000):
+    for cursor in (str(start), str(secret), str(secret - 1), f"secret-{session}", "0", "1", "-1",
+                   str(2**63), "unknown", "x" * 5000):
         back = open_with(site, good(key, anna), last_event_id=cursor)
         back.wait_data('"for anna"')
         assert {e.data for e in back.events if e.type == "m"} == {'"for anna"'}, cursor
@@ -608,7 +675,9 @@ def test_a_narrower_token_narrows_what_is_caught_up_with(site, key, session):
     for room in rooms:
         site.publish("m", data=room, to={"channels": [room]})
     narrow = good(key, session, channels=rooms[:1])
-    assert refusal(site, narrow, channels=",".join(rooms), lastEventId=wide.last_event_id) == (403, "forbidden_channel")
+    assert refusal(site, narrow, channels=",".join(rooms), lastEventId=wide.last_event_id) == (
+        403, "forbidden_channel"
+    )
     back = open_with(site, narrow, channels=rooms[:1], last_event_id=wide.last_event_id)
     site.publish("m", data="end", to={"sessions": [session]})
     back.wait_data('"end"')
@@ -628,7 +697,8 @@ def test_another_connection_s_events_are_not_replayed(site, key, session):
 
 def test_what_was_excepted_stays_excepted(site, key, session):
     start = site.publish("m", data="start", to={"sessions": ["nobody"]})["seq"]
-    site.publish("m", data="not for her", to={"channels": [session]}, **{"except": {"sessions": [session]}})
+    site.publish("m", data="not for her", to={"channels": [session]},
+                 **{"except": {"sessions": [session]}})
     site.publish("m", data="end", to={"channels": [session]})
     back = open_with(site, good(key, session), channels=[session], last_event_id=str(start))
     back.wait_data('"end"')
@@ -641,16 +711,20 @@ def test_a_resume_from_any_position_gets_exactly_its_own_events(site, key, sessi
     people, rooms = [f"{session}-p{n}" for n in range(4)], [f"{session}-r{n}" for n in range(4)]
     events = []
     for n in range(120):
-        to = {"sessions": dice.sample(people, dice.randint(0, 2)), "channels": dice.sample(rooms, dice.randint(0, 2))}
-        but = {"sessions": dice.sample(people, dice.randint(0, 1)), "channels": dice.sample(rooms, dice.randint(0, 1))}
+        to = {"sessions": dice.sample(people, dice.randint(0, 2)),
+              "channels": dice.sample(rooms, dice.randint(0, 2))}
+        but = {"sessions": dice.sample(people, dice.randint(0, 1)),
+               "channels": dice.sample(rooms, dice.randint(0, 1))}
         own = {"id": f"{session}-own-{n}"} if n % 3 == 0 else {}
         seq = site.publish("m", data=n, to=to, **{"except": but}, **own)["seq"]
         events.append((seq, own.get("id", str(seq)), to, but))
     for _ in range(40):
-        who, mine, start = dice.choice(people), dice.sample(rooms, dice.randint(0, 3)), dice.randrange(len(events))
+        who, mine, start = (dice.choice(people), dice.sample(rooms, dice.randint(0, 3)),
+                            dice.randrange(len(events)))
         token = good(key, who, channels=mine)
         stranger = sorted(set(rooms) - set(mine))
-        assert refusal(site, token, channels=",".join([*mine, stranger[0]]), lastEventId=events[start][1]) == (403, "forbidden_channel")
+        assert refusal(site, token, channels=",".join([*mine, stranger[0]]),
+                       lastEventId=events[start][1]) == (403, "forbidden_channel")
         reader = open_with(site, token, channels=mine, last_event_id=events[start][1])
         site.publish("end", data=0, to={"sessions": [who]})
         reader.wait_type("end")
@@ -676,14 +750,17 @@ def forget_cookies(browser):
 
 
 def set_cookie(browser, token):
-    browser.run("document.cookie = 'ssecast_token=' + arguments[0] + '; path=/sse; SameSite=Strict'", token)
+    browser.run("document.cookie = 'ssecast_token=' + arguments[0] + '; path=/sse; "
+                "SameSite=Strict'", token)
 
 
 def test_eventsource_with_a_token_in_a_cookie_or_the_query(site, key, browser, session):
     set_cookie(browser, good(key, f"{session}-cookie"))
     by_cookie = browser.listen("/sse").wait_open()
     forget_cookies(browser)
-    by_query = browser.listen("/sse?" + urllib.parse.urlencode({"token": good(key, f"{session}-query")})).wait_open()
+    by_query = browser.listen(
+        "/sse?" + urllib.parse.urlencode({"token": good(key, f"{session}-query")})
+    ).wait_open()
     for how, source in (("cookie", by_cookie), ("query", by_query)):
         site.publish(text=how, to={"sessions": [f"{session}-{how}"]})
         assert source.wait_for(1)[0]["data"] == how
@@ -693,7 +770,8 @@ def test_eventsource_with_a_token_in_a_cookie_or_the_query(site, key, browser, s
 def test_eventsource_gives_up_without_a_token_and_after_its_end(site, key, browser, session):
     browser.listen("/sse").wait_closed()
     browser.listen("/sse?token=nonsense").wait_closed()
-    source = browser.listen("/sse?token=" + good(key, session, 3), names=["ssecast.expired"]).wait_open()
+    source = browser.listen("/sse?token=" + good(key, session, 3),
+                            names=["ssecast.expired"]).wait_open()
     source.wait_closed()
     assert [e["type"] for e in source.events()] == ["ssecast.expired"] and source.opens() == 1
 
@@ -754,7 +832,8 @@ def test_an_address_has_so_many_streams(limited):
     assert [ask() for _ in range(5)] == ["open"] * 3 + ["later"] * 2
     assert ask(address="192.0.2.2") == "open"
     assert [ask(address="::ffff:192.0.2.1"), ask(address="")] == ["later", "open"]
-    wait_until(lambda: site.stat("shed_address") == 3 and site.stat("streams_shed") == 3, what="they are counted")
+    wait_until(lambda: site.stat("shed_address") == 3 and site.stat("streams_shed") == 3,
+               what="they are counted")
     keep[0].close()
     wait_until(lambda: ask() == "open", what="there is room again")
     assert ask() == "later"
@@ -771,7 +850,8 @@ def test_an_address_opens_so_many_streams_a_second(limited):
     began = time.monotonic()
     answers = [ask() for _ in range(60)]
     took = time.monotonic() - began
-    assert answers[:5] == ["open"] * 5 and "later" in answers and answers.count("open") <= 6 + 5 * took
+    assert (answers[:5] == ["open"] * 5 and "later" in answers
+            and answers.count("open") <= 6 + 5 * took)
     assert ask(address="192.0.2.2") == "open"
     wait_until(lambda: site.stat("shed_rate") == answers.count("later"), what="they are counted")
     wait_until(lambda: ask() == "open", what="time passes")
@@ -787,7 +867,8 @@ def test_guessing_tokens_is_slowed_down(bench):
 
 
 def test_guessing_tokens_for_publishing_is_slowed_down(bench):
-    """Each request counts once, and what comes too fast is not verified. Who brings no token tries none."""
+    """Each request counts once, and what comes too fast is not verified. Who brings no token tries
+    none."""
     key = Secret()
     site = new_site(bench, key.file, publish=True, connect_rate=5)
     with HttpPublisher(site.web.url, "guess") as publisher:
@@ -803,8 +884,10 @@ def test_guessing_tokens_for_publishing_is_slowed_down(bench):
 
 
 @pytest.mark.parametrize("claims, reason", [
-    ({"alg": "HS512"}, "no key is for its algorithm HS512"), ({"kid": "gone"}, "no key has its kid gone"), ({"seconds": -5}, "it has expired"),
-    ({"iss": "https://evil.example"}, "iss differs from jwt-issuer"), ({"exp": 1e13}, "milliseconds"), ({"signature": 1}, "signature is not that of a key"),
+    ({"alg": "HS512"}, "no key is for its algorithm HS512"),
+    ({"kid": "gone"}, "no key has its kid gone"), ({"seconds": -5}, "it has expired"),
+    ({"iss": "https://evil.example"}, "iss differs from jwt-issuer"),
+    ({"exp": 1e13}, "milliseconds"), ({"signature": 1}, "signature is not that of a key"),
     ({"publish": "yes"}, "publish is not what it must be"),
 ], ids=str)
 def test_the_log_has_the_reason_of_a_refused_token_and_the_answer_does_not(bench, claims, reason):
@@ -813,7 +896,8 @@ def test_the_log_has_the_reason_of_a_refused_token_and_the_answer_does_not(bench
     headers = {"kid": claims["kid"]} if "kid" in claims else None
     signer = Secret("now") if "signature" in claims else key
     more = {k: v for k, v in claims.items() if k not in ("alg", "kid", "signature", "seconds")}
-    token = signer.token(claims.get("seconds", 60), headers=headers, algorithm=claims.get("alg"), **{"sub": "anna", "iss": ISSUER, **more})
+    token = signer.token(claims.get("seconds", 60), headers=headers, algorithm=claims.get("alg"),
+                         **{"sub": "anna", "iss": ISSUER, **more})
     status, _, body = site.request(headers=bearer(token))
     assert status == 401 and reason.encode() not in body
     [line] = [line for line in site.worker.log().splitlines() if "token refused" in line]
@@ -823,7 +907,8 @@ def test_the_log_has_the_reason_of_a_refused_token_and_the_answer_does_not(bench
 def test_of_several_token_cookies_the_good_one_counts(bench):
     key = Secret()
     site = new_site(bench, key.file)
-    for cookies in (f"ssecast_token=stale; ssecast_token={key.token(sub='anna')}", f"ssecast_token={key.token(sub='anna')}; ssecast_token=stale"):
+    for cookies in (f"ssecast_token=stale; ssecast_token={key.token(sub='anna')}",
+                    f"ssecast_token={key.token(sub='anna')}; ssecast_token=stale"):
         site.open(None, headers={"Cookie": cookies})
     site.wait_connections("anna", 2)
     assert site.request(headers={"Cookie": "ssecast_token=a; ssecast_token=b"})[0] == 401

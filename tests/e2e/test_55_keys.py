@@ -1,4 +1,5 @@
-"""Keys: who may connect to what, who may give which command about whom, and what happens when that changes."""
+"""Keys: who may connect to what, who may give which command about whom, and what happens when that
+changes."""
 
 import concurrent.futures
 import json
@@ -30,21 +31,24 @@ OK, FAILED, USAGE = 0, 1, 2
 
 
 class KeyedSite(Site):
-    """A site whose broker has keys. Tests command it over ipc, where there are none; .tcp is where keys count."""
+    """A site whose broker has keys. Tests command it over ipc, where there are none; .tcp is where
+    keys count."""
 
     def __init__(self, bench, worker=None, **options):
         self.keys = Keys(bench.folder)
         self.tcp = f"tcp://127.0.0.1:{free_port()}"
         self.worker_key = self.keys.add("worker", "web")
         commands = [f"ipc://{bench.folder}/commands", self.tcp]
-        super().__init__(bench, broker={"commands": commands, **self.keys.broker_options(), **options.pop("broker", {})},
+        super().__init__(bench, broker={"commands": commands, **self.keys.broker_options(),
+                                        **options.pop("broker", {})},
                          worker={**self.worker_key.options(), **(worker or {})}, **options)
 
     def client(self, key):
         return Commands(self.tcp, key)
 
     def reload(self):
-        """Wait until the broker has reread the file, or logged why not. It handles signals between two commands."""
+        """Wait until the broker has reread the file, or logged why not. It handles signals between
+        two commands."""
         self.broker.signal(signal.SIGHUP)
         self.commands.ping()
         self.commands.ping()
@@ -75,7 +79,8 @@ KINDS = {"commands": zmq.DEALER, "feed": zmq.SUB, "sync": zmq.DEALER, "presence"
 @pytest.mark.parametrize("name", WHO)
 def test_a_role_is_let_in_where_it_belongs(keyed, name):
     endpoint = keyed.tcp if name == "commands" else keyed.broker.endpoint(name)
-    keys = {"worker": keyed.worker_key, "anyone": keyed.anyone, "desk": keyed.desk, "part": keyed.part}
+    keys = {"worker": keyed.worker_key, "anyone": keyed.anyone, "desk": keyed.desk,
+            "part": keyed.part}
     before = keyed.stat("keys_refused")
     got = {who: handshake(endpoint, key, KINDS[name]) for who, key in keys.items()}
     assert got == WHO[name]
@@ -90,7 +95,8 @@ def test_the_log_names_the_refused_key(keyed):
     stranger = keyed.keys.stranger("who")
     assert handshake(keyed.tcp, stranger) == "refused"
     wait_until(lambda: stranger.public in keyed.broker.log(), what="the stranger's key")
-    assert re.search(r"may not connect here socket=\w+ name=desk role=operator address=127\.0\.0\.1", keyed.broker.log())
+    assert re.search(r"may not connect here socket=\w+ name=desk role=operator "
+                     r"address=127\.0\.0\.1", keyed.broker.log())
 
 
 # What they may do there
@@ -102,14 +108,21 @@ def test_a_publisher_publishes_within_its_limits(keyed, session):
         assert shop.publish("m", data=1, to={"sessions": [name]})["online"] == 1
         shop.publish("m", data=2, to={"channels": ["room:7"]})
         shop.publish_batch([{"event": "m", "data": 3, "to": {"sessions": [name, "anna"]}}])
-        for wrong in ({}, {"to": {"sessions": ["bert"]}}, {"to": {"sessions": [name], "channels": ["hall"]}},
-                      {"to": {"connections": [reader.connection]}}, {"to": {"sessions": [name]}, "except": {"sessions": ["bert"]}},
+        for wrong in ({}, {"to": {"sessions": ["bert"]}},
+                      {"to": {"sessions": [name], "channels": ["hall"]}},
+                      {"to": {"connections": [reader.connection]}},
+                      {"to": {"sessions": [name]}, "except": {"sessions": ["bert"]}},
                       {"to": {"sessions": [name]}, "retry": 1000}):
-            assert shop.ask({"op": "publish", "event": "m", "data": 0, **wrong})["error"] == "forbidden"
-        assert shop.online(name)["online"] and shop.ask({"op": "online", "session": "bert"})["error"] == "forbidden"
+            assert shop.ask(
+                {"op": "publish", "event": "m", "data": 0, **wrong}
+            )["error"] == "forbidden"
+        assert (shop.online(name)["online"]
+                and shop.ask({"op": "online", "session": "bert"})["error"] == "forbidden")
         for op in ("stats", "sessions", "connections", "history", "shutdown", "log"):
             assert shop.ask({"op": op, "ref": op})["error"] == "forbidden"
-        assert shop.ask({"op": "members", "channel": "room:7"})["error"] == "forbidden", "only readers of a channel, and operators"
+        assert (
+            shop.ask({"op": "members", "channel": "room:7"})["error"] == "forbidden"
+        ), "only readers of a channel, and operators"
         shop.ping()
     reader.wait_for(3)
     assert reader.data() == ["1", "2", "3"]
@@ -136,8 +149,8 @@ def test_a_limited_operator_sees_its_part(keyed, session):
         assert {c["session"] for c in part.connections(session="anna")["connections"]} == {"anna"}
         assert part.history(session="anna")["events"][-1]["to"] == {"sessions": ["anna"]}
         for op in ({"op": "connections"}, {"op": "history"}, {"op": "history", "session": session},
-                   {"op": "shutdown", "sessions": [session]}, {"op": "presence"}, {"op": "status"}, {"op": "log"},
-                   {"op": "members", "channel": "room:7"}):
+                   {"op": "shutdown", "sessions": [session]}, {"op": "presence"}, {"op": "status"},
+                   {"op": "log"}, {"op": "members", "channel": "room:7"}):
             assert part.ask(op)["error"] == "forbidden"
         assert part.stats()["connections"] >= 2
         assert part.shutdown(sessions=["anna"], block=0)["closed"] == 1
@@ -173,14 +186,17 @@ class Named(Key):
     """The pair of another one, of a client that chooses its routing id."""
 
     def __init__(self, key, routing_id):
-        self.public, self.secret, self.broker, self.routing_id = key.public, key.secret, key.broker, routing_id
+        self.public, self.secret, self.broker, self.routing_id = (
+            key.public, key.secret, key.broker, routing_id
+        )
 
     def use(self, socket, broker=None):
         super().use(socket, broker)
         socket.setsockopt(zmq.ROUTING_ID, self.routing_id)
 
 
-@pytest.mark.parametrize("routing_id", [b"twin", b"\0\0\0\0\2", b"x" * 255], ids=["usual", "reserved", "long"])
+@pytest.mark.parametrize("routing_id", [b"twin", b"\0\0\0\0\2", b"x" * 255],
+                         ids=["usual", "reserved", "long"])
 def test_publishers_choose_no_routing_ids(keyed, routing_id):
     """libzmq would never read the second one, or end the broker."""
     name = Named(keyed.anyone, routing_id)
@@ -195,7 +211,9 @@ def test_streams_resume_and_presence_work_through_curve(keyed, session):
     assert "with CURVE" in keyed.broker.log()
     reader = keyed.open(session)
     keyed.wait_connections(session, 1)
-    keyed.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(2000)])
+    keyed.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(2000)]
+    )
     reader.wait_for(2000)
     assert reader.data() == [str(n) for n in range(2000)]
     back = keyed.open(session, last_event_id=reader.events[999].id)
@@ -227,7 +245,9 @@ def test_a_key_is_let_in_when_it_is_added_and_cut_off_when_it_is_gone(keyed):
         with keyed.client(keyed.anyone) as other:
             other.ping()
             keyed.reload()
-            assert client.try_ask({"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["nobody"]}}, 1) is None
+            assert client.try_ask(
+                {"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["nobody"]}}, 1
+            ) is None
             other.ping()  # its connection was cut too, and reconnected
         assert keyed.commands.ping()["head"] == head
     assert handshake(keyed.tcp, late) == "refused"
@@ -251,11 +271,14 @@ def test_a_file_with_an_error_leaves_the_keys_as_they_were(keyed):
         keyed.keys.write("publisher nonsense\n")
         keyed.reload()
         line = len(keyed.keys.lines) + 2
-        assert f"stay in force why=\"{keyed.keys.file}, line {line}: 'nonsense' is no public key (40 characters of Z85)" in keyed.broker.log()
+        assert (f"stay in force why=\"{keyed.keys.file}, line {line}: "
+                "'nonsense' is no public key (40 characters of Z85)" in keyed.broker.log())
         client.publish("m", data=1, to={"sessions": ["nobody"]})
         keyed.keys.file.write_text("")
         keyed.reload()
-        assert "stay in force why=\"" + str(keyed.keys.file) + ": the file is empty" in keyed.broker.log()
+        assert "stay in force why=\"" + str(
+            keyed.keys.file
+        ) + ": the file is empty" in keyed.broker.log()
         client.publish("m", data=1, to={"sessions": ["nobody"]})
         keyed.keys.file.unlink()
         keyed.reload()
@@ -301,18 +324,22 @@ def test_a_worker_that_is_taken_out_is_cut_off_and_the_others_miss_nothing(bench
 
 
 def publish(site, first, count):
-    site.commands.publish_many([{"event": "m", "data": first + n, "to": {"sessions": ["anna"]}} for n in range(count)])
+    site.commands.publish_many(
+        [{"event": "m", "data": first + n, "to": {"sessions": ["anna"]}} for n in range(count)]
+    )
 
 
 def test_an_operator_that_is_taken_out_is_cut_off_from_presence(bench):
     site = KeyedSite(bench)
     gone, stays = site.keys.add("operator", "gone"), site.keys.add("operator", "stays")
     site.reload()
-    one, two = (bench.closing(Watched(site.broker.endpoint("presence"), key, zmq.SUB)) for key in (gone, stays))
+    one, two = (bench.closing(Watched(site.broker.endpoint("presence"), key, zmq.SUB))
+                for key in (gone, stays))
     wait_until(lambda: one.look() == two.look() == ["in"], what="both are in")
     site.keys.remove("gone")
     site.reload()
-    wait_until(lambda: one.look() == ["in", "refused"] and two.look() == ["in", "in"], what=lambda: f"{one.events} and {two.events}")
+    wait_until(lambda: one.look() == ["in", "refused"] and two.look() == ["in", "in"],
+               what=lambda: f"{one.events} and {two.events}")
 
 
 # What is wrong is said
@@ -324,7 +351,9 @@ def test_an_operator_that_is_taken_out_is_cut_off_from_presence(bench):
     ("none", "wants a key"),
 ])
 def test_a_worker_says_why_it_has_no_broker(keyed, bench, how, said):
-    key = {"unknown": keyed.keys.stranger("unknown"), "publisher": keyed.anyone}.get(how, keyed.worker_key)
+    key = {"unknown": keyed.keys.stranger("unknown"), "publisher": keyed.anyone}.get(
+        how, keyed.worker_key
+    )
     options = {} if how == "none" else key.options()
     if how == "wrong broker":
         options["broker_key"] = keyed.desk.public
@@ -335,18 +364,21 @@ def test_a_worker_says_why_it_has_no_broker(keyed, bench, how, said):
     with FastCgi(worker.socket) as web:
         web.get(REQUEST_URI="/sse/healthz", REMOTE_ADDR="127.0.0.1").wait_end()
         assert web.head["status"] == 503 and "broker handshake" in json.loads(web.body)["reasons"]
-    lines = [line for line in worker.log().splitlines() if "--feed tcp" in line or "--sync tcp" in line]
+    lines = [line for line in worker.log().splitlines() if "--feed tcp" in line
+             or "--sync tcp" in line]
     assert len([line for line in lines if "warning" in line]) <= 2
 
 
 def test_a_worker_that_needs_no_key_says_when_there_is_no_broker_with_keys(bench):
     broker, key = Broker(bench).start(), Keys(bench.folder).stranger("web")
     worker = Worker(bench, broker, **key.options()).start()
-    wait_until(lambda: "does not use CURVE" in worker.log() or "does not accept us" in worker.log(), what="it says so")
+    wait_until(lambda: "does not use CURVE" in worker.log() or "does not accept us" in worker.log(),
+               what="it says so")
 
 
 def cli_of(site, key=None, **changes):
-    options = {**({"curve_key_file": str(key.file), "broker_key": key.broker} if key else {}), **changes}
+    options = {**({"curve_key_file": str(key.file), "broker_key": key.broker} if key else {}),
+               **changes}
     cli = Cli(endpoint=site.tcp)
     cli.env.update({"SSECAST_" + name.upper(): value for name, value in options.items()})
     return cli
@@ -356,14 +388,16 @@ def test_the_command_line_with_a_key(keyed, session):
     reader = keyed.open(session)
     cli_of(keyed, keyed.anyone)("publish", "m", "1", "--session", session).check()
     reader.wait_for(1)
-    done = cli_of(keyed)("--curve-key-file", str(keyed.shop.file), "publish", "m", "1", "--session", "bert", "--broker-key", keyed.keys.broker.public)
+    done = cli_of(keyed)("--curve-key-file", str(keyed.shop.file), "publish", "m", "1", "--session",
+                         "bert", "--broker-key", keyed.keys.broker.public)
     assert done.status == FAILED and "forbidden" in done.err and "bert" in done.err
 
 
 def test_the_command_line_says_why_it_cannot_connect(keyed):
     cases = [(cli_of(keyed), "wants a key"),
              (cli_of(keyed, keyed.keys.stranger("cli")), "the broker refuses this key"),
-             (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public), "is broker-key the public key of this broker, and is the port the right one?")]
+             (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public),
+              "is broker-key the public key of this broker, and is the port the right one?")]
     with concurrent.futures.ThreadPoolExecutor() as pool:  # each waits for its time-out
         tries = [(pool.submit(cli, "ping", "--timeout", patient(1)), said) for cli, said in cases]
     for ended, said in tries:
@@ -383,14 +417,17 @@ def test_watching_with_a_key(keyed, session):
     late = keyed.keys.stranger("watcher")
     cli = cli_of(keyed, keyed.desk)
     with Tail([str(CLI), *where, "watch", "--session", session, "--count", "1"], cli.env) as watch:
-        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="a change")
+        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None,
+                   what="a change")
         assert "connected" in watch.finish().check().out
     refused = keyed.stat("keys_refused")
-    with Tail([str(CLI), *where, "watch", "--no-snapshot", "--session", session, "--count", "1"], cli_of(keyed, late).env) as watch:
+    with Tail([str(CLI), *where, "watch", "--no-snapshot", "--session", session, "--count", "1"],
+              cli_of(keyed, late).env) as watch:
         wait_until(lambda: keyed.stat("keys_refused") > refused, what="it is refused")
         keyed.keys.add("operator", "watcher", key=late)
         keyed.reload()
-        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="a change", pause=0.2)
+        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None,
+                   what="a change", pause=0.2)
         assert "connected" in watch.finish().check().out
     keyed.keys.remove("watcher")
     keyed.reload()
@@ -403,22 +440,28 @@ def test_keygen_makes_what_the_broker_and_its_clients_read(bench):
     before = os.umask(0)
     try:
         cli("keygen", "--role", "broker", f"{folder}/broker.key").check()
-        lines = [cli("keygen", "--role", role, "--name", role, f"{folder}/{role}.key", *limits).check().out
-                 for role, limits in (("publisher", ["--session", "a-*", "--session", "b", "--channel", "c"]), ("operator", []), ("worker", []))]
+        lines = [cli("keygen", "--role", role, "--name", role, f"{folder}/{role}.key", *limits)
+                 .check().out for role, limits in (
+                     ("publisher", ["--session", "a-*", "--session", "b", "--channel", "c"]),
+                     ("operator", []), ("worker", [])
+                 )]
     finally:
         os.umask(before)
     for name in ("broker", "publisher", "operator", "worker"):
         assert stat.S_IMODE(os.stat(folder / f"{name}.key").st_mode) == 0o600
         assert stat.S_IMODE(os.stat(folder / f"{name}.key.pub").st_mode) == 0o644
     assert lines[0].split()[3:] == ["sessions=a-*,b", "channels=c"]
-    (folder / "keys").write_text("".join((folder / f"{role}.key.pub").read_text() for role in ("publisher", "operator", "worker")))
+    (folder / "keys").write_text("".join((folder / f"{role}.key.pub").read_text()
+                                         for role in ("publisher", "operator", "worker")))
     assert (folder / "keys").read_text() == "".join(lines)
-    broker = Broker(bench, commands=[f"ipc://{folder}/c", tcp := f"tcp://127.0.0.1:{free_port()}"], curve_key_file=folder / "broker.key",
-                    keys=folder / "keys").start()
-    worker = Worker(bench, broker, curve_key_file=folder / "worker.key", broker_key=folder / "broker.key.pub").start()
+    broker = Broker(bench, commands=[f"ipc://{folder}/c", tcp := f"tcp://127.0.0.1:{free_port()}"],
+                    curve_key_file=folder / "broker.key", keys=folder / "keys").start()
+    worker = Worker(bench, broker, curve_key_file=folder / "worker.key",
+                    broker_key=folder / "broker.key.pub").start()
     wait_until(lambda: "broker connected" in worker.log(), what="the worker is welcomed")
     ask = Cli(endpoint=tcp)
-    ask.env.update(SSECAST_BROKER_KEY=f"{folder}/broker.key.pub", SSECAST_CURVE_KEY_FILE=f"{folder}/operator.key")
+    ask.env.update(SSECAST_BROKER_KEY=f"{folder}/broker.key.pub",
+                   SSECAST_CURVE_KEY_FILE=f"{folder}/operator.key")
     assert json.loads(ask("stats", "--json").check().out)["workers"] == 1
     from zmq import auth
     public, secret = auth.load_certificate(str(folder / "publisher.key"))
@@ -434,7 +477,8 @@ def test_keygen_overwrites_nothing_and_shows_no_secret(bench):
     again = cli("keygen", "--role", "worker", "--name", "web", str(path))
     assert again.status == FAILED and "not overwritten" in again.err and path.read_bytes() == before
     path.unlink()
-    again = cli("keygen", "--role", "worker", "--name", "web", str(path))  # the public half is still there
+    # the public half is still there
+    again = cli("keygen", "--role", "worker", "--name", "web", str(path))
     assert again.status == FAILED and not path.exists()
 
 
@@ -451,14 +495,18 @@ def test_keygen_overwrites_nothing_and_shows_no_secret(bench):
 ])
 def test_a_wrong_keygen_is_explained(bench, args, said):
     env = clean_environment()
-    done = subprocess.run([str(CLI), "keygen", *args], cwd=bench.folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode in (FAILED, USAGE) and said in done.stderr and not list(bench.folder.glob("x*"))
+    done = subprocess.run([str(CLI), "keygen", *args], cwd=bench.folder, env=env,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode in (FAILED, USAGE) and said in done.stderr
+            and not list(bench.folder.glob("x*")))
 
 
 def test_no_secret_is_in_a_log_or_among_arguments(keyed):
     secrets = [k.secret for k in (keyed.keys.broker, keyed.worker_key, keyed.anyone)]
     for program in (keyed.broker, *keyed.workers):
-        shown = program.log() + open(f"/proc/{program.pid}/cmdline", encoding="utf-8").read() + open(f"/proc/{program.pid}/environ", encoding="utf-8").read()
+        shown = program.log() + open(
+            f"/proc/{program.pid}/cmdline", encoding="utf-8"
+        ).read() + open(f"/proc/{program.pid}/environ", encoding="utf-8").read()
         assert not [s for s in secrets if s in shown]
 
 
@@ -474,40 +522,55 @@ def test_a_program_in_c_with_keys(keyed, bench, session):
 int main(int argc, char **argv)
 {
     char public_key[41], secret_key[41];
-    struct ssecast_publisher_options o = {.endpoints = (const char *const *)&argv[1], .endpoint_count = 1, .timeout_ms = 2000};
+    struct ssecast_publisher_options o = {
+        .endpoints = (const char *const *)&argv[1], .endpoint_count = 1, .timeout_ms = 2000};
     struct ssecast_publisher *p;
     if (argc < 4 || ssecast_curve_read(argv[3], public_key, secret_key))
         return 2;
-    o.curve = (struct ssecast_curve){.server_key = argv[2], .public_key = public_key, .secret_key = secret_key};
+    o.curve = (struct ssecast_curve){
+        .server_key = argv[2], .public_key = public_key, .secret_key = secret_key};
     if (ssecast_publisher_new(&p, &o))
         return 3;
     struct ssecast_names to = {.names = (const char *const *)&argv[4], .count = 1};
-    int err = ssecast_publish(p, &(struct ssecast_event){.event = "m", .json = "1", .to = &(struct ssecast_target){.sessions = to}}, NULL);
+    struct ssecast_target target = {.sessions = to};
+    struct ssecast_event event = {.event = "m", .json = "1", .to = &target};
+    int err = ssecast_publish(p, &event, NULL);
     printf("%s|%s\n", err ? strerror(-err) : "published", ssecast_publisher_problem(p));
     ssecast_publisher_free(&p);
     return 0;
 }
 """)
     program = bench.folder / "publish"
-    flags = ["-fsanitize=" + s for s, sign in (("address", b"__asan_init"), ("undefined", b"__ubsan_")) if sign in CLI.read_bytes()]
-    done = run(["cc", "-Wall", "-Wextra", "-Werror", *flags, f"-I{ROOT}/client/lib", source, "-o", program, f"-L{BUILD}", "-lssecast",
-                f"-Wl,-rpath,{BUILD}"], timeout=120)
+    flags = ["-fsanitize=" + s
+             for s, sign in (("address", b"__asan_init"), ("undefined", b"__ubsan_"))
+             if sign in CLI.read_bytes()]
+    done = run(["cc", "-Wall", "-Wextra", "-Werror", *flags, f"-I{ROOT}/client/lib", source, "-o",
+                program, f"-L{BUILD}", "-lssecast", f"-Wl,-rpath,{BUILD}"], timeout=120)
     assert done.returncode == 0, done.stderr
     reader = keyed.open(session)
-    assert run([program, keyed.tcp, keyed.keys.broker.public, keyed.anyone.file, session]).stdout == "published|\n"
+    assert run(
+        [program, keyed.tcp, keyed.keys.broker.public, keyed.anyone.file, session]
+    ).stdout == "published|\n"
     reader.wait_for(1)
     stranger = keyed.keys.stranger("c")
-    assert "the broker refuses this key" in run([program, keyed.tcp, keyed.keys.broker.public, stranger.file, session]).stdout
-    assert "broker-key" in run([program, keyed.tcp, keyed.anyone.public, keyed.anyone.file, session]).stdout
+    assert "the broker refuses this key" in run(
+        [program, keyed.tcp, keyed.keys.broker.public, stranger.file, session]
+    ).stdout
+    assert "broker-key" in run(
+        [program, keyed.tcp, keyed.anyone.public, keyed.anyone.file, session]
+    ).stdout
     os.chmod(stranger.file, 0o644)
-    assert run([program, keyed.tcp, keyed.keys.broker.public, stranger.file, session]).returncode == 2
+    assert (
+        run([program, keyed.tcp, keyed.keys.broker.public, stranger.file, session]).returncode == 2
+    )
 
 
 def test_a_publisher_passes_once_its_key_is_known(keyed):
     """The library reconnects by itself after it was refused."""
     late = keyed.keys.stranger("patient")
     cli = cli_of(keyed, late)
-    process = subprocess.Popen([str(CLI), "ping", "--timeout", "15s"], env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([str(CLI), "ping", "--timeout", "15s"], env=cli.env,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: late.public in keyed.broker.log(), what="it was refused")
     keyed.keys.add("publisher", "patient", key=late)
     keyed.reload()
@@ -519,16 +582,19 @@ def test_a_publisher_passes_once_its_key_is_known(keyed):
 
 def test_a_page_in_php_publishes_with_a_key(keyed, session):
     reader = keyed.open(session)
-    shown = re.search(r"(    .socket->setSockOpt.*?)\n\n", (ROOT / "docs/protocol.md").read_text(), re.S).group(1)
+    shown = re.search(r"(    .socket->setSockOpt.*?)\n\n",
+                      (ROOT / "docs/protocol.md").read_text(), re.S).group(1)
     code = f"""
     $socket = new ZMQSocket(new ZMQContext(), ZMQ::SOCKET_REQ);
     $brokerKey = getenv('BROKER'); $publicKey = getenv('PUBLIC'); $secretKey = getenv('SECRET');
     {shown}
     $socket->connect(getenv('ENDPOINT'));
-    $socket->send(json_encode(['op' => 'publish', 'event' => 'm', 'data' => 1, 'to' => ['sessions' => [getenv('SESSION')]]]));
+    $to = ['sessions' => [getenv('SESSION')]];
+    $socket->send(json_encode(['op' => 'publish', 'event' => 'm', 'data' => 1, 'to' => $to]));
     echo $socket->recv();
     """
-    env = clean_environment(BROKER=keyed.keys.broker.public, PUBLIC=keyed.anyone.public, SECRET=keyed.anyone.secret, ENDPOINT=keyed.tcp, SESSION=session)
+    env = clean_environment(BROKER=keyed.keys.broker.public, PUBLIC=keyed.anyone.public,
+                            SECRET=keyed.anyone.secret, ENDPOINT=keyed.tcp, SESSION=session)
     done = run(["php", "-r", code], env=env)
     assert '"ok":true' in done.stdout, done
     reader.wait_for(1)
@@ -539,11 +605,16 @@ def test_a_page_in_php_publishes_with_a_key(keyed, session):
 NOISE = {
     "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "noise": os.urandom(5000),
-    "null greeting": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL" + bytes(48) + b"\4\x26\5READY\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0\0",
-    "curve hello of chance": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\4\xc8\5HELLO" + os.urandom(194),
-    "curve hello too long": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\6\0\0\0\0\0\1\0\0\5HELLO" + os.urandom(65000),
-    "curve hello cut short": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\4\x10\5HELLO" + os.urandom(10),
-    "message before a handshake": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\0\x10" + os.urandom(16),
+    "null greeting": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL" + bytes(48)
+        + b"\4\x26\5READY\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0\0",
+    "curve hello of chance": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\4\xc8\5HELLO"
+        + os.urandom(194),
+    "curve hello too long": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47)
+        + b"\6\0\0\0\0\0\1\0\0\5HELLO" + os.urandom(65000),
+    "curve hello cut short": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\4\x10\5HELLO"
+        + os.urandom(10),
+    "message before a handshake": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47) + b"\0\x10"
+        + os.urandom(16),
 }
 
 
@@ -598,10 +669,12 @@ def refuses_to_start(program, said, **options):
     assert all(part in done.stderr for part in said), done.stderr
 
 
-@pytest.mark.parametrize("endpoint", ["tcp://*:5570", "tcp://0.0.0.0:5570", "tcp://[::]:5570", "tcp://192.0.2.1:5570", "tcp://broker.invalid:5570"])
+@pytest.mark.parametrize("endpoint", ["tcp://*:5570", "tcp://0.0.0.0:5570", "tcp://[::]:5570",
+                                      "tcp://192.0.2.1:5570", "tcp://broker.invalid:5570"])
 @pytest.mark.parametrize("name", ["commands", "feed", "sync", "presence"])
 def test_an_endpoint_that_others_reach_needs_keys(name, endpoint):
-    refuses_to_start(BROKER, [f"--{name} {endpoint}", "--curve-key-file", "--allow-insecure"], **{name: endpoint})
+    refuses_to_start(BROKER, [f"--{name} {endpoint}", "--curve-key-file", "--allow-insecure"],
+                     **{name: endpoint})
     assert run([BROKER, f"--{name}", endpoint, "--check-config"]).returncode == USAGE
 
 
@@ -615,17 +688,22 @@ def test_an_interface_s_name_is_its_addresses():
 
 def test_insecure_is_allowed_with_a_warning(bench):
     port = free_port()
-    broker = Broker(bench, commands=[f"tcp://127.0.0.1:{free_port()}", f"tcp://0.0.0.0:{port}"], allow_insecure="yes")
-    broker.argv = [a for a in broker.argv if a not in ("--allow-insecure", "yes")] + ["--allow-insecure"]
+    broker = Broker(bench, commands=[f"tcp://127.0.0.1:{free_port()}", f"tcp://0.0.0.0:{port}"],
+                    allow_insecure="yes")
+    broker.argv = (
+        [a for a in broker.argv if a not in ("--allow-insecure", "yes")] + ["--allow-insecure"]
+    )
     broker.start()
-    assert f"warning: broker: --commands tcp://0.0.0.0:{port}: other hosts or users can reach this endpoint" in broker.log()
+    assert (f"warning: broker: --commands tcp://0.0.0.0:{port}: "
+            "other hosts or users can reach this endpoint" in broker.log())
     with Commands(f"tcp://127.0.0.1:{port}") as client:
         client.ping()
 
 
 def test_with_keys_any_endpoint_may_be_open(bench):
     keys, port = Keys(bench.folder), free_port()
-    Broker(bench, commands=[f"ipc://{bench.folder}/c", f"tcp://*:{port}"], **keys.broker_options()).start()
+    Broker(bench, commands=[f"ipc://{bench.folder}/c", f"tcp://*:{port}"],
+           **keys.broker_options()).start()
     assert handshake(f"tcp://127.0.0.1:{port}", None) == "failed"
 
 
@@ -634,7 +712,8 @@ def test_wrong_key_files_are_named(bench):
     good = keys.broker_options()
     refuses_to_start(BROKER, ["--keys is missing"], curve_key_file=good["curve_key_file"])
     refuses_to_start(BROKER, ["--curve-key-file is missing"], keys=good["keys"])
-    refuses_to_start(BROKER, ["--curve-key-file", "/nowhere", "No such file"], **{**good, "curve_key_file": "/nowhere"})
+    refuses_to_start(BROKER, ["--curve-key-file", "/nowhere", "No such file"],
+                     **{**good, "curve_key_file": "/nowhere"})
     refuses_to_start(BROKER, ["--keys /nowhere", "No such file"], **{**good, "keys": "/nowhere"})
     keys.write("worker\n")
     refuses_to_start(BROKER, [f"--keys {keys.file}, line 2", "no public key"], **good)
@@ -644,12 +723,15 @@ def test_wrong_key_files_are_named(bench):
     os.chmod(keys.broker.file, 0o600)
     web = keys.stranger("web")
     refuses_to_start(WORKER, ["--broker-key is missing"], curve_key_file=web.file)
-    refuses_to_start(WORKER, ["--broker-key", "nonsense"], curve_key_file=web.file, broker_key="nonsense")
-    refuses_to_start(WORKER, ["2 keys for 1 brokers"], curve_key_file=web.file, broker_key=[web.public, web.broker])
+    refuses_to_start(WORKER, ["--broker-key", "nonsense"], curve_key_file=web.file,
+                     broker_key="nonsense")
+    refuses_to_start(WORKER, ["2 keys for 1 brokers"], curve_key_file=web.file,
+                     broker_key=[web.public, web.broker])
 
 
 def test_a_broker_without_any_key_says_so(bench):
-    broker = Broker(bench, commands=[f"ipc://{bench.folder}/c", f"tcp://127.0.0.1:{free_port()}"], **Keys(bench.folder).broker_options()).start()
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/c", f"tcp://127.0.0.1:{free_port()}"],
+                    **Keys(bench.folder).broker_options()).start()
     assert "every connection to a tcp endpoint is refused" in broker.log()
 
 
@@ -660,7 +742,8 @@ def test_limits_of_a_request_are_options(bench):
     with broker.commands() as client:
         reply = client.ask({"op": "publish", "events": [{"data": n} for n in range(4)]})
         assert reply["error"] == "too_large" and "--max-batch" in reply["message"]
-        reply = client.ask({"op": "publish", "data": 1, "to": {"sessions": ["a", "b", "c"]}, "except": {"channels": ["d", "e"]}})
+        reply = client.ask({"op": "publish", "data": 1, "to": {"sessions": ["a", "b", "c"]},
+                            "except": {"channels": ["d", "e"]}})
         assert reply["error"] == "too_large" and "--max-targets" in reply["message"]
         reply = client.ask({"op": "online", "session": "123456789"})
         assert reply["error"] == "bad_request" and "1 to 8 bytes" in reply["message"]
@@ -684,7 +767,8 @@ def test_requests_in_flight_are_bounded_and_within_the_bound_none_is_refused(ben
         replies = {reply["ref"]: reply for reply in (greedy.receive() for _ in refs)}
         assert sorted(replies) == refs
         refused = [r for r in replies.values() if not r["ok"]]
-        assert refused and {r["error"] for r in refused} == {"too_large"} and all("--max-in-flight" in r["message"] for r in refused)
+        assert (refused and {r["error"] for r in refused} == {"too_large"}
+                and all("--max-in-flight" in r["message"] for r in refused))
         assert greedy.stats()["in_flight_exceeded"] == len(refused)
         stored = len(greedy.history(limit=1000)["events"])
         assert stored == 520 - len(refused)

@@ -1,6 +1,7 @@
 """Hostile input on every socket, while streams continue undisturbed.
 
-Noise is in test_53_garbage.py, one piece at a time; here it is much of it at once, and through the web servers."""
+Noise is in test_53_garbage.py, one piece at a time; here it is much of it at once, and through the
+web servers."""
 
 import concurrent.futures
 import contextlib
@@ -46,7 +47,8 @@ class HostileSite(Site):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
         super().__init__(bench, web=web, workers=1,
-                         worker={"publish": True, "jwt_secret_file": self.issuer.secret_file, "cors_origin": ORIGIN, "heartbeat": "1s", **worker})
+                         worker={"publish": True, "jwt_secret_file": self.issuer.secret_file,
+                                 "cors_origin": ORIGIN, "heartbeat": "1s", **worker})
 
     def memory(self):
         return self.worker.resident()
@@ -117,7 +119,8 @@ def test_many_silent_connections(site, session):
         silent = connect_many(MANY, site.worker.socket)
         serves(site, session)
         close_all(silent)
-        wait_until(lambda: site.worker.open_files() <= files + 30, what=lambda: f"{files} descriptors; have {site.worker.open_files()}")
+        wait_until(lambda: site.worker.open_files() <= files + 30,
+                   what=lambda: f"{files} descriptors; have {site.worker.open_files()}")
 
 
 HALVES = {
@@ -125,7 +128,8 @@ HALVES = {
     "a beginning": begin(),
     "half the parameters": begin() + record(fcgi.PARAMS, pair("REQUEST_METHOD", "GET")),
     "no body": begin() + params(environment("session=x")),
-    "half a body": begin() + params(environment("session=x", REQUEST_METHOD="POST")) + record(STDIN, b"x" * 100)[:50],
+    "half a body": begin() + params(environment("session=x", REQUEST_METHOD="POST"))
+        + record(STDIN, b"x" * 100)[:50],
 }
 
 
@@ -179,12 +183,14 @@ def test_parameters_without_end_take_bounded_memory(site, session):
 
 
 def authorized(site, length):
-    return begin() + params(environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", CONTENT_LENGTH=str(length),
+    return begin() + params(environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish",
+                                        CONTENT_TYPE="application/json", CONTENT_LENGTH=str(length),
                                         HTTP_AUTHORIZATION=f"Bearer {site.issuer.publisher()}"))
 
 
 def test_bodies_without_end_take_bounded_memory(site, session):
-    """300 publishers whose tokens are good and whose bodies never end: 600 MB, of which 80 are held."""
+    """300 publishers whose tokens are good and whose bodies never end: 600 MB, of which 80 are
+    held."""
     head, piece = authorized(site, 2 << 20), record(STDIN, b" " * 65_000) * 30
     before = site.memory()
     with Undisturbed(site):
@@ -206,14 +212,17 @@ def test_bodies_without_end_take_bounded_memory(site, session):
         serves(site, session)
         close_all(greedy)
         publisher = site.bench.closing(HttpPublisher(site.web.url, site.issuer.publisher()))
-        wait_until(lambda: publisher.publish("m", data=1, to={"sessions": [session]})[0] == 200, what="room again")
+        wait_until(lambda: publisher.publish("m", data=1, to={"sessions": [session]})[0] == 200,
+                   what="room again")
 
 
 def test_half_bodies_and_then_the_end(site, session):
     with Undisturbed(site):
         for n in range(300):
             with FastCgi(site.worker.socket) as web:
-                web.throw(authorized(site, 50_000) + record(STDIN, b" " * CHANCE.randrange(1, 50_000))[:CHANCE.randrange(50_000)])
+                web.throw(authorized(site, 50_000) + record(
+                    STDIN, b" " * CHANCE.randrange(1, 50_000)
+                )[:CHANCE.randrange(50_000)])
         serves(site, session)
 
 
@@ -227,7 +236,8 @@ def broken(whole):
 
 def test_many_broken_requests(site, session):
     """Wrong types, ids, lengths, versions; requests to publish among them."""
-    kinds = [fcgi.request("session=broken"), authorized(site, 20) + record(STDIN, b'{"data":1,"to":{}}  ') + record(STDIN)]
+    kinds = [fcgi.request("session=broken"),
+             authorized(site, 20) + record(STDIN, b'{"data":1,"to":{}}  ') + record(STDIN)]
     with Undisturbed(site):
         for n in range(MANY):
             with FastCgi(site.worker.socket) as web:
@@ -235,7 +245,8 @@ def test_many_broken_requests(site, session):
         serves(site, session)
 
 
-LENGTHS = [struct.pack(">BB", 255, 255), struct.pack(">II", 0xFFFFFFFF, 0xFFFFFFFF), struct.pack(">BI", 1, 0xFFFFFFFF), struct.pack(">II", 0x80000000, 0x80000001),
+LENGTHS = [struct.pack(">BB", 255, 255), struct.pack(">II", 0xFFFFFFFF, 0xFFFFFFFF),
+           struct.pack(">BI", 1, 0xFFFFFFFF), struct.pack(">II", 0x80000000, 0x80000001),
            b"\x80", b"\x80\0\0"]
 
 
@@ -258,7 +269,8 @@ HANDSHAKES = {
     "a greeting": GREETING,
     "another mechanism": GREETING[:12] + b"GSSAPI" + bytes(46),
     "noise": CHANCE.randbytes(2000),
-    "ready and noise": GREETING + b"\4\x19\5READY\x0bSocket-Type\0\0\0\6DEALER" + CHANCE.randbytes(500),
+    "ready and noise": GREETING + b"\4\x19\5READY\x0bSocket-Type\0\0\0\6DEALER"
+        + CHANCE.randbytes(500),
 }
 
 
@@ -274,7 +286,9 @@ def test_many_half_handshakes(site, session, endpoint, handshake):
 
 def test_handshakes_that_never_end_are_ended(bench):
     """So that they cannot take all of the broker's descriptors."""
-    port = int(Broker(bench, handshake_timeout="1s").start().endpoint("commands").rpartition(":")[2])
+    port = int(
+        Broker(bench, handshake_timeout="1s").start().endpoint("commands").rpartition(":")[2]
+    )
     with socket.create_connection(("127.0.0.1", port)) as s:
         s.settimeout(40)
         s.sendall(GREETING[:20])
@@ -283,7 +297,8 @@ def test_handshakes_that_never_end_are_ended(bench):
 
 
 def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
-    nonsense = [b"", b"{", b"[" * 5000, b'{"op":1}', b'{"op":"publish"}', b"\xff" * 100, b'{"op":"' + b"x" * 5000 + b'"}', json.dumps({"op": "sessions"}).encode()]
+    nonsense = [b"", b"{", b"[" * 5000, b'{"op":1}', b'{"op":"publish"}', b"\xff" * 100,
+                b'{"op":"' + b"x" * 5000 + b'"}', json.dumps({"op": "sessions"}).encode()]
     with Undisturbed(site):
         clients = []
         for _ in range(20):
@@ -302,7 +317,8 @@ def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
             client.close()
 
 
-# A connection that ends while the broker has not read what came on it. libzmq alone would end the process when a heartbeat is due there.
+# A connection that ends while the broker has not read what came on it. libzmq alone would end the
+# process when a heartbeat is due there.
 
 HEARTBEAT = 5
 HELLO = b"SSC\5" + struct.pack("<IQH3sHQ", 3, 0, 3, b"raw", 0, 0)
@@ -360,7 +376,8 @@ def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
 
 @pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
 def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
-    """libzmq wants to answer it when the broker has read what came before, and ended the process: the connection is gone."""
+    """libzmq wants to answer it when the broker has read what came before, and ended the process:
+    the connection is gone."""
     broker = Broker(bench).start()
     with broker.commands() as commands:
         commands.ask({"op": "publish", "events": [{"text": "x" * 4000} for _ in range(1000)]})
@@ -368,7 +385,8 @@ def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
             killed = zmtp_connect(broker, "commands")
             if reads:
                 killed.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
-            killed.sendall(zmtp_message(b'{"op":"history","limit":1000}') * 3 + (zmtp_message(b"{") + b"\4\7\4PING\0\0") * 2000)
+            killed.sendall(zmtp_message(b'{"op":"history","limit":1000}') * 3
+                           + (zmtp_message(b"{") + b"\4\7\4PING\0\0") * 2000)
             time.sleep(0.02)
             reset(killed)
             assert commands.ask({"op": "ping"})["ok"]
@@ -376,7 +394,8 @@ def test_a_publisher_that_is_killed_after_a_heartbeat(bench, reads):
 
 
 def test_requests_a_heartbeat_and_a_reset_that_the_broker_meets_at_once(bench):
-    """As above. One event of epoll has the input and the reset, and libzmq stops reading in the midst of it."""
+    """As above. One event of epoll has the input and the reset, and libzmq stops reading in the
+    midst of it."""
     broker = Broker(bench).start()
     with broker.commands() as commands:
         killed = zmtp_connect(broker, "commands")
@@ -390,9 +409,11 @@ def test_requests_a_heartbeat_and_a_reset_that_the_broker_meets_at_once(bench):
 
 
 def test_a_broker_that_is_killed_while_its_events_wait(bench):
-    """The same in a worker, whose main thread is behind by as many messages as libzmq keeps for it."""
+    """The same in a worker, whose main thread is behind by as many messages as libzmq keeps for
+    it."""
     listener = socket.create_server(("127.0.0.1", 0))
-    worker = Worker(bench, feed=f"tcp://127.0.0.1:{listener.getsockname()[1]}", sync=f"tcp://127.0.0.1:{free_port()}").start()
+    worker = Worker(bench, feed=f"tcp://127.0.0.1:{listener.getsockname()[1]}",
+                    sync=f"tcp://127.0.0.1:{free_port()}").start()
     killed, _ = listener.accept()
     ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", 4) + b"XPUB"
     killed.sendall(GREETING + b"\4" + bytes([len(ready)]) + ready)
@@ -411,7 +432,9 @@ def test_a_broker_that_is_killed_while_its_presence_waits(bench):
     """The same in `ssecast watch`, whose reader is a pager."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-        watch = Program("watch", [BUILD / "ssecast", "--presence", endpoint, "watch", "--no-snapshot"], bench.folder)
+        watch = Program("watch",
+                        [BUILD / "ssecast", "--presence", endpoint, "watch", "--no-snapshot"],
+                        bench.folder)
         watch.ok_statuses = (-signal.SIGTERM,)
         bench.adopt(watch)
         watch.start()
@@ -434,9 +457,12 @@ def test_a_broker_that_is_killed_while_its_presence_waits(bench):
 def test_a_routing_id_that_is_too_long(bench, endpoint):
     """ZMTP has 255 bytes of it. libzmq accepts more."""
     broker = Broker(bench).start()
-    with broker.commands() as commands, zmtp_connect(broker, endpoint, b"x" * 256) as long, zmtp_connect(broker, endpoint, b"x" * 255) as allowed:
+    with (broker.commands() as commands, zmtp_connect(broker, endpoint, b"x" * 256) as long,
+          zmtp_connect(broker, endpoint, b"x" * 255) as allowed):
         for s in (long, allowed):
-            s.sendall((zmtp_message(b'{"op":"ping"}') if endpoint == "commands" else zmtp_message(HELLO)) * 300)
+            s.sendall((
+                zmtp_message(b'{"op":"ping"}') if endpoint == "commands" else zmtp_message(HELLO)
+            ) * 300)
             s.settimeout(5)
         assert allowed.recv(1000)
         assert commands.ask({"op": "ping"})["ok"]
@@ -464,7 +490,8 @@ def test_a_subscriber_that_is_killed_while_its_subscriptions_wait(bench, endpoin
 
 
 def test_a_former_connection_of_a_worker_that_ends_late(bench):
-    """After a stalled network, for example: the worker has connected again, and what it had sent before arrives."""
+    """After a stalled network, for example: the worker has connected again, and what it had sent
+    before arrives."""
     broker = Broker(bench).start()
     former = zmtp_connect(broker, "sync", b"raw")
     former.sendall(zmtp_message(HELLO))
@@ -483,11 +510,13 @@ def test_a_former_connection_of_a_worker_that_ends_late(bench):
 
 
 def test_silent_peers_are_disconnected(bench):
-    """Of a machine that is gone no end arrives. And libzmq no longer reads from a connection whose routing id another one has taken."""
+    """Of a machine that is gone no end arrives. And libzmq no longer reads from a connection whose
+    routing id another one has taken."""
     broker = Broker(bench).start()
     before = broker.open_files()
     peers = [zmtp_connect(broker, endpoint, kind=kind)
-             for endpoint, kind in [("commands", b"DEALER"), ("sync", b"DEALER"), ("feed", b"SUB"), ("presence", b"SUB")]]
+             for endpoint, kind in [("commands", b"DEALER"), ("sync", b"DEALER"), ("feed", b"SUB"),
+                                    ("presence", b"SUB")]]
     for _ in ("former", "present"):
         peers.append(zmtp_connect(broker, "sync", b"raw"))
         peers[-1].sendall(zmtp_message(HELLO))
@@ -503,22 +532,26 @@ def test_silent_peers_are_disconnected(bench):
 
 
 def test_wrong_messages_under_curve_keep_no_descriptor(bench):
-    """After one libzmq often neither reads on nor ends the connection. The missing answer to a heartbeat ends it, also when a reply
-    waits for a peer that is gone."""
+    """After one libzmq often neither reads on nor ends the connection. The missing answer to a
+    heartbeat ends it, also when a reply waits for a peer that is gone."""
     keys, port = Keys(bench.folder), free_port()
     shop = keys.add("publisher", "shop")
-    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"],
+                    **keys.broker_options()).start()
     before = broker.open_files()
     peers = [CurvePeer(port, shop) for _ in range(15)]
     broker.freeze()
     for peer in peers:
-        peer.send(peer.message(b'{"op":"ping"}') + peer.wrong_message() + peer.message(b'{"op":"ping"}'))
+        peer.send(
+            peer.message(b'{"op":"ping"}') + peer.wrong_message() + peer.message(b'{"op":"ping"}')
+        )
     for peer in peers[:5]:
         reset(peer.socket)
     for peer in peers[5:10]:
         peer.close()
     broker.thaw()
-    wait_until(lambda: broker.open_files() <= before, timeout=6 * HEARTBEAT, what="each descriptor is back")
+    wait_until(lambda: broker.open_files() <= before, timeout=6 * HEARTBEAT,
+               what="each descriptor is back")
     for peer in peers[10:]:
         peer.close()
 
@@ -550,7 +583,8 @@ PIECES = [
     lambda: zmtp_frame(0, HELLO) * CHANCE.choice([1, 100]),
     lambda: zmtp_frame(0, b"SSC" + chance_bytes(0, 1, 30)),
     lambda: zmtp_frame(0, b"\1" + chance_bytes(0, 3, 200)) * CHANCE.choice([1, 100]),
-    lambda: zmtp_frame(0, b"\0" + chance_bytes(0, 3)) * CHANCE.choice([1, 3]),  # was never subscribed
+    lambda: zmtp_frame(0,
+                       b"\0" + chance_bytes(0, 3)) * CHANCE.choice([1, 3]),  # was never subscribed
     lambda: zmtp_frame(CHANCE.choice([8, 64, 252]), b"x"),
     lambda: b"\2" + struct.pack(">Q", CHANCE.choice([1 << 63, (1 << 64) - 1, 1 << 32])) + b"x",
 ]
@@ -559,7 +593,8 @@ IDS = [b"", b"", b"raw", b"twin", b"\0", b"\0\1\2\3\4", b"x" * 256]
 
 def talk_by_chance(broker, endpoint):
     """A whole handshake, any pieces, and an end."""
-    kind = CHANCE.choice([b"DEALER", b"REQ", b"ROUTER"] if endpoint in ("commands", "sync") else [b"SUB", b"XSUB"])
+    kind = CHANCE.choice([b"DEALER", b"REQ", b"ROUTER"]
+                         if endpoint in ("commands", "sync") else [b"SUB", b"XSUB"])
     s = zmtp_connect(broker, endpoint, CHANCE.choice(IDS), kind)
     data = b"".join(CHANCE.choice(PIECES)() for _ in range(CHANCE.choice([1, 3, 20])))
     s.setblocking(False)
@@ -583,10 +618,13 @@ def test_well_formed_frames_of_any_kind(bench):
 
 
 METADATA = [
-    properties(Socket_Type=b"DEALER", Identity=b""), properties(Socket_Type=b"SUB"), properties(Socket_Type=b"PAIR"), b"", b"\xff",
-    properties(Socket_Type=b"DEALER", Identity=b"x" * 256), properties(Socket_Type=b"DEALER", Identity=b"\0\1\2\3\4"),
-    properties(Socket_Type=b"DEALER") + properties(Identity=b"twin") * 3, properties(Socket_Type=b"DEALER", X=b"x" * 100_000),
-    properties(Socket_Type=b"DEALER")[:-3], properties(Socket_Type=b"DEALER") + b"\x08Identity\xff\xff\xff\xff", bytes(150),
+    properties(Socket_Type=b"DEALER", Identity=b""), properties(Socket_Type=b"SUB"),
+    properties(Socket_Type=b"PAIR"), b"", b"\xff",
+    properties(Socket_Type=b"DEALER", Identity=b"x" * 256),
+    properties(Socket_Type=b"DEALER", Identity=b"\0\1\2\3\4"),
+    properties(Socket_Type=b"DEALER") + properties(Identity=b"twin") * 3,
+    properties(Socket_Type=b"DEALER", X=b"x" * 100_000), properties(Socket_Type=b"DEALER")[:-3],
+    properties(Socket_Type=b"DEALER") + b"\x08Identity\xff\xff\xff\xff", bytes(150),
 ]
 CURVE_PIECES = [
     lambda p: p.message(b"", MORE) + p.message(b'{"op":"ping"}'),
@@ -598,29 +636,40 @@ CURVE_PIECES = [
     lambda p: p.message(chance_bytes(0, 1, 5, 200), CHANCE.choice([2, 3, 4, 255])),
     lambda p: p.wrong_message(),
     lambda p: p.message(b"{}") * 2,  # one nonce
-    lambda p: zmtp_frame(CHANCE.choice([0, COMMAND]), b"\7MESSAGE" + chance_bytes(0, 1, 8, 23, 24, 25, 26, 40)),
+    lambda p: zmtp_frame(CHANCE.choice([0, COMMAND]),
+                         b"\7MESSAGE" + chance_bytes(0, 1, 8, 23, 24, 25, 26, 40)),
     lambda p: zmtp_frame(CHANCE.choice([0, MORE, COMMAND]), chance_bytes(0, 1, 7, 8, 30)),
     lambda p: p.initiate(),
-    lambda p: zmtp_frame(COMMAND, CHANCE.choice([b"\5HELLO", b"\5READY", b"\5ERROR"]) + chance_bytes(0, 30, 194)),
+    lambda p: zmtp_frame(
+        COMMAND, CHANCE.choice([b"\5HELLO", b"\5READY", b"\5ERROR"]) + chance_bytes(0, 30, 194)
+    ),
 ]
 
 
 def test_frames_of_any_kind_under_curve(bench):
-    """Each by a key that is admitted: whole handshakes with any metadata, and what follows, often as one with them."""
+    """Each by a key that is admitted: whole handshakes with any metadata, and what follows, often
+    as one with them."""
     keys, port = Keys(bench.folder), free_port()
-    shop, desk, web = keys.add("publisher", "shop"), keys.add("operator", "desk"), keys.add("worker", "web")
-    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"], **keys.broker_options()).start()
-    ports = [(port, shop)] + [(int(broker.endpoint(name).rpartition(":")[2]), key) for name, key in [("sync", web), ("feed", web), ("presence", desk)]]
+    shop, desk, web = keys.add("publisher",
+                               "shop"), keys.add("operator", "desk"), keys.add("worker", "web")
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", f"tcp://127.0.0.1:{port}"],
+                    **keys.broker_options()).start()
+    ports = [(port, shop)] + [(int(broker.endpoint(name).rpartition(":")[2]), key)
+                              for name, key in [("sync", web), ("feed", web), ("presence", desk)]]
     with broker.commands() as commands:
         talking = []
         for n in range(300):
             peer = CurvePeer(*ports[n % 4], metadata=CHANCE.choice(METADATA), finish=False)
-            data = peer.initiate() + b"".join(CHANCE.choice(CURVE_PIECES)(peer) for _ in range(CHANCE.choice([0, 1, 3, 20])))
+            data = peer.initiate() + b"".join(CHANCE.choice(CURVE_PIECES)(peer)
+                                              for _ in range(CHANCE.choice([0, 1, 3, 20])))
             peer.socket.setblocking(False)
-            send_some(peer.socket, data[:CHANCE.randrange(len(data))] if CHANCE.random() < 0.2 else data)
+            send_some(peer.socket,
+                      data[:CHANCE.randrange(len(data))] if CHANCE.random() < 0.2 else data)
             talking.append(peer.socket)
             if CHANCE.random() < 0.3 or len(talking) > 30:
-                CHANCE.choice([reset, socket.socket.close])(talking.pop(CHANCE.randrange(len(talking))))
+                CHANCE.choice([reset, socket.socket.close])(
+                    talking.pop(CHANCE.randrange(len(talking)))
+                )
             if n % 20 == 0:
                 assert commands.ask({"op": "ping"})["ok"], f"after {n}"
         close_all(talking)
@@ -647,7 +696,8 @@ def speak(site, request):
 
 
 def get(path, *lines):
-    return b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
+    return (b"GET " + path + b" HTTP/1.1\r\nHost: "
+            b"x\r\nConnection: close\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n")
 
 
 NASTY = {
@@ -658,29 +708,43 @@ NASTY = {
     "half escapes": get(b"/sse?session=%&channels=%4&x=%zz%%%"),
     "escaped NUL": get(b"/sse?session=a%00b"),
     "escaped lines": get(b"/sse?session=a%0d%0aX-Injected:%201&channels=b%0aX-Injected:%201"),
-    "escaped lines in the cursor": get(b"/sse?session=a&lastEventId=1%0d%0a%0d%0aevent:%20injected%0adata:%20X-Injected%0a%0a"),
+    "escaped lines in the cursor": get(
+        b"/sse?session=a&lastEventId=1%0d%0a%0d%0aevent:%20injected%0adata:%20X-Injected%0a%0a"
+    ),
     "a NUL": get(b"/sse?session=a\0b"),
     "other bytes": get(b"/sse?session=\xff\xfe\x80&channels=\xc0\xaf"),
     "an overlong escape": get(b"/sse?session=%c0%af%e0%80%80"),
     "a path that climbs": get(b"/sse/../../../../etc/passwd?session=a"),
     "an escaped path": get(b"/sse/%2e%2e/%2e%2e/publish?session=a"),
     "another service's name, escaped": get(b"/sse/health%7a?session=a"),
-    "many cookies": get(b"/sse?session=a", *[b"Cookie: " + b"; ".join(b"c%d=%s" % (n, b"v" * 20) for n in range(100))]),
+    "many cookies": get(b"/sse?session=a", *[
+        b"Cookie: " + b"; ".join(b"c%d=%s" % (n, b"v" * 20) for n in range(100))
+    ]),
     "a cookie of 7 KB": get(b"/sse?session=a", b"Cookie: sid=" + b"x" * 7000),
     "200 headers": get(b"/sse?session=a", *[b"X-H%d: v" % n for n in range(90)]),
     "a cursor of 6 KB": get(b"/sse?session=a", b"Last-Event-ID: " + b"9" * 6000),
     "a cursor with other bytes": get(b"/sse?session=a", b"Last-Event-ID: \xff\xfe\x01\x7f"),
     "an origin that goes on": get(b"/sse?session=a", b"Origin: https://app.example\tX-Injected: 1"),
-    "an origin with a line": get(b"/sse?session=a", b"Origin: https://app.example%0d%0aX-Injected: 1"),
+    "an origin with a line": get(b"/sse?session=a",
+                                 b"Origin: https://app.example%0d%0aX-Injected: 1"),
     "a folded header": get(b"/sse?session=a", b"Last-Event-ID: 1\r\n X-Injected: 1"),
-    "two origins": get(b"/sse?session=a", b"Origin: https://app.example", b"Origin: https://evil.example"),
-    "a strange method": b"G\"T\\\x7f /sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    "a method of 3 KB": b"X" * 3000 + b" /sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    "an absolute address": b"GET http://evil.example/sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    "two lengths": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhello",
-    "a length and chunks": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /sse?session=smuggled HTTP/1.1\r\n\r\n",
-    "a length that is no number": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\nConnection: close\r\n\r\n",
-    "chunks that are none": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\nhello\r\n",
+    "two origins": get(b"/sse?session=a", b"Origin: https://app.example",
+                       b"Origin: https://evil.example"),
+    "a strange method":
+        b"G\"T\\\x7f /sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "a method of 3 KB": b"X" * 3000
+        + b" /sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "an absolute address":
+        b"GET http://evil.example/sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "two lengths": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: "
+    b"50\r\nConnection: close\r\n\r\nhello",
+    "a length and chunks":
+        b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: "
+    b"chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /sse?session=smuggled HTTP/1.1\r\n\r\n",
+    "a length that is no number":
+        b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\nConnection: close\r\n\r\n",
+    "chunks that are none": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+    b"chunked\r\nConnection: close\r\n\r\nzz\r\nhello\r\n",
     "a proxy header": get(b"/sse?session=a", b"Proxy: http://evil.example"),
 }
 
@@ -707,8 +771,10 @@ def test_many_malformed_requests_disturb_no_stream(web_site, session):
         serves(web_site, session)
 
 
-INJECTIONS = [{"event": "a\r\nX-Injected: 1"}, {"event": "a\n\nevent: injected"}, {"event": "a\0b"}, {"id": "x\r\nevent: injected"}, {"id": "x\0"}, {"id": "12"},
-              {"to": {"sessions": ["a\n"]}}, {"to": {"channels": ["a\r\ndata: injected"]}}, {"event": "ssecast.shutdown"}, {"event": "x" * 256}, {"id": "x" * 256},
+INJECTIONS = [{"event": "a\r\nX-Injected: 1"}, {"event": "a\n\nevent: injected"}, {"event": "a\0b"},
+              {"id": "x\r\nevent: injected"}, {"id": "x\0"}, {"id": "12"},
+              {"to": {"sessions": ["a\n"]}}, {"to": {"channels": ["a\r\ndata: injected"]}},
+              {"event": "ssecast.shutdown"}, {"event": "x" * 256}, {"id": "x" * 256},
               {"retry": "1\n\nevent: injected"}, {"retry": -1}, {"retry": 1e99}]
 
 
@@ -719,7 +785,9 @@ def test_nothing_can_be_injected_into_a_stream(web_site, fields):
     assert (status, reply["error"]) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("text", ["a\r\n\r\nevent: injected\r\ndata: 1\r\n\r\n", "a\n\nid: 7\n\n", "\r", "\n", ": x", "data: y", "\ufeffdata", "a\x85b\u2028c\u2029d", "\0"])
+@pytest.mark.parametrize("text",
+                         ["a\r\n\r\nevent: injected\r\ndata: 1\r\n\r\n", "a\n\nid: 7\n\n", "\r",
+                          "\n", ": x", "data: y", "\ufeffdata", "a\x85b\u2028c\u2029d", "\0"])
 def test_text_stays_data(web_site, session, text):
     reader = web_site.open(session)
     with HttpPublisher(web_site.web.url, web_site.issuer.publisher()) as publisher:
@@ -733,7 +801,8 @@ def test_text_stays_data(web_site, session, text):
 def test_many_half_requests_to_the_web_server(web_site, session):
     """They cost the web server; the worker does not hear of them."""
     with Undisturbed(web_site):
-        halves = connect_many(150, ("127.0.0.1", web_site.web.port), b"GET /sse?session=a HTTP/1.1\r\nHost: x\r\n")
+        halves = connect_many(150, ("127.0.0.1", web_site.web.port),
+                              b"GET /sse?session=a HTTP/1.1\r\nHost: x\r\n")
         serves(web_site, session)
         close_all(halves)
 
@@ -741,7 +810,8 @@ def test_many_half_requests_to_the_web_server(web_site, session):
 def test_slow_bodies_through_the_web_server(web_site, session):
     """They send a byte now and then."""
     token = web_site.issuer.publisher().encode()
-    head = b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + token + b"\r\nContent-Length: 100\r\n\r\n"
+    head = (b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer " + token + b"\r\nContent-Length: 100\r\n\r\n")
     with Undisturbed(web_site):
         slow = connect_many(100, ("127.0.0.1", web_site.web.port), head)
         for _ in range(5):

@@ -45,7 +45,8 @@ class PublishingSite(Site):
         return self.bench.closing(HttpPublisher(self.web.url, token or self.issuer.publisher()))
 
 
-@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx],
+                ids=lambda w: w.name)
 def site(request):
     with Bench() as b:
         yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="2M")
@@ -64,8 +65,11 @@ def publisher(site):
 
 def test_an_event_arrives_and_its_reply_is_the_broker_s(site, session, publisher):
     reader = site.open(session)
-    status, headers, reply = publisher.publish("greeting", data={"msg": "hi", "pi": 3.0}, to={"sessions": [session]})
-    assert (status, headers["content-type"], headers["cache-control"]) == (200, "application/json", "no-store")
+    status, headers, reply = publisher.publish("greeting", data={"msg": "hi", "pi": 3.0},
+                                               to={"sessions": [session]})
+    assert (status, headers["content-type"], headers["cache-control"]) == (
+        200, "application/json", "no-store"
+    )
     [event] = reader.wait_for(1)
     assert reply == {"ok": True, "seq": int(event.id), "online": 1}
     assert (event.type, json.loads(event.data)) == ("greeting", {"msg": "hi", "pi": 3.0})
@@ -75,29 +79,39 @@ def test_text_that_was_cut_within_a_character_arrives_as_it_is(site, session, pu
     """As JSON.stringify() writes it: half of a surrogate pair, as an escape."""
     reader = site.open(session)
     to = {"sessions": [session]}
-    status, _, reply = publisher.send({"events": [{"data": "cut \ud83d", "to": to}, {"data": 2, "to": to}]})
+    status, _, reply = publisher.send(
+        {"events": [{"data": "cut \ud83d", "to": to}, {"data": 2, "to": to}]}
+    )
     assert status == 200 and len(reply["seqs"]) == 2
     assert [e.data for e in reader.wait_for(2)] == ['"cut \\ud83d"', "2"]
 
 
 def test_the_request_may_name_its_op_and_a_ref(site, session, publisher):
-    status, _, reply = publisher.send({"op": "publish", "ref": [7, "x"], "text": "a\nb", "to": {"sessions": [session]}})
+    status, _, reply = publisher.send(
+        {"op": "publish", "ref": [7, "x"], "text": "a\nb", "to": {"sessions": [session]}}
+    )
     assert (status, reply["ok"], reply["ref"]) == (200, True, [7, "x"])
 
 
 def test_a_batch_is_all_or_none(site, session, publisher):
     reader = site.open(session)
     to = {"sessions": [session]}
-    status, _, reply = publisher.publish_batch({"event": "m", "data": n, "to": to} for n in range(100))
+    status, _, reply = publisher.publish_batch(
+        {"event": "m", "data": n, "to": to} for n in range(100)
+    )
     assert status == 200 and reply["seqs"] == list(range(reply["seqs"][0], reply["seqs"][0] + 100))
-    status, _, reply = publisher.publish_batch([{"data": "lost", "to": to}, {"data": 1, "to": {"session": [session]}}])
-    assert (status, reply["error"]) == (400, "bad_request") and "`events[1].to.session`" in reply["message"]
+    status, _, reply = publisher.publish_batch(
+        [{"data": "lost", "to": to}, {"data": 1, "to": {"session": [session]}}]
+    )
+    assert ((status, reply["error"]) == (400, "bad_request")
+            and "`events[1].to.session`" in reply["message"])
     publisher.publish("m", data="end", to=to)
     assert [json.loads(e.data) for e in reader.wait_for(101)] == [*range(100), "end"]
 
 
 def test_an_id_is_published_once(site, session, publisher):
-    first, again = (publisher.publish("m", data=1, id=session, to={"sessions": [session]}) for _ in range(2))
+    first, again = (publisher.publish("m", data=1, id=session, to={"sessions": [session]})
+                    for _ in range(2))
     assert first[2]["seq"] == again[2]["seq"] and again[2]["duplicate"] is True and again[0] == 200
 
 
@@ -113,10 +127,12 @@ def test_a_body_of_any_size_arrives_whole(site, session, publisher, size):
     assert reader.wait_for(1)[0].data == text
 
 
-@pytest.mark.parametrize("body", [b"", b"x", b"{", b"[]", b"\0", b"\xff\xfe", b'{"data":1', b'"' + b"x" * 100_000, b"[" * 100_000], ids=lambda b: repr(b[:8]))
+@pytest.mark.parametrize("body", [b"", b"x", b"{", b"[]", b"\0", b"\xff\xfe", b'{"data":1',
+                                  b'"' + b"x" * 100_000, b"[" * 100_000], ids=lambda b: repr(b[:8]))
 def test_what_is_not_a_request_is_400(publisher, body):
     status, headers, reply = publisher.send(body)
-    assert status == 400 and reply["ok"] is False and reply["error"] in ("bad_json", "bad_request") and reply["message"]
+    assert (status == 400 and reply["ok"] is False and reply["error"] in ("bad_json", "bad_request")
+            and reply["message"])
 
 
 @pytest.mark.parametrize("size", [100, 500_000])
@@ -125,7 +141,8 @@ def test_a_chunked_body_arrives(site, session, publisher, size):
     reader = site.open(session)
     body = json.dumps({"event": "m", "text": "x" * size, "to": {"sessions": [session]}}).encode()
     pieces = [body[n:n + 7000] for n in range(0, len(body), 7000)]
-    status, _, reply = publisher.send(iter(pieces), chunked=True, headers={"Transfer-Encoding": "chunked"})
+    status, _, reply = publisher.send(iter(pieces), chunked=True,
+                                      headers={"Transfer-Encoding": "chunked"})
     assert status == 200, reply
     assert len(reader.wait_for(1)[0].data) == size
 
@@ -133,8 +150,10 @@ def test_a_chunked_body_arrives(site, session, publisher, size):
 def test_a_client_that_waits_for_100_continue_is_answered(site, session):
     body = json.dumps({"event": "m", "text": "x" * 3000, "to": {"sessions": [session]}}).encode()
     with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
-        s.sendall(b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nExpect: 100-continue\r\n"
-                  b"Authorization: Bearer " + site.issuer.publisher().encode() + b"\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n")
+        s.sendall(b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                  b"application/json\r\nConnection: close\r\nExpect: 100-continue\r\n"
+                  b"Authorization: Bearer " + site.issuer.publisher().encode()
+                  + b"\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n")
         answer = s.recv(65536)
         assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
         s.sendall(body)
@@ -152,24 +171,29 @@ def test_a_slow_client_is_waited_for(site, session, publisher):
             time.sleep(0.3)
             yield body[n:n + 50_000]
 
-    status, _, reply = publisher.send(pieces(), chunked=True, headers={"Transfer-Encoding": "chunked"})
+    status, _, reply = publisher.send(pieces(), chunked=True,
+                                      headers={"Transfer-Encoding": "chunked"})
     assert status == 200, reply
 
 
 # Who may
 
 def test_without_a_token_nothing_is_published(site):
-    for token, error in ((None, "missing_token"), ("x.y.z", "invalid_token"), (site.issuer.token(publish=True, seconds=-10), "token_expired")):
+    for token, error in ((None, "missing_token"), ("x.y.z", "invalid_token"),
+                         (site.issuer.token(publish=True, seconds=-10), "token_expired")):
         with HttpPublisher(site.web.url, token) as nobody:
             before = site.broker_head()
             status, headers, reply = nobody.publish("m", data=1)
-            assert (status, reply["error"]) == (401, error) and headers["www-authenticate"].startswith("Bearer")
+            assert ((status, reply["error"]) == (401, error)
+                    and headers["www-authenticate"].startswith("Bearer"))
             assert site.broker_head() == before
 
 
 @pytest.mark.parametrize("claim", [None, False, "yes", 1, [], {}, {"sessions": []}], ids=repr)
 def test_a_token_without_a_publish_claim_may_not(site, claim):
-    status, _, reply = site.publisher(site.issuer.token(publish=claim, sub="anna")).publish("m", data=1)
+    status, _, reply = site.publisher(site.issuer.token(publish=claim, sub="anna")).publish(
+        "m", data=1
+    )
     assert status in (401, 403) and reply["error"] in ("forbidden", "invalid_token")
 
 
@@ -182,12 +206,16 @@ def test_the_token_may_come_in_a_cookie_or_the_query(site, session):
 
 
 def test_a_limited_token_sets_state_of_the_names_it_lists(site, session):
-    publisher = site.publisher(site.issuer.publisher({"sessions": [session + "*"], "channels": [session]}))
+    publisher = site.publisher(
+        site.issuer.publisher({"sessions": [session + "*"], "channels": [session]})
+    )
     to = ({"sessions": [session + "-1"]}, {"channels": [session]})
     for n, target in enumerate(to):
         assert publisher.publish("m", data=n, key="k", ttl=60, to=target)[0] == 200
     keys = site.commands.demand({"op": "state", "prefix": "k"})["keys"]
-    assert [(k["data"], k["to"]) for k in keys if session in str(k["to"])] == [("0", to[0]), ("1", to[1])]
+    assert [(k["data"], k["to"]) for k in keys if session in str(k["to"])] == [
+        ("0", to[0]), ("1", to[1])
+    ]
     for target in ({}, {"to": {"sessions": ["admin"]}}, {"to": {"channels": ["room"]}}):
         status, _, reply = publisher.send({"data": 1, "key": "k", "remove": True, **target})
         assert (status, reply["error"]) == (403, "forbidden")
@@ -196,38 +224,55 @@ def test_a_limited_token_sets_state_of_the_names_it_lists(site, session):
     assert [k["data"] for k in keys if session in str(k["to"])] == ["1"]
 
 
-@pytest.mark.parametrize("fields", [{"key": "k", "to": {"sessions": ["a", "b"]}}, {"key": "k", "to": {"connections": ["a"]}}, {"key": "k", "to": {}},
-                                    {"key": "k", "except": {"sessions": ["a"]}}, {"key": ""}, {"remove": True}, {"ttl": 0}, {"ttl": 2592001}], ids=str)
+@pytest.mark.parametrize("fields",
+                         [{"key": "k", "to": {"sessions": ["a", "b"]}},
+                          {"key": "k", "to": {"connections": ["a"]}}, {"key": "k", "to": {}},
+                          {"key": "k", "except": {"sessions": ["a"]}}, {"key": ""},
+                          {"remove": True}, {"ttl": 0}, {"ttl": 2592001}], ids=str)
 def test_a_wrong_key_is_400(publisher, fields):
     status, _, reply = publisher.publish("m", data=1, **fields)
-    assert (status, reply["error"]) == (400, "bad_request") and f"`{next(iter(fields))}`" in reply["message"]
+    assert ((status, reply["error"]) == (400, "bad_request")
+            and f"`{next(iter(fields))}`" in reply["message"])
 
 
-REFUSED = [{}, {"to": {"sessions": ["admin"]}}, {"to": {"sessions": ["user-1", "admin"]}}, {"to": {"channels": ["user-1"]}}, {"to": {"connections": ["x"]}},
-           {"except": {"sessions": ["a"]}}, {"to": {"sessions": ["user-1"]}, "except": {"sessions": ["admin"]}},
+REFUSED = [{}, {"to": {"sessions": ["admin"]}}, {"to": {"sessions": ["user-1", "admin"]}},
+           {"to": {"channels": ["user-1"]}}, {"to": {"connections": ["x"]}},
+           {"except": {"sessions": ["a"]}},
+           {"to": {"sessions": ["user-1"]}, "except": {"sessions": ["admin"]}},
            {"to": {"sessions": ["user-1"]}, "retry": 1000}]
 
 
 @pytest.mark.parametrize("fields", REFUSED, ids=str)
 def test_a_limited_token_reaches_no_other_name(site, fields):
-    publisher = site.publisher(site.issuer.publisher({"sessions": ["user-*"], "channels": ["room:7"]}))
+    publisher = site.publisher(
+        site.issuer.publisher({"sessions": ["user-*"], "channels": ["room:7"]})
+    )
     before = site.broker_head()
-    for body in ({"data": 1, **fields}, {"events": [{"data": 1, "to": {"sessions": ["user-1"]}}, {"data": 2, **fields}]}):
+    for body in ({"data": 1, **fields},
+                 {"events": [{"data": 1, "to": {"sessions": ["user-1"]}}, {"data": 2, **fields}]}):
         status, _, reply = publisher.send(body)
         assert (status, reply["error"]) == (403, "forbidden"), body
     assert site.broker_head() == before
 
 
 def test_a_limited_token_reaches_the_names_it_lists(site, session):
-    publisher = site.publisher(site.issuer.publisher({"sessions": [session + "*"], "channels": ["room:7"]}))
+    publisher = site.publisher(
+        site.issuer.publisher({"sessions": [session + "*"], "channels": ["room:7"]})
+    )
     reader = site.open(session + "-1")
-    assert publisher.publish("m", data=1, to={"sessions": [session + "-1"], "channels": ["room:7"]})[0] == 200
+    assert publisher.publish("m", data=1,
+                             to={"sessions": [session + "-1"], "channels": ["room:7"]})[0] == 200
     reader.wait_for(1)
 
 
-@pytest.mark.parametrize("op", ["shutdown", "online", "sessions", "connections", "history", "state", "stats", "ping"])
+@pytest.mark.parametrize(
+    "op", ["shutdown", "online", "sessions", "connections", "history", "state", "stats", "ping"]
+)
 def test_nothing_but_publish_is_accepted(site, publisher, op):
-    status, _, reply = publisher.send({"op": op, **({"sessions": ["a"]} if op == "shutdown" else {}), **({"session": "a"} if op == "online" else {})})
+    status, _, reply = publisher.send(
+        {"op": op, **({"sessions": ["a"]} if op == "shutdown" else {}),
+         **({"session": "a"} if op == "online" else {})}
+    )
     assert (status, reply["error"]) == (403, "forbidden")
 
 
@@ -241,21 +286,28 @@ def test_an_unknown_op_is_400(publisher):
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_other_methods_are_405(publisher, method):
     status, headers, reply = publisher.send(b"", method=method)
-    assert (status, reply["error"], headers["allow"]) == (405, "method_not_allowed", "POST, OPTIONS")
+    assert (status, reply["error"], headers["allow"]) == (
+        405, "method_not_allowed", "POST, OPTIONS"
+    )
 
 
-@pytest.mark.parametrize("kind", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "text/json"])
+@pytest.mark.parametrize("kind",
+                         [None, "", "text/plain", "application/x-www-form-urlencoded",
+                          "multipart/form-data; boundary=x", "application/jsonx", "text/json"])
 def test_another_content_type_is_415(site, publisher, kind):
     """What a form of another site, or a script without preflight, may send."""
     before = site.broker_head()
     status, _, reply = publisher.send(b'{"data":1}', headers={"Content-Type": kind})
-    assert (status, reply["error"]) == (415, "unsupported_media_type") and "application/json" in reply["message"]
+    assert ((status, reply["error"]) == (415, "unsupported_media_type")
+            and "application/json" in reply["message"])
     assert site.broker_head() == before
 
 
-@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8"])
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON",
+                                  "application/json;charset=UTF-8"])
 def test_parameters_of_the_type_do_not_matter(session, publisher, kind):
-    assert publisher.send({"data": 1, "to": {"sessions": [session]}}, headers={"Content-Type": kind})[0] == 200
+    assert publisher.send({"data": 1, "to": {"sessions": [session]}},
+                          headers={"Content-Type": kind})[0] == 200
 
 
 def test_an_event_that_is_too_large_is_413(publisher):
@@ -265,8 +317,10 @@ def test_an_event_that_is_too_large_is_413(publisher):
 
 @pytest.mark.parametrize("size", [(2 << 20) + 1, 20 << 20])
 def test_a_body_that_is_too_large_is_413(site, session, size):
-    """It is answered while it still comes; a client that goes on sending may find its connection closed."""
-    head = (f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {site.issuer.publisher()}\r\n"
+    """It is answered while it still comes; a client that goes on sending may find its connection
+    closed."""
+    head = ("POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: "
+            f"application/json\r\nAuthorization: Bearer {site.issuer.publisher()}\r\n"
             f"Content-Length: {size}\r\n\r\n").encode()
     with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
         s.sendall(head)
@@ -291,8 +345,10 @@ def test_a_client_that_leaves_in_the_middle_publishes_nothing(site, session):
     before = site.broker_head()
     for cut in (0, 10, 60_000, 140_000):
         with socket.create_connection(("127.0.0.1", site.web.port)) as s:
-            s.sendall(b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer "
-                      + site.issuer.publisher().encode() + b"\r\nContent-Length: 150013\r\n\r\n" + (b'{"text":"' + b"x" * 150_000 + b'"}')[:cut])
+            s.sendall(b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                      b"application/json\r\nAuthorization: Bearer "
+                      + site.issuer.publisher().encode() + b"\r\nContent-Length: "
+                      b"150013\r\n\r\n" + (b'{"text":"' + b"x" * 150_000 + b'"}')[:cut])
     time.sleep(0.2)
     assert site.broker_head() == before
     still_publishes(site, session)
@@ -301,21 +357,26 @@ def test_a_client_that_leaves_in_the_middle_publishes_nothing(site, session):
 # From pages
 
 def test_a_preflight_from_an_allowed_origin(site, publisher):
-    status, headers, _ = publisher.send(b"", method="OPTIONS", headers={"Origin": GOOD, "Access-Control-Request-Method": "POST"})
+    status, headers, _ = publisher.send(
+        b"", method="OPTIONS", headers={"Origin": GOOD, "Access-Control-Request-Method": "POST"}
+    )
     assert status == 204 and headers["access-control-allow-origin"] == GOOD
     assert headers["access-control-allow-methods"] == "POST, OPTIONS"
     assert headers["access-control-allow-headers"] == "Authorization, Content-Type"
 
 
 def test_a_preflight_from_another_origin_gets_no_headers(publisher):
-    _, headers, _ = publisher.send(b"", method="OPTIONS", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"})
+    _, headers, _ = publisher.send(b"", method="OPTIONS", headers={
+        "Origin": "https://evil.example", "Access-Control-Request-Method": "POST"
+    })
     assert not [h for h in headers if h.startswith("access-control")]
 
 
 @pytest.mark.parametrize("good", [True, False])
 def test_answers_may_be_read_by_allowed_origins_only(site, session, publisher, good):
     for body in ({"data": 1, "to": {"sessions": [session]}}, {"dta": 1}):
-        _, headers, _ = publisher.send(body, headers={"Origin": GOOD if good else "https://evil.example"})
+        _, headers, _ = publisher.send(body,
+                                       headers={"Origin": GOOD if good else "https://evil.example"})
         assert headers.get("access-control-allow-origin") == (GOOD if good else None)
         assert "origin" in headers["vary"].lower()
 
@@ -324,15 +385,19 @@ def test_answers_may_be_read_by_allowed_origins_only(site, session, publisher, g
 
 POST = """
 const [url, options, token] = arguments;
-const headers = {"Content-Type": "application/json", ...(token ? {Authorization: `Bearer ${token}`} : {}), ...options.headers};
-return fetch(url, {method: "POST", body: '{"event":"m","text":"from a page","to":{"sessions":["anna"]}}', ...options, headers})
-    .then(async (r) => [r.status, r.type === "opaque" ? null : await r.json()], (e) => [0, String(e)]);
+const authorization = token ? {Authorization: `Bearer ${token}`} : {};
+const headers = {"Content-Type": "application/json", ...authorization, ...options.headers};
+const body = '{"event":"m","text":"from a page","to":{"sessions":["anna"]}}';
+return fetch(url, {method: "POST", body, ...options, headers})
+    .then(async (r) => [r.status, r.type === "opaque" ? null : await r.json()],
+          (e) => [0, String(e)]);
 """
 
 
 @pytest.fixture
 def pages(bench, chromium):
-    """(site, a page of an origin that is allowed, a page of one that is not): relays to the site."""
+    """(site, a page of an origin that is allowed, a page of one that is not): relays to the
+    site."""
     friend, stranger = bench.closing(Relay(0)), bench.closing(Relay(0))
     site = PublishingSite(bench, cors_origin=friend.url)
     friend.upstream = stranger.upstream = site.web.port
@@ -360,7 +425,8 @@ def test_a_page_of_an_allowed_origin_publishes(pages, chromium):
 
 
 def test_a_page_of_another_origin_cannot(pages, chromium):
-    """Neither with a preflight, nor without one and with the cookies that the browser has for the site."""
+    """Neither with a preflight, nor without one and with the cookies that the browser has for the
+    site."""
     site, _, stranger = pages
     before = site.broker_head()
     chromium.goto(site.web.origin)
@@ -371,8 +437,10 @@ def test_a_page_of_another_origin_cannot(pages, chromium):
     assert chromium.run(POST, url, {"credentials": "include"})[0] == 0
     refused = site.stat("publishes_http_refused")
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
-        assert chromium.run(POST, url, {"mode": "no-cors", "credentials": "include", "headers": {"Content-Type": kind}}) == [0, None]
-    wait_until(lambda: site.stat("publishes_http_refused") == refused + 2, what="both came, and were refused")
+        assert chromium.run(POST, url, {"mode": "no-cors", "credentials": "include",
+                                        "headers": {"Content-Type": kind}}) == [0, None]
+    wait_until(lambda: site.stat("publishes_http_refused") == refused + 2,
+               what="both came, and were refused")
     assert site.broker_head() == before
 
 
@@ -422,7 +490,8 @@ def test_the_module_tries_again(page):
         wait_until(lambda: page.site.web.log().count("are down") >= 2, what="two tries that failed")
         page.site.worker.start()
 
-    assert page({"event": "m", "data": 1}, meanwhile=meanwhile, tries=100, longestPause=200)[0] == "published"
+    assert page({"event": "m", "data": 1}, meanwhile=meanwhile, tries=100,
+                longestPause=200)[0] == "published"
     reader.wait_type("m")
     assert reader.data("m") == ["1"]
 
@@ -433,7 +502,8 @@ def test_the_module_reports_refusals(page):
     assert page({"dta": 1})[:3] == ["PublishError", 400, "bad_request"]
     page.site.worker.stop()
     kind, status, *_ = page({"data": 1}, tries=2)
-    assert kind == "PublishError" and status in (0, 503)  # a 503 without CORS headers is nothing that a page may see
+    # a 503 without CORS headers is nothing that a page may see
+    assert kind == "PublishError" and status in (0, 503)
 
 
 # The command line
@@ -446,7 +516,9 @@ def cli(site, tmp_path):
     env = clean_environment(SSECAST_COMMANDS="tcp://127.0.0.1:1")
 
     def publish(*arguments, url=site.web.url + "/publish", token_file=token, **options):
-        return run([CLI, "publish", "--url", url, *(["--token-file", token_file] if token_file else []), *arguments], env=env, **options)
+        return run([CLI, "publish", "--url", url,
+                    *(["--token-file", token_file] if token_file else []), *arguments], env=env,
+                   **options)
 
     return publish
 
@@ -455,16 +527,21 @@ def test_the_command_line_publishes(site, session, cli):
     reader = site.open(session, ["room:7"])
     done = cli("note", '{"a": 0.10}', "--session", session)
     assert done.returncode == 0 and f"seq     {reader.wait_for(1)[0].id}" in done.stdout, done
-    assert json.loads(cli("note", "two\nlines\"", "--text", "--channel", "room:7", "--id", session, "--retry", "7000", "--json").stdout)["ok"]
+    assert json.loads(cli("note", "two\nlines\"", "--text", "--channel", "room:7", "--id", session,
+                          "--retry", "7000", "--json").stdout)["ok"]
     assert json.loads(cli("note", "again", "--text", "--id", session, "--json").stdout)["duplicate"]
     assert cli("none", "1", "--session", session, "--except-session", session).returncode == 0
     assert cli("none", "1", "--channel", "room:7", "--private").returncode == 0
-    assert "--private needs --channel, --session or --connection" in cli("none", "1", "--private").stderr
+    assert ("--private needs --channel, "
+            "--session or --connection" in cli("none", "1", "--private").stderr)
     assert cli("", "-", "--text", "--session", session, stdin="x" * 300_000).returncode == 0
     private = cli("none", "1", "--channel", "room:7", "--private", "--key", session)
-    assert private.returncode == 0 and site.commands.demand({"op": "state", "prefix": session})["keys"][0]["private"] is True
+    assert private.returncode == 0 and site.commands.demand(
+        {"op": "state", "prefix": session}
+    )["keys"][0]["private"] is True
     events = reader.wait_for(3)
-    assert [(e.type, e.data) for e in events] == [("note", '{"a": 0.10}'), ("note", 'two\nlines"'), ("message", "x" * 300_000)]
+    assert [(e.type, e.data) for e in events] == [("note", '{"a": 0.10}'), ("note", 'two\nlines"'),
+                                                  ("message", "x" * 300_000)]
 
 
 def test_the_command_line_says_what_went_wrong(site, cli, tmp_path):
@@ -483,7 +560,8 @@ def test_the_command_line_says_what_went_wrong(site, cli, tmp_path):
         (2, "--url", run([CLI, "publish", "m", "1", "--token-file", other])),
     ]
     for status, part, done in wrong:
-        assert done.returncode == status and part in done.stderr and done.stderr.count("\n") == 1, done
+        assert (done.returncode == status and part in done.stderr
+                and done.stderr.count("\n") == 1), done
         assert "eyJ" not in done.stdout + done.stderr
     assert cli("m", "1", url=site.web.url).stderr.endswith('accepted: GET, HEAD, OPTIONS"}\n')
 
@@ -503,16 +581,18 @@ def test_lighttpd_may_hand_bodies_on_as_they_come(bench):
     assert [len(e.data) for e in reader.wait_for(3)] == [1, 70_000, 1 << 20]
     body = json.dumps({"text": "y" * 300_000}).encode()
     with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
-        s.sendall(f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                  f"Authorization: Bearer {site.issuer.publisher()}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        s.sendall("POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                  "application/json\r\nConnection: close\r\nAuthorization: Bearer "
+                  f"{site.issuer.publisher()}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         for n in range(0, len(body), 30_000):
             time.sleep(0.1)
             s.sendall(body[n:n + 30_000])
         assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
     reader.wait_for(4)
     with socket.create_connection(("127.0.0.1", site.web.port)) as s:
-        s.sendall(f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                  f"Authorization: Bearer {site.issuer.publisher()}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:100_000])
+        s.sendall("POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                  f"Authorization: Bearer {site.issuer.publisher()}\r\nContent-Length: "
+                  f"{len(body)}\r\n\r\n".encode() + body[:100_000])
     assert publisher.publish("m", text="end")[0] == 200
     assert reader.wait_for(5)[4].data == "end"
 
@@ -520,7 +600,8 @@ def test_lighttpd_may_hand_bodies_on_as_they_come(bench):
 # Many
 
 def test_many_publishers_at_once_lose_and_mix_nothing(bench):
-    """Each publishes one after the other; everybody sees each publisher's events in order, and all of them."""
+    """Each publishes one after the other; everybody sees each publisher's events in order, and all
+    of them."""
     site = PublishingSite(bench, workers=2)
     readers = [site.open(f"r{n}", keep_blocks=True) for n in range(5)]
     publications = []
@@ -529,7 +610,8 @@ def test_many_publishers_at_once_lose_and_mix_nothing(bench):
         publisher = site.publisher()
         for n in range(60):
             p = Publication(f"{name}-{n}", own_id=n % 3 == 0)
-            status, _, reply = publisher.publish("m", text=p.key + " " + "x" * (n * 97 % 3000), **({"id": p.key} if p.own_id else {}))
+            status, _, reply = publisher.publish("m", text=p.key + " " + "x" * (n * 97 % 3000),
+                                                 **({"id": p.key} if p.own_id else {}))
             assert status == 200, reply
             assert p.acknowledge(reply["seq"]) is None
             publications.append(p)
@@ -541,8 +623,11 @@ def test_many_publishers_at_once_lose_and_mix_nothing(bench):
         seqs = [q.seq for q in publications if q.key.startswith(f"p{p}-")]
         assert seqs == sorted(seqs)
     end = max(p.seq for p in publications)
-    wait_all(readers, lambda r: len([b for b in r.decoder.blocks if b.type == "m"]) >= 960, "all events")
-    verdict = check(publications, [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)], end)
+    wait_all(readers, lambda r: len([b for b in r.decoder.blocks if b.type == "m"]) >= 960,
+             "all events")
+    verdict = check(publications,
+                    [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)],
+                    end)
     assert not verdict.complaints, verdict.complaints
     assert site.commands.stats()["publishes"] >= 960
 
@@ -564,9 +649,11 @@ def send_until_published(site, p, text):
 
 
 def test_through_crashes_everything_is_published_once(bench):
-    """Brokers killed, workers restarted, and every event of every publisher is there once, in its publisher's order."""
+    """Brokers killed, workers restarted, and every event of every publisher is there once, in its
+    publisher's order."""
     site = PublishingSite(bench, workers=2, broker={"store": bench.folder / "history"})
-    readers = [site.open(f"r{n}", keep_blocks=True, reconnect=True, stubborn=True, retry=0.05) for n in range(4)]
+    readers = [site.open(f"r{n}", keep_blocks=True, reconnect=True, stubborn=True, retry=0.05)
+               for n in range(4)]
     publications, over = [], threading.Event()
 
     def publish(name):
@@ -583,7 +670,8 @@ def test_through_crashes_everything_is_published_once(bench):
         try:
             for number in range(3):
                 enough = len(publications) + 60
-                wait_until(lambda: len(publications) > enough or any(r.done() for r in running), 60, what="publishing goes on")
+                wait_until(lambda: len(publications) > enough or any(r.done() for r in running), 60,
+                           what="publishing goes on")
                 site.broker.kill()
                 site.broker.start()
                 site.workers[number % 2].restart()
@@ -596,8 +684,11 @@ def test_through_crashes_everything_is_published_once(bench):
     end = Publication("end", own_id=True)
     publications.append(end)
     assert send_until_published(site, end, "end") is None
-    wait_all(readers, lambda r: any(b.data == "end" for b in r.decoder.blocks[-5:]), "the last event")
-    verdict = check(publications, [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)], end.seq)
+    wait_all(readers, lambda r: any(b.data == "end" for b in r.decoder.blocks[-5:]),
+             "the last event")
+    verdict = check(publications,
+                    [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)],
+                    end.seq)
     assert not verdict.complaints, "\n".join(verdict.complaints)
 
 
@@ -608,7 +699,8 @@ def test_large_bodies_at_once_are_taken_or_refused_in_time(bench):
 
     def publish(n):
         with HttpPublisher(site.web.url, site.issuer.publisher()) as publisher:
-            return n, publisher.publish("m", text=f"{n} " + "x" * 900_000, to={"sessions": ["bert"] if n % 20 else ["anna"]})
+            return n, publisher.publish("m", text=f"{n} " + "x" * 900_000,
+                                        to={"sessions": ["bert"] if n % 20 else ["anna"]})
 
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(publish, range(80)))
@@ -619,7 +711,10 @@ def test_large_bodies_at_once_are_taken_or_refused_in_time(bench):
     assert sorted(int(e.data.split()[0]) for e in seen) == sorted(expected)
 
 
-@pytest.mark.parametrize("fields, status", [({"data": [{}] * 250_000}, 403), ({"data": 1, "ref": "x" * 1_100_000}, 400)], ids=["data", "ref"])
+@pytest.mark.parametrize(
+    "fields, status", [({"data": [{}] * 250_000}, 403), ({"data": 1, "ref": "x" * 1_100_000}, 400)],
+    ids=["data", "ref"]
+)
 def test_refused_publishes_do_not_starve_the_commands_socket(bench, fields, status):
     """Large ones, from many clients at once, each refused only when it was read."""
     site = PublishingSite(bench, publish_bytes="2M")
@@ -657,13 +752,16 @@ def test_without_a_broker_it_is_503_in_time_and_nothing_was_published(bench):
     assert (status, reply["error"]) == (503, "unavailable") and time.monotonic() - start < 15
     site.broker.start()
     reader = site.open("anna")
-    wait_until(lambda: site.publisher().publish("m", data="back", id="once")[0] == 200, what="published again")
+    wait_until(lambda: site.publisher().publish("m", data="back", id="once")[0] == 200,
+               what="published again")
     reader.wait_type("m")
-    assert reader.data("m") == ['"back"']  # with its id: the worker may have asked the new broker before it knew that it is new
+    # with its id: the worker may have asked the new broker before it knew that it is new
+    assert reader.data("m") == ['"back"']
 
 
 def test_a_broker_that_does_not_reply_is_reported(bench):
-    """It may have stored the event: the message says so, and sending it again with its id does no harm."""
+    """It may have stored the event: the message says so, and sending it again with its id does no
+    harm."""
     site = PublishingSite(bench)
     reader = site.open("anna")
     site.broker.freeze()
@@ -683,22 +781,26 @@ def unread(endpoint):
     """Bytes that have arrived at this TCP endpoint and were not read."""
     port = f":{int(endpoint.rpartition(':')[2]):04X}"
     rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(port) and row[3] == "01")
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(port)
+               and row[3] == "01")
 
 
 def test_a_worker_that_stops_answers_pending_requests(bench):
     site = PublishingSite(bench)
-    wait_until(lambda: site.publisher().publish("m", data=1)[0] == 200, what="the worker has its broker")
+    wait_until(lambda: site.publisher().publish("m", data=1)[0] == 200,
+               what="the worker has its broker")
     site.broker.freeze()
     try:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(lambda: site.publisher().publish("m", data="x" * 5000))
-            wait_until(lambda: unread(site.broker.endpoint("sync")) > 5000, what="the worker asks the broker")
+            wait_until(lambda: unread(site.broker.endpoint("sync")) > 5000,
+                       what="the worker asks the broker")
             site.worker.stop()
             status, _, reply = waiting.result()
     finally:
         site.broker.thaw()
-    assert (status, reply["error"]) == (503, "unavailable") and "unknown whether" in reply["message"]
+    assert ((status, reply["error"]) == (503, "unavailable")
+            and "unknown whether" in reply["message"])
 
 
 def test_a_store_that_fails_is_503(bench):
@@ -720,7 +822,8 @@ def test_a_full_state_is_503(bench):
     before = site.broker_head()
     for body in ({"data": 2, "key": "b"}, {"events": [{"data": 2}, {"data": 2, "key": "b"}]}):
         status, _, reply = publisher.send(body)
-        assert (status, reply["error"]) == (503, "state_full") and "--state-events" in reply["message"]
+        assert ((status, reply["error"]) == (503, "state_full")
+                and "--state-events" in reply["message"])
     assert site.broker_head() == before, "nothing was published"
     assert publisher.publish("m", data=3, key="a")[0] == 200
     assert publisher.publish("m", data=4, key="a", remove=True)[0] == 200
@@ -733,7 +836,8 @@ def test_the_worker_counts_what_it_publishes(bench):
     assert publisher.publish("m", data=1)[0] == 200
     assert publisher.publish("m", dta=1)[0] == 400
     assert HttpPublisher(site.web.url).publish("m", data=1)[0] == 401
-    wait_until(lambda: (site.stat("publishes_http"), site.stat("publishes_http_refused")) == (1, 2), what="the counters")
+    wait_until(lambda: (site.stat("publishes_http"), site.stat("publishes_http_refused")) == (1, 2),
+               what="the counters")
 
 
 # Switched off, and wrong settings
@@ -746,7 +850,8 @@ def test_it_is_off_by_default(bench):
 
 def test_without_a_key_it_does_not_start():
     done = run([WORKER, "--publish", "--listen", "/nonexistent/x.sock"])
-    assert done.returncode == 2 and "--jwt-secret-file" in done.stderr and "--jwt-key-file" in done.stderr
+    assert (done.returncode == 2 and "--jwt-secret-file" in done.stderr
+            and "--jwt-key-file" in done.stderr)
 
 
 # Plain CGI
@@ -769,7 +874,8 @@ def test_plain_cgi_publishes_too(bench, web):
 
 def speak(site, body_records, length, **more):
     token = site.issuer.publisher()
-    fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", HTTP_AUTHORIZATION=f"Bearer {token}",
+    fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish",
+                         CONTENT_TYPE="application/json", HTTP_AUTHORIZATION=f"Bearer {token}",
                          CONTENT_LENGTH=str(length) if length is not None else None, **more)
     web = FastCgi(site.worker.socket)
     web.send(begin() + params(fields) + body_records)
@@ -813,8 +919,10 @@ def test_a_body_that_never_ends_is_given_up(bench, session):
 
 @past_the_web_server
 def test_bodies_are_kept_for_authorized_publishers_only(site):
-    """Without a good token the body is dropped as it comes, and the worker's memory does not grow."""
-    fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", CONTENT_LENGTH="3000000")
+    """Without a good token the body is dropped as it comes, and the worker's memory does not
+    grow."""
+    fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish",
+                         CONTENT_TYPE="application/json", CONTENT_LENGTH="3000000")
     with FastCgi(site.worker.socket) as web:
         web.send(begin() + params(fields)).throw(record(STDIN, b"x" * 65000) * 3)
         web.wait_end()

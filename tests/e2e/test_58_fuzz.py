@@ -1,4 +1,5 @@
-"""The fuzzers themselves: every decoder of outside input has one, with seeds; and findings are reported.
+"""The fuzzers themselves: every decoder of outside input has one, with seeds; and findings are
+reported.
 
 `make fuzz` and the short run of `make check` do the fuzzing.
 """
@@ -46,13 +47,15 @@ def build(bench):
 
 
 def fuzz(build, *args):
-    return subprocess.run([FUZZ / "run", build, "--seconds", "1", *args], capture_output=True, text=True, check=False)
+    return subprocess.run([FUZZ / "run", build, "--seconds", "1", *args], capture_output=True,
+                          text=True, check=False)
 
 
 def test_what_a_target_finds_fails_the_run_and_is_shown(build):
     done = fuzz(build(wire=FINDS_NOTHING, json=FAILS), "--fresh")
     assert done.returncode == 1 and "1 of 2 targets failed" in done.stderr
-    assert "fuzz_json" in done.stdout and "something must hold" in done.stdout and "diary" not in done.stdout
+    assert ("fuzz_json" in done.stdout and "something must hold" in done.stdout
+            and "diary" not in done.stdout)
     assert "56 inputs, nothing found" in " ".join(done.stdout.split())
 
 

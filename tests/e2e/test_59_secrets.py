@@ -1,4 +1,5 @@
-"""Secrets stay in their files: not in the log at any level, not where `ps` looks, not in the environment, not in what is answered."""
+"""Secrets stay in their files: not in the log at any level, not where `ps` looks, not in the
+environment, not in what is answered."""
 
 import os
 import pathlib
@@ -28,8 +29,10 @@ def site(bench_of_all):
     os.chmod(token_file, 0o640)
     site = Site(
         bench_of_all,
-        broker={"commands": [f"ipc://{folder}/commands", tcp], **keys.broker_options(), "log_level": "debug"},
-        worker={**worker_key.options(), "session_from": "jwt", "jwt_secret_file": str(jwt_file), "publish": True, "monitor_from": "none",
+        broker={"commands": [f"ipc://{folder}/commands", tcp], **keys.broker_options(),
+                "log_level": "debug"},
+        worker={**worker_key.options(), "session_from": "jwt", "jwt_secret_file": str(jwt_file),
+                "publish": True, "monitor_from": "none",
                 "monitor_token_file": str(token_file), "log_level": "debug"},
     )
     site.keys, site.jwt, site.tcp, site.worker_key = keys, jwt, tcp, worker_key
@@ -56,11 +59,13 @@ def told(site):
     site.open(None, headers={"Authorization": f"Bearer {good}"})
     site.open(None, query={"token": good})
     for token in (expired, forged, "x" * 300, good[:-1]):
-        for headers, query in (({"Authorization": f"Bearer {token}"}, {}), ({"Cookie": f"ssecast_token={token}"}, {}), ({}, {"token": token})):
+        for headers, query in (({"Authorization": f"Bearer {token}"}, {}),
+                               ({"Cookie": f"ssecast_token={token}"}, {}), ({}, {"token": token})):
             assert site.request(headers=headers, **query)[0] == 401
     site.request("/healthz", headers={"Authorization": f"Bearer {MONITOR}"})
     site.request("/healthz", headers={"Authorization": "Bearer " + MONITOR[::-1]})
-    return [shop.secret, stranger.secret, site.keys.broker.secret, site.worker_key.secret, site.jwt.file.strip(), good, expired, forged, MONITOR,
+    return [shop.secret, stranger.secret, site.keys.broker.secret, site.worker_key.secret,
+            site.jwt.file.strip(), good, expired, forged, MONITOR,
             *(part for token in (good, expired, forged) for part in token.split(".")[1:])]
 
 
@@ -78,7 +83,9 @@ def test_the_log_holds_none(site, told):
 def test_ps_shows_none(site, told):
     for program in ours(site):
         for name in ("cmdline", "environ"):
-            shown = pathlib.Path(f"/proc/{program.pid}/{name}").read_bytes().decode(errors="replace")
+            shown = pathlib.Path(f"/proc/{program.pid}/{name}").read_bytes().decode(
+                errors="replace"
+            )
             assert not [secret for secret in told if secret in shown]
 
 
@@ -90,8 +97,11 @@ def test_refusals_repeat_none(site, told):
 
 
 def test_a_wrong_value_is_shown_without_its_password():
-    done = run([BROKER, "--store", f"nats://me:{PASSWORD}@nowhere:4222,ftp://me:{PASSWORD}@there:1"])
-    assert done.returncode == 2 and PASSWORD not in done.stderr and "nats://@nowhere:4222,ftp://@there:1" in done.stderr
+    done = run(
+        [BROKER, "--store", f"nats://me:{PASSWORD}@nowhere:4222,ftp://me:{PASSWORD}@there:1"]
+    )
+    assert (done.returncode == 2 and PASSWORD not in done.stderr
+            and "nats://@nowhere:4222,ftp://@there:1" in done.stderr)
 
 
 @pytest.mark.parametrize("command", [

@@ -1,4 +1,5 @@
-"""The command line against a real broker: what it sends, what it shows, and what its exit status says."""
+"""The command line against a real broker: what it sends, what it shows, and what its exit status
+says."""
 
 import json
 import re
@@ -83,22 +84,29 @@ def test_without_data_it_is_null(site, cli, session):
 
 
 def test_flags_name_targets_and_exceptions(site, cli, session):
-    anna, bert, carl = (site.open(f"{session}-{n}", channels=[f"{session}-room"] * (n < 2)) for n in range(3))
+    anna, bert, carl = (site.open(f"{session}-{n}", channels=[f"{session}-room"] * (n < 2))
+                        for n in range(3))
     room, end = f"{session}-room", [x for n in range(3) for x in ("--session", f"{session}-{n}")]
     cli("publish", "m", "1", "--channel", room).check()
     cli("publish", "m", "2", "--channel", room, "--except-session", f"{session}-0").check()
-    cli("publish", "m", "3", "--connection", carl.connection, "--connection", anna.connection).check()
+    cli("publish", "m", "3", "--connection", carl.connection, "--connection",
+        anna.connection).check()
     cli("publish", "m", "4", *end, "--except-connection", bert.connection).check()
     cli("publish", "m", "5", *end, "--except-channel", room).check()
     cli("publish", "m", "6", *end).check()
-    got = [[e.data for e in reader.wait_for(count)] for reader, count in ((anna, 4), (bert, 3), (carl, 4))]
+    got = [[e.data for e in reader.wait_for(count)]
+           for reader, count in ((anna, 4), (bert, 3), (carl, 4))]
     assert got == [["1", "3", "4", "6"], ["1", "2", "6"], ["3", "4", "5", "6"]]
 
 
 def test_an_own_id_is_published_once(site, cli, session):
     reader = site.open(session)
-    first = fields(cli("publish", "m", "1", "--session", session, "--id", f"own-{session}").check().out)
-    again = fields(cli("publish", "m", "1", "--session", session, "--id", f"own-{session}").check().out)
+    first = fields(
+        cli("publish", "m", "1", "--session", session, "--id", f"own-{session}").check().out
+    )
+    again = fields(
+        cli("publish", "m", "1", "--session", session, "--id", f"own-{session}").check().out
+    )
     assert again["seq"] == first["seq"] and again["duplicate"] == "true"
     assert reader.wait_for(1)[0].id == f"own-{session}"
 
@@ -117,15 +125,20 @@ def test_retry_reaches_the_reader(site, cli, session):
 def test_a_key_s_newest_event_is_listed(site, cli, session):
     key = ["--key", f"{session}-b"]
     cli("publish", "price", "1", "--channel", session, *key).check()
-    seq = cli("publish", "price", '{"n": 2}', "--channel", session, *key, "--ttl", "2h", "--json").check().json["seq"]
+    seq = cli("publish", "price", '{"n": 2}', "--channel", session, *key, "--ttl",
+              "2h", "--json").check().json["seq"]
     cli("publish", "m", "x\x1b[2J", "--text", "--key", f"{session}-a", "--session", session).check()
     heading, first, second = cli("state", "--prefix", session).check().lines
     assert heading.split() == ["KEY", "TO", "PRIVATE", "SEQ", "AGE", "TTL", "LEFT", "EVENT", "DATA"]
     assert first.split()[0] == f"{session}-a" and first.endswith(r"x\x1b[2J") and " - " in first
-    assert second.split()[:4] == [f"{session}-b", '{"channels":["%s"]}' % session, "-", str(seq)] and second.endswith('price  {"n": 2}')
+    assert (second.split()[:4] == [f"{session}-b", '{"channels":["%s"]}' % session, "-", str(seq)]
+            and second.endswith('price  {"n": 2}'))
     assert re.search(r"  [12] h  |  119 min  ", second)
-    assert [line.split()[0] for line in cli("state", "--channel", session).check().lines[1:]] == [f"{session}-b"]
-    assert [line.split()[0] for line in cli("state", "--prefix", session, "--after", f"{session}-a").check().lines[1:]] == [f"{session}-b"]
+    assert [
+        line.split()[0] for line in cli("state", "--channel", session).check().lines[1:]
+    ] == [f"{session}-b"]
+    assert [line.split()[0] for line in cli("state", "--prefix", session, "--after", f"{session}-a")
+            .check().lines[1:]] == [f"{session}-b"]
     assert f" {session}-b " in cli("history", "--channel", session).check().lines[-1]
 
 
@@ -136,7 +149,8 @@ def test_a_key_s_private_event_is_listed_beside_the_public_one(site, cli, sessio
     assert [(row[0], row[2]) for row in rows] == [(session, "-"), (session, "true")]
     rest = cli("state", "--channel", session, "--limit", "1", "--json").check().json
     assert "private" not in rest["keys"][0]
-    [private] = cli("state", "--channel", session, "--after", rest["next"], "--json").check().json["keys"]
+    [private] = cli("state", "--channel", session, "--after",
+                    rest["next"], "--json").check().json["keys"]
     assert private["private"]
 
 
@@ -152,15 +166,19 @@ def test_the_keys_are_listed_in_pages(cli, session):
         assert ("there is more" in page.err) is not last
         if not last:
             word = re.search(r"--after (\$'.*'), or --limit", page.err)[1]
-            ask = [*ask[:5], "--after", subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True).stdout]
+            ask = [*ask[:5], "--after", subprocess.run(
+                ["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True
+            ).stdout]
     assert [("everyone" in row, "sessions" in row, "channels" in row) for row in rows] == [
         (True, False, False), (False, True, False), (False, False, True)]
-    cli("publish", "m", "--key", key, "--remove").check()  # else every stream of the tests to come begins with it
+    # else every stream of the tests to come begins with it
+    cli("publish", "m", "--key", key, "--remove").check()
 
 
 def test_an_event_is_private(cli, session):
     cli("publish", "m", "1", "--private", "--channel", session).check()
-    [event] = [e for e in cli("history", "--channel", session, "--json").check().json["events"] if e.get("to") == {"channels": [session]}]
+    [event] = [e for e in cli("history", "--channel", session, "--json").check().json["events"]
+               if e.get("to") == {"channels": [session]}]
     assert event["private"] is True
     table = cli("history", "--channel", session).check().lines
     assert table[0].split()[-2:] == ["PRIVATE", "DATA"] and table[-1].split()[-2:] == ["true", "1"]
@@ -180,9 +198,12 @@ def test_a_private_event_does_not_reach_a_stream_without_a_grant(site, cli, sess
     cli("publish", "m", "1", "--channel", session, "--private", "--key", session).check()
     cli("publish", "m", "2", "--channel", session).check()
     assert reader.wait_for(1)[0].data == "2"
-    cli("publish", "m", "3", "--channel", f"{session}-none", "--session", session, "--private").check()
+    cli("publish", "m", "3", "--channel", f"{session}-none", "--session", session,
+        "--private").check()
     assert reader.wait_for(2)[1].data == "3"
-    assert [key["private"] for key in cli("state", "--prefix", session, "--json").check().json["keys"]] == [True]
+    assert [
+        key["private"] for key in cli("state", "--prefix", session, "--json").check().json["keys"]
+    ] == [True]
     cli("publish", "m", "--channel", session, "--private", "--key", session, "--remove").check()
 
 
@@ -199,9 +220,12 @@ def test_existing_connections_are_listed(site, cli, session):
 
 
 def test_history_shows_and_pages(site, cli, session):
-    seqs = [cli("publish", "m", str(n), "--session", session, "--json").json["seq"] for n in range(3)]
+    seqs = [cli("publish", "m", str(n), "--session", session, "--json").json["seq"]
+            for n in range(3)]
     lines = cli("history", "--session", session, "--since", seqs[0]).check().lines
-    assert [(line.split()[0], line.split()[-1]) for line in lines[1:]] == [(str(seqs[1]), "1"), (str(seqs[2]), "2")]
+    assert [(line.split()[0], line.split()[-1]) for line in lines[1:]] == [
+        (str(seqs[1]), "1"), (str(seqs[2]), "2")
+    ]
     page = cli("history", "--session", session, "--since", seqs[0], "--limit", "1")
     assert len(page.lines) == 2 and "there is more" in page.err
 
@@ -222,13 +246,17 @@ def test_a_socket_without_permission_is_an_error_at_once(bench, verb):
         listener.bind(str(path))
         path.chmod(0o600)
         began = time.monotonic()
-        done = processes.run(["setpriv", "--reuid", "65534", "--clear-groups", processes.CLI, "--commands", f"ipc://{path}", verb])
-    assert done.returncode == 1 and f"cannot connect to ipc://{path}: Permission denied" in done.stderr
+        done = processes.run(["setpriv", "--reuid", "65534", "--clear-groups", processes.CLI,
+                              "--commands", f"ipc://{path}", verb])
+    assert (done.returncode == 1
+            and f"cannot connect to ipc://{path}: Permission denied" in done.stderr)
     assert time.monotonic() - began < 3  # of --timeout 5s
 
 
 def test_a_missing_socket_is_named(bench):
-    done = processes.run([processes.CLI, "--commands", f"ipc://{bench.folder}/none", "--timeout", "100ms", "ping"])
+    done = processes.run(
+        [processes.CLI, "--commands", f"ipc://{bench.folder}/none", "--timeout", "100ms", "ping"]
+    )
     assert done.returncode == 1 and "within 0.1 s: no such socket" in done.stderr
 
 
@@ -236,29 +264,34 @@ def test_workers_are_a_table(site, cli, session):
     site.open(session)
     site.wait_connections(session, 1)
     heading, *rows = cli("workers").check().out.splitlines()
-    assert heading.split() == ["WORKER", "CONNECTIONS", "LAG", "QUEUED", "SLOW", "DELIVERIES", "CUT", "HEARD", "STARTED"]
+    assert heading.split() == ["WORKER", "CONNECTIONS", "LAG", "QUEUED", "SLOW", "DELIVERIES",
+                               "CUT", "HEARD", "STARTED"]
     assert len(rows) == 2 and all(row.split()[7] == "now" for row in rows)
     assert sum(int(row.split()[1]) for row in rows) >= 1
     first = rows[0].split()[0]
-    assert [row.split()[0] for row in cli("workers", "--after", first).check().out.splitlines()[1:]] == [rows[1].split()[0]]
+    assert [
+        row.split()[0] for row in cli("workers", "--after", first).check().out.splitlines()[1:]
+    ] == [rows[1].split()[0]]
     shown = cli("workers", "--limit", "1").check()
     assert shown.out.splitlines()[1].split()[0] == first and "there is more" in shown.err
 
 
 def test_stats_for_prometheus(cli):
     shown = cli("stats", "--prometheus").check().out
-    assert shown.startswith("# HELP ssecast_up ") and "\nssecast_up 1\n" in shown and shown.endswith("\n")
+    assert (shown.startswith("# HELP ssecast_up ") and "\nssecast_up 1\n" in shown
+            and shown.endswith("\n"))
 
 
 def test_json_is_what_the_broker_said(cli, session):
-    for verb in (["ping"], ["stats"], ["sessions"], ["connections"], ["history"], ["state"], ["online", session], ["publish", "m"],
-                 ["shutdown", "--session", session]):
+    for verb in (["ping"], ["stats"], ["sessions"], ["connections"], ["history"], ["state"],
+                 ["online", session], ["publish", "m"], ["shutdown", "--session", session]):
         done = cli("--json", *verb).check()
         assert done.json["ok"] is True and len(done.lines) == 1, verb
 
 
 def test_control_characters_do_not_reach_the_terminal(cli, session):
-    cli("publish", "\x1b[31m", "-", "--text", "--session", session, stdin="\x1b]0;x\x07\u009b2J\u202e").check()
+    cli("publish", "\x1b[31m", "-", "--text", "--session", session,
+        stdin="\x1b]0;x\x07\u009b2J\u202e").check()
     out = cli("history", "--session", session).check().out
     assert r"\x1b[31m" in out and r"\x1b]0;x\x07\xc2\x9b2J\xe2\x80\xae" in out
     assert not any(c in out for c in "\x1b\x07\u009b\u202e")
@@ -270,7 +303,8 @@ def test_control_characters_do_not_reach_the_terminal(cli, session):
 def test_shutdown_ends_a_stream_for_good(site, cli, session):
     with cli.tail(site.url(session)) as tail:
         site.wait_connections(session, 1)
-        assert fields(cli("shutdown", "--session", session, "--reason", "log\"out", "--block", "30").check().out) == {"closed": "1"}
+        assert fields(cli("shutdown", "--session", session, "--reason", "log\"out", "--block", "30")
+                      .check().out) == {"closed": "1"}
         done = tail.finish()
     assert done.status == OK and "not to come back" in done.err
     [line] = done.lines
@@ -293,26 +327,32 @@ def test_tail_prints_events_as_they_come(site, cli, session):
         done = tail.finish().check()
     assert [json.loads(line) for line in done.lines] == [
         {"id": str(seq), "event": "m", "data": "two\nlines"},
-        {"id": f"own-{session}", "event": "n", "data": '{"a":1}' if '{"a":1}' in done.out else '{"a": 1}'},
+        {"id": f"own-{session}", "event": "n",
+         "data": '{"a":1}' if '{"a":1}' in done.out else '{"a": 1}'},
     ]
 
 
 def test_checkpoints_are_printed_when_they_are_asked_for(site, cli, session):
-    with cli.tail(site.url(session), "--event", "ssecast.checkpoint", "--event", "m", "--count", "2", "--json") as tail:
+    with cli.tail(site.url(session), "--event", "ssecast.checkpoint", "--event", "m", "--count",
+                  "2", "--json") as tail:
         site.wait_connections(session, 1)
         cli("publish", "m", "1", "--session", session).check()
         checkpoint, event = [json.loads(line) for line in tail.finish().check().lines]
-    assert checkpoint["event"] == "ssecast.checkpoint" and json.loads(checkpoint["data"])["heartbeat"] == 15000
+    assert (checkpoint["event"] == "ssecast.checkpoint"
+            and json.loads(checkpoint["data"])["heartbeat"] == 15000)
     assert event["event"] == "m" and int(event["id"]) > int(checkpoint["id"])
 
 
 def test_tail_prints_only_what_is_asked_for(site, cli, session):
-    with cli.tail(site.url(session), "--event", "a", "--event", "message", "--event", "a", "--count", "3") as tail:
+    with cli.tail(site.url(session), "--event", "a", "--event", "message", "--event", "a",
+                  "--count", "3") as tail:
         site.wait_connections(session, 1)
         for event in ("a", "b", "", "aa", "a"):
             site.publish(event, text=event, to={"sessions": [session]})
         done = tail.finish().check()
-    assert [line.split("  ")[1:] for line in done.lines] == [["a", "a"], ["message", ""], ["a", "a"]]
+    assert [line.split("  ")[1:] for line in done.lines] == [
+        ["a", "a"], ["message", ""], ["a", "a"]
+    ]
 
 
 def test_tail_begins_at_the_given_id(site, cli, session):
@@ -331,11 +371,14 @@ def test_tail_comes_back_and_misses_nothing(site, cli, session):
                 site.wait_connections(session, 1)
                 site.publish("m", data=2 * n, to={"sessions": [session]})
                 if n == 0:
-                    first = tail.process.stdout.readline()  # a cut before its first answer would end it
+                    # a cut before its first answer would end it
+                    first = tail.process.stdout.readline()
                 relay.cut()
                 site.publish("m", data=2 * n + 1, to={"sessions": [session]})
             done = tail.finish().check()
-    assert [line.split("  ")[2] for line in [first.rstrip("\n"), *done.lines]] == [str(n) for n in range(6)]
+    assert [line.split("  ")[2] for line in [first.rstrip("\n"), *done.lines]] == [
+        str(n) for n in range(6)
+    ]
     assert "reconnecting in 0.2 s" in done.err
 
 
@@ -360,10 +403,12 @@ STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 def test_tail_is_an_event_source(cli):
     name = "x" * 3000
-    with Misbehaving((200, STREAM, b"retry: 10\nid: " + name.encode() + b"\ndata: 1\n\ndata: never finished\n"),
-                     (200, STREAM, b""),
-                     (200, STREAM, b"data: 2\r\n\r\nid\n\n"),
-                     (204, {}, b"")) as server:
+    with Misbehaving(
+        (200, STREAM, b"retry: 10\nid: " + name.encode() + b"\ndata: 1\n\ndata: never finished\n"),
+        (200, STREAM, b""),
+        (200, STREAM, b"data: 2\r\n\r\nid\n\n"),
+        (204, {}, b"")
+    ) as server:
         done = cli("tail", server.url, "--json").check()
     assert [(e["id"], e["data"]) for e in map(json.loads, done.lines)] == [(name, "1"), (name, "2")]
     assert [headers.get("Last-Event-ID") for _, headers in server.asked] == [None, name, name, None]
@@ -371,39 +416,52 @@ def test_tail_is_an_event_source(cli):
 
 
 def test_tail_follows_a_redirect(cli):
-    with Misbehaving((307, {"Location": "/there"}, b"data: no\n\n"), (200, STREAM, b"data: yes\n\n")) as server:
+    with Misbehaving((307, {"Location": "/there"}, b"data: no\n\n"),
+                     (200, STREAM, b"data: yes\n\n")) as server:
         assert cli("tail", server.url, "--count", "1").check().out == "-  message  yes\n"
     assert [path for path, _ in server.asked] == ["/", "/there"]
 
 
-@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 9\r\n\r\n"],
-                         ids=["nothing", "an interim response", "half of a redirect"])
+@pytest.mark.parametrize(
+    "first", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n",
+              b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 9\r\n\r\n"],
+    ids=["nothing", "an interim response", "half of a redirect"]
+)
 def test_tail_comes_back_when_a_redirect_leads_to_silence(bench, cli, first):
     silent = bench.closing(Silent(first))
-    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (307, {"Location": silent.url}, b""), (200, STREAM, b"data: 2\n\n")) as server:
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (307, {"Location": silent.url}, b""),
+                     (200, STREAM, b"data: 2\n\n")) as server:
         done = cli("tail", server.url, "--count", "2", "--timeout", "1s").check()
-    assert done.out == "-  message  1\n-  message  2\n" and "the server did not respond in time; reconnecting" in done.err
+    assert (done.out == "-  message  1\n-  message  2\n"
+            and "the server did not respond in time; reconnecting" in done.err)
     assert silent.asked == 1
 
 
 def test_tail_comes_back_after_an_interim_response_alone(cli):
-    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (103, {}, b""), (200, STREAM, b"data: 2\n\n")) as server:
-        assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (103, {}, b""),
+                     (200, STREAM, b"data: 2\n\n")) as server:
+        assert cli("tail", server.url,
+                   "--count", "2").check().out == "-  message  1\n-  message  2\n"
 
 
-@pytest.mark.parametrize("server", [Silent, lambda: Silent(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
-                                    lambda: Silent(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Trickling],
-                         ids=["nothing", "half of the headers", "an interim response", "headers without an end"])
+@pytest.mark.parametrize(
+    "server", [Silent, lambda: Silent(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
+               lambda: Silent(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Trickling],
+    ids=["nothing", "half of the headers", "an interim response", "headers without an end"]
+)
 def test_tail_gives_up_on_a_server_that_sends_no_headers(bench, cli, server):
     silent = bench.closing(server())
     done = cli("tail", silent.url, "--timeout", "1s")
-    assert done.status == FAILED and "the server did not respond in time" in done.err and silent.asked == 1
+    assert (done.status == FAILED and "the server did not respond in time" in done.err
+            and silent.asked == 1)
 
 
 @pytest.mark.parametrize("status", [200, 204, 307, 403])
 def test_tail_comes_back_when_the_connection_ends_among_the_headers(cli, status):
-    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (status, STREAM, None), (200, STREAM, b"data: 2\n\n")) as server:
-        assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (status, STREAM, None),
+                     (200, STREAM, b"data: 2\n\n")) as server:
+        assert cli("tail", server.url,
+                   "--count", "2").check().out == "-  message  1\n-  message  2\n"
 
 
 def test_tail_stops_at_a_refusal_whose_body_does_not_come(bench, cli):
@@ -424,7 +482,9 @@ def test_tail_refuses_what_is_no_stream(cli, answer, said):
 
 
 def test_tail_escapes_what_a_stranger_sends(cli):
-    with Misbehaving((200, STREAM, b"id: \x1b[2J\nevent: \x1b]0;x\x07\ndata: \xff\xc2\x9b\n\n")) as server:
+    with Misbehaving(
+        (200, STREAM, b"id: \x1b[2J\nevent: \x1b]0;x\x07\ndata: \xff\xc2\x9b\n\n")
+    ) as server:
         out = cli("tail", server.url, "--count", "1").check().out
     assert out == "\\x1b[2J  \\x1b]0;x\\x07  \\xff\\xc2\\x9b\n"
 
@@ -436,7 +496,8 @@ def test_the_brokers_refusal(cli):
     done = cli("publish", "ssecast.mine", "1")
     assert done.status == FAILED and "bad_request" in done.err and done.out == ""
     done = cli("publish", "ssecast.mine", "1", "--json")
-    assert done.status == FAILED and done.json["error"] == "bad_request" and "bad_request" in done.err
+    assert (done.status == FAILED and done.json["error"] == "bad_request"
+            and "bad_request" in done.err)
 
 
 def test_without_an_answer_a_verb_fails_in_time():
@@ -449,10 +510,12 @@ def test_without_an_answer_a_verb_fails_in_time():
 NO_COMMANDS = "takes no commands from us|is another endpoint of the broker"
 
 
-@pytest.mark.parametrize("socket, said", [("feed", NO_COMMANDS), ("presence", NO_COMMANDS), ("sync", "the broker's sync")])
+@pytest.mark.parametrize("socket, said", [("feed", NO_COMMANDS), ("presence", NO_COMMANDS),
+                                          ("sync", "the broker's sync")])
 def test_another_socket_of_the_broker(site, socket, said):
     done = Cli(endpoint=site.broker.endpoint(socket))("publish", "m", "1", "--timeout", "1s")
-    assert done.status == FAILED and re.search(said, done.err) and site.broker.endpoint(socket) in done.err
+    assert (done.status == FAILED and re.search(said, done.err)
+            and site.broker.endpoint(socket) in done.err)
 
 
 def test_a_web_server_is_no_broker(site):
@@ -520,7 +583,8 @@ def test_help_of_each_verb_and_version_are_printed(cli):
 
 def test_an_output_that_cannot_be_written_is_a_failure(cli):
     with open("/dev/full", "w", encoding="ascii") as full:
-        done = subprocess.run([str(CLI), "ping"], env=cli.env, stdout=full, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([str(CLI), "ping"], env=cli.env, stdout=full, stderr=subprocess.PIPE,
+                              check=False)
     assert done.returncode == FAILED and b"cannot write" in done.stderr
 
 
@@ -528,8 +592,12 @@ def test_the_manual_knows_every_flag(cli):
     manual = (ROOT / "docs/man/ssecast.1").read_text()
     sections = dict(re.findall(r"^\.It Cm (\w+)(.*?)(?=^\.It Cm|^\.Sh)", manual, re.M | re.S))
     for verb in re.findall(r"^  ([a-z]+)  ", cli("--help").out.partition("Commands:")[2], re.M):
-        flags = set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", cli(verb, "--help").out, re.M)) - {"json", "help"}
-        assert flags == set(re.findall(r"(?:Fl|,) -([a-z-]+)", sections[verb])) - {"json", "text :"}, verb
+        flags = set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", cli(verb, "--help").out, re.M)) - {
+            "json", "help"
+        }
+        assert flags == set(re.findall(r"(?:Fl|,) -([a-z-]+)", sections[verb])) - {
+            "json", "text :"
+        }, verb
 
 
 def test_without_libcurl_only_http_is_missing(site, bench, session):
@@ -538,7 +606,10 @@ def test_without_libcurl_only_http_is_missing(site, bench, session):
     cli = Cli(site.broker)
     cli.env["LD_LIBRARY_PATH"] = str(bench.folder)
     cli("publish", "note", "1", "--session", session).check()
-    for args in (["publish", "note", "1", "--url", site.url(session)], ["tail", site.url(session)],
-                 ["watch", "--webhook", "http://127.0.0.1/", "--secret-file", bench.folder / "secret"]):
+    for args in (
+        ["publish", "note", "1", "--url", site.url(session)], ["tail", site.url(session)],
+        ["watch", "--webhook", "http://127.0.0.1/", "--secret-file", bench.folder / "secret"]
+    ):
         done = cli(*args)
-        assert done.status == FAILED and "libcurl cannot be loaded: " in done.err and "libcurl.so.4" in done.err, done.err
+        assert (done.status == FAILED and "libcurl cannot be loaded: " in done.err
+                and "libcurl.so.4" in done.err), done.err

@@ -29,15 +29,18 @@ STREAM = {"Content-Type": "text/event-stream"}
 def sanitizers():
     """What the library was built with, and so what its users must be built with."""
     names = run(["nm", "-D", BUILD / "libssecast.so.0"]).stdout
-    return [flag for flag, sign in (("-fsanitize=address", "__asan_"), ("-fsanitize=undefined", "__ubsan_"),
-                                    ("-fsanitize=thread", "__tsan_")) if sign in names]
+    return [flag for flag, sign in (
+        ("-fsanitize=address", "__asan_"), ("-fsanitize=undefined", "__ubsan_"),
+        ("-fsanitize=thread", "__tsan_")
+    ) if sign in names]
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A tree as `make install` leaves it."""
     root = tmp_path_factory.mktemp("installed")
-    run(["make", "-C", ROOT, "-s", "install", f"BUILD={BUILD}", f"prefix={root}/usr", f"sysconfdir={root}/etc", "-o", "all"], timeout=120).check_returncode()
+    run(["make", "-C", ROOT, "-s", "install", f"BUILD={BUILD}", f"prefix={root}/usr",
+         f"sysconfdir={root}/etc", "-o", "all"], timeout=120).check_returncode()
     return root / "usr"
 
 
@@ -52,8 +55,10 @@ def build(tree, folder, source=TOOL, name="tool", static=False):
     program = folder / name
     libs = pkg_config(tree, "--libs")
     if static:
-        libs = [tree / "lib/libssecast.a", *pkg_config(tree, "--libs", packages=pkg_config(tree, "--print-requires-private"))]
-    done = run(["cc", *WARNINGS, *sanitizers(), *pkg_config(tree, "--cflags"), source, "-o", program, *libs], timeout=120)
+        libs = [tree / "lib/libssecast.a",
+                *pkg_config(tree, "--libs", packages=pkg_config(tree, "--print-requires-private"))]
+    done = run(["cc", *WARNINGS, *sanitizers(), *pkg_config(tree, "--cflags"), source, "-o",
+                program, *libs], timeout=120)
     assert done.returncode == 0, done.stderr
     return program
 
@@ -78,15 +83,18 @@ def tool(tree, tmp_path_factory):
 
 def test_it_shows_nothing_but_its_header(tree):
     symbols = run(["nm", "-D", "--defined-only", tree / "lib/libssecast.so.0"]).stdout.split("\n")
-    shown = {line.split()[2].split("@")[0] for line in symbols if " T " in line or " D " in line or " B " in line}
-    declared = set(re.findall(r"^SSECAST_API .*?\b(ssecast_\w+)\(", (tree / "include/ssecast.h").read_text(), re.M))
+    shown = {line.split()[2].split("@")[0] for line in symbols if " T " in line or " D " in line
+             or " B " in line}
+    declared = set(re.findall(r"^SSECAST_API .*?\b(ssecast_\w+)\(",
+                              (tree / "include/ssecast.h").read_text(), re.M))
     assert shown == declared
     assert "@@SSECAST_0.1" in "".join(symbols)
 
 
 def shows_no_more(archive):
     lines = run(["nm", "--defined-only", "--extern-only", archive]).stdout.splitlines()
-    names = {line.split()[2] for line in lines if len(line.split()) == 3 and not re.search(r"asan|ubsan|DW\.ref", line)}
+    names = {line.split()[2] for line in lines if len(line.split()) == 3
+             and not re.search(r"asan|ubsan|DW\.ref", line)}
     assert names and all(name.startswith("ssecast_") for name in names), names
 
 
@@ -94,12 +102,14 @@ def test_the_static_one_shows_no_more(tree):
     shows_no_more(tree / "lib/libssecast.a")
 
 
-UBUNTU = ["CFLAGS=-O2 -flto=auto -ffat-lto-objects", "LDFLAGS=-flto=auto -ffat-lto-objects"]  # its dpkg-buildflags
+# its dpkg-buildflags
+UBUNTU = ["CFLAGS=-O2 -flto=auto -ffat-lto-objects", "LDFLAGS=-flto=auto -ffat-lto-objects"]
 
 
 @pytest.mark.skipif(sanitizers(), reason="the flags of a sanitizer are not among these")
 def test_link_time_optimization_changes_nothing_of_that(tmp_path):
-    done = run(["make", "-s", "-C", ROOT, f"BUILD={tmp_path}", *UBUNTU, tmp_path / "libssecast.a"], timeout=300)
+    done = run(["make", "-s", "-C", ROOT, f"BUILD={tmp_path}", *UBUNTU, tmp_path / "libssecast.a"],
+               timeout=300)
     assert done.returncode == 0, done.stderr
     sections = run(["objdump", "-h", tmp_path / "libssecast.a"]).stdout
     assert ".text" in sections and ".gnu.lto" not in sections
@@ -122,20 +132,24 @@ def test_the_static_one_links_too(tree, tmp_path):
 
 @pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler")
 def test_the_header_is_good_for_cpp(tree):
-    done = run(["c++", "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only",
-                tree / "include/ssecast.h"])
+    done = run(["c++", "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+                "-fsyntax-only", tree / "include/ssecast.h"])
     assert done.returncode == 0 or "pragma once" in done.stderr, done.stderr
 
 
 def test_the_command_line_uses_only_the_public_header():
     files = [*(ROOT / "client/cli").glob("*.[ch]")]
-    of_library = {header for path in files for header in re.findall(r'#include "(lib/.*)"', path.read_text())}
+    of_library = {header for path in files
+                  for header in re.findall(r'#include "(lib/.*)"', path.read_text())}
     assert of_library == {"lib/ssecast.h"}
 
 
 def test_the_manual_has_every_function(tree):
-    declared = set(re.findall(r"^SSECAST_API .*?\b(ssecast_\w+)\(", (tree / "include/ssecast.h").read_text(), re.M))
-    assert set(re.findall(r"^\.Fo (\w+)", (ROOT / "docs/man/ssecast.3").read_text(), re.M)) == declared
+    declared = set(re.findall(r"^SSECAST_API .*?\b(ssecast_\w+)\(",
+                              (tree / "include/ssecast.h").read_text(), re.M))
+    assert (
+        set(re.findall(r"^\.Fo (\w+)", (ROOT / "docs/man/ssecast.3").read_text(), re.M)) == declared
+    )
     if shutil.which("man"):
         assert run(["man", "--warnings", "-l", ROOT / "docs/man/ssecast.3"]).stderr == ""
 
@@ -150,7 +164,8 @@ def test_the_tutorial_compiles_and_publishes(tree, tool, bench, tmp_path):
     publishes, reads = programs_of_the_tutorial()
     publishes = publishes.replace("    int err = ssecast_publisher_new(&publisher, NULL);", f"""
     const char *endpoint = "{broker.endpoint("commands")}";
-    const struct ssecast_publisher_options options = {{.endpoints = &endpoint, .endpoint_count = 1}};
+    const struct ssecast_publisher_options options = {{
+        .endpoints = &endpoint, .endpoint_count = 1}};
     int err = ssecast_publisher_new(&publisher, &options);""")
     for name, code in (("publishes", publishes), ("reads", reads)):
         (tmp_path / f"{name}.c").write_text(code)
@@ -167,18 +182,24 @@ def test_everything_one_call_after_the_other(site, tool, session):
     a, text, raw, c, again, *none, refused = [line.split() for line in lines[:9]]
     seqs = [line[1] for line in (a, text, raw, c)]
     events = reader.wait_for(7)
-    assert [(e.type, e.data) for e in events[:6]] == [("a", '{"n": 0.10}'), ("message", "two\nlines é"), ("b", "by\0tes"),
-                                                      ("c", "null"), ("e", "1"), ("e", "2")]
+    assert [(e.type, e.data) for e in events[:6]] == [
+        ("a", '{"n": 0.10}'), ("message", "two\nlines é"), ("b", "by\0tes"),
+        ("c", "null"), ("e", "1"), ("e", "2")
+    ]
     assert [e.id for e in events[:4]] == seqs[:3] + [f"own-{session}"]
     assert again == ["published", seqs[3], "duplicate"]
     assert all(line[0] == "published" for line in none) and refused == ["refused", "bad_request"]
     assert lines[9:13] == ["failed Invalid argument", "failed Invalid argument",
-                           "failed Invalid or incomplete multibyte or wide character", "refused bad_json"]
+                           "failed Invalid or incomplete multibyte or wide character",
+                           "refused bad_json"]
     assert lines[13] == "batch of 2, 1 further"
     assert json.loads(lines[14]) == {"ok": True, "online": True, "connections": 1}
-    assert [line.split()[0] for line in lines[15:17]] == ["published"] * 2 and lines[17] == "refused bad_request"
+    assert ([line.split()[0] for line in lines[15:17]] == ["published"] * 2
+            and lines[17] == "refused bad_request")
     [entry] = json.loads(lines[18])["keys"]
-    assert (entry["data"], entry["key"], entry["ttl"], entry["to"]) == ("2", f"key-{session}", 60, {"channels": ["nobody"]})
+    assert (entry["data"], entry["key"], entry["ttl"], entry["to"]) == (
+        "2", f"key-{session}", 60, {"channels": ["nobody"]}
+    )
     assert lines[19].split()[0] == "published" and json.loads(lines[20])["keys"] == []
     assert json.loads(lines[21])["error"] == "bad_request"
     assert lines[22:25] == ["Invalid argument", "Invalid argument", "closed 1"]
@@ -193,12 +214,16 @@ def test_a_pipeline_in_a_loop_of_its_own(site, tool, session):
 
 
 def test_no_event_is_lost_or_doubled_while_brokers_die(bench, tool):
-    broker, count = Broker(bench, store=bench.folder / "history", history_events=1000000).start(), 60000
-    publisher = subprocess.Popen([tool.program, "pipeline", broker.endpoint("commands"), "s", str(count), "auto"], env=tool.env,
-                                 stdout=subprocess.PIPE, text=True)
+    broker, count = (Broker(bench, store=bench.folder / "history", history_events=1000000).start(),
+                     60000)
+    publisher = subprocess.Popen(
+        [tool.program, "pipeline", broker.endpoint("commands"), "s", str(count), "auto"],
+        env=tool.env, stdout=subprocess.PIPE, text=True
+    )
     with broker.commands() as commands:
         for share in (0.05, 0.4):
-            wait_until(lambda: commands.stats()["history_events"] >= share * count, what="the next kill")
+            wait_until(lambda: commands.stats()["history_events"] >= share * count,
+                       what="the next kill")
             assert publisher.poll() is None, "it was over before"
             broker.kill()
             broker.start()
@@ -232,7 +257,9 @@ class Router(threading.Thread):
             self.requests.append(request)
             reply = self.answer(len(self.requests), request)
             if reply is not None:
-                self.socket.send_multipart([who, reply if isinstance(reply, bytes) else json.dumps(reply).encode()])
+                self.socket.send_multipart(
+                    [who, reply if isinstance(reply, bytes) else json.dumps(reply).encode()]
+                )
         self.socket.close()
 
     def __enter__(self):
@@ -254,14 +281,16 @@ def test_what_has_an_id_is_sent_again(tool, own, tries):
         lines = tool("unsure", router.endpoint, 1500, own)
     publishes = [r for r in router.requests if r["op"] == "publish"]
     assert len(publishes) == tries and len({r.get("id") for r in publishes}) == 1
-    assert lines == ["published 7" if own else "failed Connection timed out", "then Operation canceled"]
+    assert lines == ["published 7" if own else "failed Connection timed out",
+                     "then Operation canceled"]
     if own == "auto":
         assert re.fullmatch(r"a[0-9a-f]{24}-1", publishes[0]["id"])
 
 
 def test_replies_that_are_none_of_ours(tool):
     def answer(n, request):
-        return [None, b'{"ok":true,"seq":1,"ref":999}', b'{"ok":true,"seq":1}', b"\0", {"ok": True, "seq": 8, "ref": request["ref"]}][n]
+        return [None, b'{"ok":true,"seq":1,"ref":999}', b'{"ok":true,"seq":1}', b"\0",
+                {"ok": True, "seq": 8, "ref": request["ref"]}][n]
 
     with Router(answer) as router:
         assert tool("unsure", router.endpoint, 3000, "x")[0] == "failed Bad message"
@@ -274,8 +303,8 @@ def test_a_refusal_without_a_number_finds_its_request(tool):
 
 def test_requests_wait_for_a_broker_that_starts_later(tool):
     port = free_port()
-    process = subprocess.Popen([tool.program, "unsure", f"tcp://127.0.0.1:{port}", "9000", ""], env=tool.env, stdout=subprocess.PIPE,
-                               text=True)
+    process = subprocess.Popen([tool.program, "unsure", f"tcp://127.0.0.1:{port}", "9000", ""],
+                               env=tool.env, stdout=subprocess.PIPE, text=True)
     time.sleep(0.4)
     router = zmq.Context.instance().socket(zmq.ROUTER)
     with router:
@@ -289,7 +318,8 @@ def test_requests_wait_for_a_broker_that_starts_later(tool):
 def test_of_several_endpoints_reachable_ones_are_used(tool):
     dead = [f"tcp://127.0.0.1:{free_port()}" for _ in range(2)]
     with Router(accept) as router:
-        assert tool("unsure", ",".join([dead[0], router.endpoint, dead[1]]), 5000, "")[0] == "published 7"
+        assert tool("unsure",
+                    ",".join([dead[0], router.endpoint, dead[1]]), 5000, "")[0] == "published 7"
 
 
 def test_of_several_endpoints_one_gets_everything(tool):
@@ -302,14 +332,16 @@ def test_of_several_endpoints_one_gets_everything(tool):
 def test_what_one_endpoint_does_not_answer_another_does(tool):
     with Router(lambda *_: None) as deaf, Router(accept) as router:
         for order in ([deaf, router], [router, deaf]):
-            assert tool("unsure", ",".join(r.endpoint for r in order), 5000, "order-17")[0] == "published 7"
+            assert tool("unsure", ",".join(r.endpoint for r in order),
+                        5000, "order-17")[0] == "published 7"
 
 
 def test_curve_keys(tool):
     public, private = (key.decode() for key in zmq.curve_keypair())
     own = [key.decode() for key in zmq.curve_keypair()]
     other = zmq.curve_keypair()[0].decode()
-    with Router(accept, curve_server=True, curve_secretkey=private.encode(), curve_publickey=public.encode()) as router:
+    with Router(accept, curve_server=True, curve_secretkey=private.encode(),
+                curve_publickey=public.encode()) as router:
         assert tool("secret", router.endpoint, public) == ["keys of 40 and 40", "published 7"]
         assert tool("secret", router.endpoint, public, *own)[1] == "published 7"
         assert tool("secret", router.endpoint, other)[1] == "failed No route to host"
@@ -328,8 +360,8 @@ def test_endpoints_that_cannot_be(tool):
 
 
 def test_a_source_in_a_thread(site, tool, session):
-    reader = subprocess.Popen([tool.program, "read", site.url(session), "2", "m"], env=tool.env, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True)
+    reader = subprocess.Popen([tool.program, "read", site.url(session), "2", "m"], env=tool.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     site.wait_connections(session, 1)
     for event in ("m", "other", "m"):
         last = site.publish(event, data=event, to={"sessions": [session]})["seq"]
@@ -344,8 +376,10 @@ def test_a_source_begins_at_the_given_id_and_reconnects(site, tool, session):
     first = site.publish("m", data=0, to={"sessions": [session]})["seq"]
     with Relay(site.web.port) as relay:
         path = site.url(session).split("/", 3)[3]
-        reader = subprocess.Popen([tool.program, "read", f"{relay.url}/{path}", "4", "*", str(first)], env=tool.env,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        reader = subprocess.Popen(
+            [tool.program, "read", f"{relay.url}/{path}", "4", "*", str(first)], env=tool.env,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for n in range(2):
             relay.wait_for_requests(f"/{path}".partition("?")[0], n + 1)
             site.wait_connections(session, 1)
@@ -354,7 +388,9 @@ def test_a_source_begins_at_the_given_id_and_reconnects(site, tool, session):
             site.publish("m", data=2 * n + 2, to={"sessions": [session]})
         out, err = reader.communicate(timeout=20)
     assert not SANITIZER_REPORT.search(err), err
-    assert [line.split("|")[1] for line in out.splitlines() if line.startswith("message")] == ["1", "2", "3", "4"]
+    assert [line.split("|")[1] for line in out.splitlines() if line.startswith("message")] == [
+        "1", "2", "3", "4"
+    ]
     assert "error state 0 end 0 status 200 wait 200" in out
 
 
@@ -364,19 +400,24 @@ def test_answers_of_the_standard_reconnect_or_end(tool):
                      (204, {}, b"")) as server:
         assert tool("read", server.url, 0, "*") == [
             "open 1", "message message|a|1", "error state 0 end 0 status 200 wait 5",
-            "open 1", "message message|b|1", "message message|c|", "error state 0 end 0 status 200 wait 5",
+            "open 1", "message message|b|1", "message message|c|",
+            "error state 0 end 0 status 200 wait 5",
             "error state 2 end 2 status 204 wait 0", "ended Success, state 2, last "]
     assert [headers.get("Last-Event-ID") for _, headers in server.asked] == [None, "1", None]
     assert all(headers["X-Reader"] == "tool" for _, headers in server.asked)
 
 
 @pytest.mark.parametrize("answer, lines", [
-    ((503, STREAM, b"data: no\n\n"), ["error state 2 end 3 status 503 wait 0", "ended Protocol error, state 2, last "]),
-    ((200, {"Content-Type": "text/html"}, b"no"), ["error state 2 end 3 status 200 wait 0", "ended Protocol error, state 2, last "]),
-    ((200, STREAM, b"id: 1\n\ndata: " + b"x" * 200000), ["open 1", "error state 2 end 5 status 200 wait 0",
-                                                         "ended Message too long, state 2, last 1"]),
+    ((503, STREAM, b"data: no\n\n"),
+     ["error state 2 end 3 status 503 wait 0", "ended Protocol error, state 2, last "]),
+    ((200, {"Content-Type": "text/html"}, b"no"),
+     ["error state 2 end 3 status 200 wait 0", "ended Protocol error, state 2, last "]),
+    ((200, STREAM, b"id: 1\n\ndata: " + b"x" * 200000), [
+        "open 1", "error state 2 end 5 status 200 wait 0", "ended Message too long, state 2, last 1"
+    ]),
     ((200, STREAM, b'id: 1\n\nevent: ssecast.expired\ndata: {}\n\n'),
-     ["open 1", "message ssecast.expired|{}|1", "error state 2 end 7 status 200 wait 0", "ended Key has expired, state 2, last 1"]),
+     ["open 1", "message ssecast.expired|{}|1", "error state 2 end 7 status 200 wait 0",
+      "ended Key has expired, state 2, last 1"]),
 ])
 def test_what_ends_it_for_good(tool, answer, lines):
     with Misbehaving(answer) as server:
@@ -385,12 +426,13 @@ def test_what_ends_it_for_good(tool, answer, lines):
 
 
 def test_a_url_that_cannot_be_used(tool):
-    assert tool("read", "gopher://x/", 0, "*") == ["error state 2 end 4 status 0 wait 0", "ended Invalid argument, state 2, last "]
+    assert tool("read", "gopher://x/", 0, "*") == ["error state 2 end 4 status 0 wait 0",
+                                                   "ended Invalid argument, state 2, last "]
 
 
 def test_retries_of_an_unreachable_server_slow_down(tool):
-    reader = subprocess.Popen([tool.program, "read", f"http://127.0.0.1:{free_port()}/", "1", "*"], env=tool.env,
-                              stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen([tool.program, "read", f"http://127.0.0.1:{free_port()}/", "1", "*"],
+                              env=tool.env, stdout=subprocess.PIPE, text=True)
     lines = [reader.stdout.readline().strip() for _ in range(4)]
     reader.kill()
     reader.communicate()
@@ -400,8 +442,10 @@ def test_retries_of_an_unreachable_server_slow_down(tool):
 def test_a_close_ends_between_two_messages(tool):
     three = b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n"
     with Misbehaving((200, STREAM, three), (200, STREAM, three[three.index(b"id: 2"):])) as server:
-        assert tool("again", server.url, 2) == ["message a|1", "ended Success, last 1", "message b|2", "ended Success, last 2",
-                                                "closed before: Success"]
+        assert tool("again", server.url, 2) == [
+            "message a|1", "ended Success, last 1", "message b|2", "ended Success, last 2",
+            "closed before: Success"
+        ]
     assert [headers.get("Last-Event-ID") for _, headers in server.asked] == [None, "1"]
 
 
@@ -415,7 +459,8 @@ def silence():
             with contextlib.suppress(OSError):
                 while True:
                     clients.append(server.accept()[0])
-                    clients[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 5\n\n")
+                    clients[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Type: "
+                                        b"text/event-stream\r\n\r\nretry: 5\n\n")
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
@@ -425,7 +470,8 @@ def silence():
 
 
 def test_a_silent_stream_has_ended(tool, silence):
-    reader = subprocess.Popen([tool.program, "read", silence, "1", "*", "", "150"], env=tool.env, stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen([tool.program, "read", silence, "1", "*", "", "150"], env=tool.env,
+                              stdout=subprocess.PIPE, text=True)
     lines = [reader.stdout.readline().strip() for _ in range(4)]
     reader.kill()
     reader.communicate()
@@ -435,7 +481,8 @@ def test_a_silent_stream_has_ended(tool, silence):
 @pytest.mark.parametrize("server", [Silent, Trickling])
 def test_a_server_that_sends_no_headers_is_unreachable(bench, tool, server):
     silent = bench.closing(server())
-    reader = subprocess.Popen([tool.program, "read", silent.url, "1", "*", "", "20000", "150"], env=tool.env, stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen([tool.program, "read", silent.url, "1", "*", "", "20000", "150"],
+                              env=tool.env, stdout=subprocess.PIPE, text=True)
     lines = [reader.stdout.readline().strip() for _ in range(3)]
     reader.kill()
     reader.communicate()
@@ -445,7 +492,8 @@ def test_a_server_that_sends_no_headers_is_unreachable(bench, tool, server):
 @pytest.mark.parametrize("where", ["in a silent stream", "while it waits to come back"])
 def test_a_signal_handler_may_close(tool, silence, where):
     url = silence if "stream" in where else f"http://127.0.0.1:{free_port()}/"
-    reader = subprocess.Popen([tool.program, "signal", url], env=tool.env, stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen([tool.program, "signal", url], env=tool.env, stdout=subprocess.PIPE,
+                              text=True)
     assert reader.stdout.readline() == "running\n"
     time.sleep(0.3)
     reader.terminate()
@@ -462,7 +510,9 @@ def decoded(tool, body, step, most=0):
     while rest[:1].isdigit():
         lengths, _, rest = rest.partition(b"\n")
         ends = list(itertools.accumulate(map(int, lengths.split())))
-        messages.append(tuple(rest[start:end].decode(errors="replace") for start, end in zip([0, *ends], ends)))
+        messages.append(
+            tuple(rest[start:end].decode(errors="replace") for start, end in zip([0, *ends], ends))
+        )
         rest = rest[ends[-1]:]
     return messages, rest.decode()
 

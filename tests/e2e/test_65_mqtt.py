@@ -35,7 +35,8 @@ def broker(bench):
 def bridge(bench, mosquitto, broker):
     """Makes a bridge that keeps its state in a file."""
     return lambda name=None, **options: Bridge(bench, broker, MQTT, name, **{
-        "server": mosquitto.server, "topic": "home/#", "state": bench.folder / f"{name or 'mqtt'}.state", **options})
+        "server": mosquitto.server, "topic": "home/#",
+        "state": bench.folder / f"{name or 'mqtt'}.state", **options})
 
 
 def publish(mosquitto, numbers, topic="home/n"):
@@ -43,7 +44,8 @@ def publish(mosquitto, numbers, topic="home/n"):
 
 
 def wait_numbers(broker, count):
-    wait_until(lambda: len(events(broker)) >= count, what=lambda: f"{count} events; have {len(events(broker))}")
+    wait_until(lambda: len(events(broker)) >= count,
+               what=lambda: f"{count} events; have {len(events(broker))}")
     assert values(broker) == list(range(count))
 
 
@@ -58,8 +60,10 @@ def test_a_message_is_an_event_of_the_channel_of_its_topic(mosquitto, broker, br
     mosquitto.publish("work/a/b", b"", qos=0)
     wait_data(broker, ["21.5 °C", "two\nlines", ""])
     first, second, third = events(broker)
-    assert first["to"] == {"channels": ["home/attic/t"]} and first["event"] == "mqtt" and first["id"].startswith("mqtt-")
-    assert second["to"] == {"channels": ["work/a/b"]} and len({first["id"], second["id"], third["id"]}) == 3
+    assert (first["to"] == {"channels": ["home/attic/t"]} and first["event"] == "mqtt"
+            and first["id"].startswith("mqtt-"))
+    assert (second["to"] == {"channels": ["work/a/b"]}
+            and len({first["id"], second["id"], third["id"]}) == 3)
     assert "key" not in first
 
 
@@ -74,7 +78,8 @@ def test_names_are_made_by_patterns(mosquitto, broker, bridge):
 
 def test_what_cannot_be_published_is_counted_and_acknowledged(mosquitto, broker, bridge):
     program = bridge(max_event_bytes="1000").start()
-    for topic, payload in [("home/b", b"\xff\xfe"), ("home/" + "x" * 300, "x"), ("home/big", "x" * 1001), ("home/huge", "x" * 200000),
+    for topic, payload in [("home/b", b"\xff\xfe"), ("home/" + "x" * 300, "x"),
+                           ("home/big", "x" * 1001), ("home/huge", "x" * 200000),
                            ("home/fits", "x" * 1000), ("home/end", "end")]:
         mosquitto.publish(topic, payload)
     wait_data(broker, ["x" * 1000, "end"])
@@ -86,7 +91,8 @@ def test_what_cannot_be_published_is_counted_and_acknowledged(mosquitto, broker,
 
 def test_a_message_that_the_broker_refuses_stops_nothing(mosquitto, broker, bridge):
     program = bridge(payload="message").start()
-    for payload in ['{"event":"ssecast.x","data":1}', '{"data":1,"nonsense":2}', '[]', '{"data":1,"channel":"c","id":"own"}',
+    for payload in ['{"event":"ssecast.x","data":1}', '{"data":1,"nonsense":2}', '[]',
+                    '{"data":1,"channel":"c","id":"own"}',
                     '{"data":2,"id":"own"}', '{"text":"x","key":"k"}']:
         mosquitto.publish("home/m", payload)
     wait_data(broker, ["1", "x"])
@@ -96,7 +102,8 @@ def test_a_message_that_the_broker_refuses_stops_nothing(mosquitto, broker, brid
     assert "published=3 refused=3" in program.log()
 
 
-@pytest.mark.parametrize("payloads", [["\x01" * 1000000], [*["x" * 130000] * 32, "\x01" * 1000000]], ids=["one", "many"])
+@pytest.mark.parametrize("payloads", [["\x01" * 1000000], [*["x" * 130000] * 32, "\x01" * 1000000]],
+                         ids=["one", "many"])
 def test_more_than_the_broker_reads_at_once_stops_nothing(bench, mosquitto, payloads):
     """Its own limit is far below that of the bridge."""
     broker = Broker(bench, max_event_bytes="1K").start()
@@ -134,7 +141,8 @@ def test_retained_messages_are_state(mosquitto, broker, bridge):
     mosquitto.publish("home/bell", "ring")
     wait_data(broker, ["closed", "open", "on", "ring"])
     assert {key: (e["data"], e["to"]) for key, e in state(broker).items()} == {
-        "home/door": ("open", {"channels": ["home/door"]}), "home/lamp": ("on", {"channels": ["home/lamp"]})}
+        "home/door": ("open", {"channels": ["home/door"]}),
+        "home/lamp": ("on", {"channels": ["home/lamp"]})}
     program.stop()
     mosquitto.publish("home/lamp", "off", retain=True, qos=0)
     program.start()
@@ -172,11 +180,13 @@ def test_a_message_is_acknowledged_when_the_broker_has_it(mosquitto, broker, bri
     bridge(timeout="30s").start()
     broker.freeze()
     mosquitto.publish("home/n", "0")
-    wait_until(lambda: "Sending PUBLISH to ssecast-mqtt" in mosquitto.log(), what="the message is sent")
+    wait_until(lambda: "Sending PUBLISH to ssecast-mqtt" in mosquitto.log(),
+               what="the message is sent")
     time.sleep(0.5)
     assert "Received PUBACK from ssecast-mqtt" not in mosquitto.log()
     broker.thaw()
-    wait_until(lambda: "Received PUBACK from ssecast-mqtt" in mosquitto.log(), what="the acknowledgement")
+    wait_until(lambda: "Received PUBACK from ssecast-mqtt" in mosquitto.log(),
+               what="the acknowledgement")
     wait_numbers(broker, 1)
 
 
@@ -193,8 +203,10 @@ def test_killed_at_any_time_each_message_arrives_once(mosquitto, broker, bridge)
 
 
 def wait_numbers_once_or_twice(broker, count):
-    """Every number, in order. A kill in the moment of the acknowledgement may bring a batch again."""
-    wait_until(lambda: values(broker)[-1:] == [count - 1], what=lambda: f"{count - 1}; have {values(broker)[-1:]}")
+    """Every number, in order. A kill in the moment of the acknowledgement may bring a batch
+    again."""
+    wait_until(lambda: values(broker)[-1:] == [count - 1],
+               what=lambda: f"{count - 1}; have {values(broker)[-1:]}")
     found = values(broker)
     assert sorted(set(found)) == list(range(count)), sorted(set(range(count)) - set(found))
     assert sum(n == 1 for n in map(found.count, range(0, count, 7))) >= count // 14
@@ -205,12 +217,17 @@ def test_killed_before_the_acknowledgement_the_message_arrives_once(mosquitto, b
     for turn in range(3):
         broker.freeze()
         publish(mosquitto, range(turn * 20, turn * 20 + 20))
-        wait_until(lambda t=turn: mosquitto.log().count("Sending PUBLISH to ssecast-mqtt") >= t * 40 + 20, what="the messages are sent")
+        wait_until(
+            lambda t=turn: mosquitto.log().count("Sending PUBLISH to ssecast-mqtt") >= t * 40 + 20,
+            what="the messages are sent"
+        )
         time.sleep(0.3)
         program.kill()
         broker.thaw()
         program.start()
-        wait_until(lambda t=turn: mosquitto.log().count("Received PUBACK from ssecast-mqtt") >= t * 20 + 20, what="all acknowledgements")
+        wait_until(lambda t=turn: mosquitto.log().count(
+            "Received PUBACK from ssecast-mqtt"
+        ) >= t * 20 + 20, what="all acknowledgements")
     wait_numbers(broker, 60)
 
 
@@ -228,16 +245,19 @@ def test_a_broker_that_is_away_for_longer_than_the_connection_lives(mosquitto, b
     program = bridge(keepalive="5s").start()
     broker.kill()
     publish(mosquitto, range(50))
-    wait_until(lambda: "ssecast-mqtt has exceeded timeout" in mosquitto.log(), timeout=20, what="the MQTT broker gives up")
+    wait_until(lambda: "ssecast-mqtt has exceeded timeout" in mosquitto.log(), timeout=20,
+               what="the MQTT broker gives up")
     broker.start()
     program.wait_connected(2)
-    wait_until(lambda: mosquitto.log().count("Received PUBACK from ssecast-mqtt") >= 50, what="all acknowledgements")
+    wait_until(lambda: mosquitto.log().count("Received PUBACK from ssecast-mqtt") >= 50,
+               what="all acknowledgements")
     wait_numbers(broker, 50)
 
 
 def test_a_network_that_fails_loses_no_message(bench, mosquitto, broker):
     with Relay(mosquitto.port) as relay:
-        program = Bridge(bench, broker, MQTT, server=f"127.0.0.1:{relay.port}", topic="home/#").start()
+        program = Bridge(bench, broker, MQTT, server=f"127.0.0.1:{relay.port}",
+                         topic="home/#").start()
         for turn in range(5):
             publish(mosquitto, range(turn * 100, turn * 100 + 100))
             relay.cut()
@@ -267,7 +287,8 @@ def test_bridges_that_disconnect_each_other_do_so_less_and_less(mosquitto, broke
 
 def test_an_idle_connection_is_kept(mosquitto, broker, bridge):
     program = bridge(keepalive="5s").start()
-    wait_until(lambda: mosquitto.log().count("Received PINGREQ from ssecast-mqtt") >= 2, timeout=30, what="pings")
+    wait_until(lambda: mosquitto.log().count("Received PINGREQ from ssecast-mqtt") >= 2, timeout=30,
+               what="pings")
     publish(mosquitto, range(1))
     wait_numbers(broker, 1)
     assert program.connections() == 1 and "exceeded timeout" not in mosquitto.log()
@@ -275,7 +296,8 @@ def test_an_idle_connection_is_kept(mosquitto, broker, bridge):
 
 def test_another_bridge_may_not_use_the_state(bench, mosquitto, broker, bridge):
     bridge("mqtt").start()
-    done = run([MQTT, *arguments({"server": mosquitto.server, "topic": "a", "client_id": "b", "state": bench.folder / "mqtt.state"})])
+    done = run([MQTT, *arguments({"server": mosquitto.server, "topic": "a", "client_id": "b",
+                                  "state": bench.folder / "mqtt.state"})])
     assert done.returncode == 1 and "another bridge uses it" in done.stderr
 
 
@@ -292,19 +314,20 @@ def test_a_password_and_tls(bench, broker):
     secret = bench.folder / "secret"
     secret.write_text("open sesame\n")
     secret.chmod(0o600)
-    program = Bridge(bench, broker, MQTT, server=f"localhost:{mosquitto.port}", topic="home/#", tls_ca=Tls.ca, username="bridge",
-                     password_file=secret).start()
+    program = Bridge(bench, broker, MQTT, server=f"localhost:{mosquitto.port}", topic="home/#",
+                     tls_ca=Tls.ca, username="bridge", password_file=secret).start()
     with open(f"/proc/{program.pid}/cmdline", encoding="utf-8") as line:
         assert "sesame" not in line.read()
     for n in range(3):
-        done = run(["mosquitto_pub", "-h", "localhost", "-p", mosquitto.port, "-t", "home/n", "-q", 1, "-m", n, "-u", "bridge", "-P", "open sesame",
-                    "--cafile", Tls.ca])
+        done = run(["mosquitto_pub", "-h", "localhost", "-p", mosquitto.port, "-t", "home/n", "-q",
+                    1, "-m", n, "-u", "bridge", "-P", "open sesame", "--cafile", Tls.ca])
         assert done.returncode == 0, done.stderr
     wait_numbers(broker, 3)
 
 
 class BatchingMqttBroker:
-    """An MQTT broker for one bridge, with TLS. Unlike mosquitto it may send several messages in one TLS record, as others do."""
+    """An MQTT broker for one bridge, with TLS. Unlike mosquitto it may send several messages in one
+    TLS record, as others do."""
 
     def __init__(self, pem):
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -351,7 +374,8 @@ def test_messages_that_share_a_tls_record_arrive_together(bench, broker):
 
 def test_a_wrong_password_is_reported_and_tried_again(bench, broker):
     mosquitto = Mosquitto(bench, login=("bridge", "right")).start()
-    program = Bridge(bench, broker, MQTT, server=mosquitto.server, topic="home/#", username="bridge").start(connected=False)
+    program = Bridge(bench, broker, MQTT, server=mosquitto.server, topic="home/#",
+                     username="bridge").start(connected=False)
     program.wait_log("Not authorized")
     assert program.stop() == 0
 
@@ -361,7 +385,8 @@ def test_a_key_is_used(bench, mosquitto):
     shop = keys.add("publisher", "shop", "channels=home/open*")
     broker = Broker(bench, "locked", **keys.broker_options())
     processes.Program.start(broker)
-    program = Bridge(bench, broker, MQTT, server=mosquitto.server, topic="home/#", **shop.options()).start()
+    program = Bridge(bench, broker, MQTT, server=mosquitto.server, topic="home/#",
+                     **shop.options()).start()
     mosquitto.publish("home/closed", "1")
     mosquitto.publish("home/open", "2")
     program.wait_log("forbidden")

@@ -25,9 +25,12 @@ class Pages(processes.Program):
 
     def __init__(self, bench, name, folder=None):
         self.port = free_port()
-        env = processes.clean_environment(DEMO_PORT=str(self.port), BUILD=str(processes.BUILD), PYTHONUNBUFFERED="1",
+        env = processes.clean_environment(DEMO_PORT=str(self.port), BUILD=str(processes.BUILD),
+                                          PYTHONUNBUFFERED="1",
                                           TMPDIR=str(bench.subfolder(f"{name}-state")))
-        super().__init__(f"example-{name}", [processes.ROOT / "demo" / "run", folder or EXAMPLES / name], bench.folder, env=env)
+        super().__init__(f"example-{name}",
+                         [processes.ROOT / "demo" / "run", folder or EXAMPLES / name],
+                         bench.folder, env=env)
         bench.adopt(self)
         self.start()
         self.wait_ready(lambda: self.url in self.log(), "says its address")
@@ -49,7 +52,8 @@ def browser(chromium):
 
 @pytest.fixture
 def see(browser, bench):
-    """A function that starts an example and shows its page; afterwards nothing may have been complained about."""
+    """A function that starts an example and shows its page; afterwards nothing may have been
+    complained about."""
     def start(name, query="", folder=None):
         pages = Pages(bench, name, folder)
         browser.goto(pages.url + query)
@@ -65,11 +69,13 @@ def text(browser, id):
 
 def lines(browser, id):
     """Of a list, the newest first."""
-    return browser.run("return [...document.querySelectorAll(`#${arguments[0]} li`)].map((li) => li.textContent)", id)
+    return browser.run("return [...document.querySelectorAll(`#${arguments[0]} li`)].map((li) => "
+                       "li.textContent)", id)
 
 
 def wait_text(browser, id, wanted):
-    wait_until(lambda: text(browser, id) == wanted, what=lambda: f"{wanted!r}, is {text(browser, id)!r}")
+    wait_until(lambda: text(browser, id) == wanted,
+               what=lambda: f"{wanted!r}, is {text(browser, id)!r}")
 
 
 # Publish, in five languages
@@ -77,9 +83,11 @@ def wait_text(browser, id, wanted):
 def compiled(folder):
     """publish.c, with the library as it was built."""
     if re.search(rb"__[at]san_init", (processes.BUILD / "libssecast.so").read_bytes()):
-        pytest.skip("the library was built with a sanitizer, which the program would have to begin with")
+        pytest.skip("the library was built with a sanitizer, "
+                    "which the program would have to begin with")
     program = folder / "publish"
-    command = ["cc", "-Wall", "-Werror", EXAMPLES / "publish" / "publish.c", "-o", program, f"-I{processes.ROOT}/client/lib",
+    command = ["cc", "-Wall", "-Werror", EXAMPLES / "publish" / "publish.c", "-o", program,
+               f"-I{processes.ROOT}/client/lib",
                processes.BUILD / "libssecast.so", f"-Wl,-rpath,{processes.BUILD}"]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -91,7 +99,8 @@ def publisher(language, folder):
         return compiled(folder)
     if language == "Node":
         return [node.program("node"), node.installed("examples/publish") / "publish.mjs"]
-    command = {"Python": ["/usr/bin/python3", "publish.py"], "PHP": ["php", "publish.php"], "shell": ["./publish.sh"]}[language]
+    command = {"Python": ["/usr/bin/python3", "publish.py"], "PHP": ["php", "publish.php"],
+               "shell": ["./publish.sh"]}[language]
     if not shutil.which(command[0]) and not command[0].startswith("./"):
         pytest.skip(f"{command[0]} is missing: make deps")
     return command
@@ -102,7 +111,8 @@ def test_the_example_publishes_in_every_language(site, session, tmp_path, langua
     reader = site.open(session)
     env = processes.clean_environment(SSECAST_COMMANDS=site.broker.endpoint("commands"))
     env["PATH"] = f"{processes.BUILD}:{env['PATH']}"
-    done = subprocess.run([*publisher(language, tmp_path), "how are you?"], cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True,
+    done = subprocess.run([*publisher(language, tmp_path), "how are you?"],
+                          cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True,
                           timeout=TIMEOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     event = reader.wait_for(1)[0]
@@ -119,14 +129,17 @@ def test_publish_over_http(bench, language):
     token.write_text(issuer.publisher() + "\n")
     site = Site(bench, worker={"publish": True, "jwt_secret_file": issuer.secret_file})
     reader = site.open("anna")
-    command = {"Python": ["./publish_http.py", "how are you?"], "PHP": ["php", "publish_http.php", "how are you?"],
+    command = {"Python": ["./publish_http.py", "how are you?"],
+               "PHP": ["php", "publish_http.php", "how are you?"],
                "shell": ["./publish_http.sh", '{"from":"shell","text":"how are you?"}']}[language]
     env = processes.clean_environment(SSECAST_URL=site.web.url, SSECAST_TOKEN_FILE=str(token))
-    done = subprocess.run(command, cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True, timeout=TIMEOUT)
+    done = subprocess.run(command, cwd=EXAMPLES / "publish", env=env, capture_output=True,
+                          text=True, timeout=TIMEOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(reader.wait_for(1)[0].data) == {"from": language, "text": "how are you?"}
     token.write_text(issuer.token(sub="anna"))
-    done = subprocess.run(command, cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True, timeout=TIMEOUT)
+    done = subprocess.run(command, cwd=EXAMPLES / "publish", env=env, capture_output=True,
+                          text=True, timeout=TIMEOUT)
     assert done.returncode != 0 and "forbidden" in done.stdout + done.stderr
 
 
@@ -134,15 +147,18 @@ def test_what_is_published_is_on_the_page(see, browser):
     pages = see("publish")
     wait_text(browser, "state", "online")
     env = processes.clean_environment(SSECAST_COMMANDS=pages.commands)
-    subprocess.run(["/usr/bin/python3", "publish.py", "hello, page"], cwd=EXAMPLES / "publish", env=env, check=True, capture_output=True)
-    wait_until(lambda: lines(browser, "greetings") == ['{"from": "Python", "text": "hello, page"}'], what="a greeting")
+    subprocess.run(["/usr/bin/python3", "publish.py", "hello, page"], cwd=EXAMPLES / "publish",
+                   env=env, check=True, capture_output=True)
+    wait_until(lambda: lines(browser, "greetings") == ['{"from": "Python", "text": "hello, page"}'],
+               what="a greeting")
 
 
 # HTML from the server, with packages from npm
 
 @pytest.fixture
 def html(bench):
-    """The folder with its packages, and workers whose heartbeats (checkpoints, when something else was published) come often."""
+    """The folder with its packages, and workers whose heartbeats (checkpoints, when something else
+    was published) come often."""
     folder = bench.folder / "html"
     shutil.copytree(node.installed("examples/html"), folder)
     (folder / "worker.conf").write_text("heartbeat = 1s\n")
@@ -150,7 +166,8 @@ def html(bench):
 
 
 def set_score(pages, *score):
-    subprocess.run(["/usr/bin/python3", EXAMPLES / "html" / "score.py", *map(str, score)], check=True, timeout=TIMEOUT, capture_output=True,
+    subprocess.run(["/usr/bin/python3", EXAMPLES / "html" / "score.py", *map(str, score)],
+                   check=True, timeout=TIMEOUT, capture_output=True,
                    env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
 
 
@@ -197,12 +214,15 @@ def test_html_that_was_published_in_the_meantime_is_shown(see, browser, html, li
         set_score(pages, 0, 2, 3)
         wait_text(browser, "score", "0 : 2 in minute 3")
     complaints = browser.errors()
-    assert all("[object Event]" in c for c in complaints), "htmx writes each end of a stream to the console"
+    assert all("[object Event]" in c
+               for c in complaints), "htmx writes each end of a stream to the console"
     assert not complaints or library == "htmx"
 
 
 @pytest.mark.parametrize("library", ["turbo", "htmx", "htmx4", "datastar"])
-def test_html_that_was_published_while_the_network_was_down_is_shown(see, browser, bench, html, library):
+def test_html_that_was_published_while_the_network_was_down_is_shown(
+    see, browser, bench, html, library
+):
     """All of them come back by themselves after that, with their cursor."""
     pages = see("html", folder=html)
     relay = bench.closing(Relay(pages.port))
@@ -215,7 +235,8 @@ def test_html_that_was_published_while_the_network_was_down_is_shown(see, browse
         relay.cut()
         set_score(pages, 0, 1, 2)
         wait_text(browser, "score", "0 : 1 in minute 2")
-    cursors = [int(request["last-event-id"]) for request in relay.requests("/sse") if "last-event-id" in request]
+    cursors = [int(request["last-event-id"]) for request in relay.requests("/sse")
+               if "last-event-id" in request]
     assert cursors and min(cursors) > seq
     browser.errors()  # they complain, which is right
 
@@ -240,7 +261,8 @@ def test_a_chat_with_rooms(see, browser):
         wait_text(browser, "state", "online")
         assert lines(browser, "said") == ["Anna: hello"], "what was said before"
         say(browser, "<b>hi</b>")
-        wait_until(lambda: lines(browser, "said") == ["Bert: <b>hi</b>", "Anna: hello"], what="both")
+        wait_until(lambda: lines(browser, "said") == ["Bert: <b>hi</b>", "Anna: hello"],
+                   what="both")
         browser.goto(pages.url + "?room=garden")
         wait_text(browser, "state", "online")
         say(browser, "nobody here")
@@ -274,7 +296,8 @@ def test_the_login_shows_who_is_logged_in(see, browser):
         assert connection["channels"] == ["news"]
     say_to("Bert", "not for me")
     say_to("Anna", "with a fresh token")
-    wait_until(lambda: lines(browser, "said") == ["Anna: with a fresh token", "Anna: to myself"], what="both")
+    wait_until(lambda: lines(browser, "said") == ["Anna: with a fresh token", "Anna: to myself"],
+               what="both")
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(pages.url + "sse?session=Anna")
 
@@ -282,7 +305,8 @@ def test_the_login_shows_who_is_logged_in(see, browser):
 def test_a_progress_bar(see, browser):
     see("progress")
     wait_text(browser, "state", "ready")
-    browser.run("window.values = []; setInterval(() => values.push(document.getElementById('bar').value), 20)")
+    browser.run("window.values = []; "
+                "setInterval(() => values.push(document.getElementById('bar').value), 20)")
     browser.driver.find_element(By.ID, "start").click()
     wait_text(browser, "state", "done")
     values = browser.run("return values")
@@ -308,11 +332,13 @@ def test_a_progress_bar_begins_where_the_job_is(see, browser):
 
 def prices(browser):
     """What the ticker shows: {name: text}."""
-    return browser.run("return Object.fromEntries([...document.querySelectorAll('#prices div')].map((row) => [...row.children].map((e) => e.textContent)))")
+    return browser.run("return Object.fromEntries([...document.querySelectorAll('#prices "
+                       "div')].map((row) => [...row.children].map((e) => e.textContent)))")
 
 
 def ticker(pages, bench):
-    program = processes.Program("prices", ["/usr/bin/python3", EXAMPLES / "ticker" / "prices.py"], bench.folder, ours=False,
+    program = processes.Program("prices", ["/usr/bin/python3", EXAMPLES / "ticker" / "prices.py"],
+                                bench.folder, ours=False,
                                 env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
     return bench.adopt(program)
 
@@ -322,7 +348,8 @@ def test_a_ticker(see, browser, bench):
     wait_text(browser, "state", "online")
     ticker(pages, bench).start()
     first = wait_until(lambda: len(shown := prices(browser)) == 3 and shown, what="three prices")
-    wait_until(lambda: all(price != first[name] for name, price in prices(browser).items()), what="other prices")
+    wait_until(lambda: all(price != first[name] for name, price in prices(browser).items()),
+               what="other prices")
 
 
 def test_a_ticker_begins_with_the_newest_prices(see, browser, bench):
@@ -332,11 +359,13 @@ def test_a_ticker_begins_with_the_newest_prices(see, browser, bench):
     wait_until(lambda: len(prices(browser)) == 3, what="three prices")
     program.stop()
     with Commands(pages.commands) as broker:
-        newest = [json.loads(entry["data"]) for entry in broker.demand({"op": "state", "channel": "prices"})["keys"]]
+        newest = [json.loads(entry["data"])
+                  for entry in broker.demand({"op": "state", "channel": "prices"})["keys"]]
     newest = {n["name"]: f"{n['price']:.2f}" for n in newest}
     browser.driver.refresh()
     wait_until(lambda: prices(browser) == newest, what=lambda: f"{newest}, is {prices(browser)}")
-    subprocess.run(["/usr/bin/python3", EXAMPLES / "ticker" / "prices.py", "delist", "BETA"], check=True, timeout=TIMEOUT,
+    subprocess.run(["/usr/bin/python3", EXAMPLES / "ticker" / "prices.py", "delist", "BETA"],
+                   check=True, timeout=TIMEOUT,
                    env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
     del newest["BETA"]
     wait_until(lambda: prices(browser) == newest, what="a price less")
@@ -346,11 +375,13 @@ def test_a_ticker_begins_with_the_newest_prices(see, browser, bench):
 
 def generated():
     """The text that is written."""
-    return eval(re.search(r"^TEXT = (\(.*?\))\n\n", (EXAMPLES / "generation" / "generate.py").read_text(), re.M | re.S)[1])
+    return eval(re.search(r"^TEXT = (\(.*?\))\n\n",
+                          (EXAMPLES / "generation" / "generate.py").read_text(), re.M | re.S)[1])
 
 
 def test_a_generation_is_read_from_its_first_token(see, browser):
-    """By the page that started it, by one that comes in the middle, and by one that comes after the end."""
+    """By the page that started it, by one that comes in the middle, and by one that comes after the
+    end."""
     pages = see("generation")
     browser.driver.find_element(By.ID, "start").click()
     wait_until(lambda: text(browser, "text"), what="the first words")
@@ -366,8 +397,11 @@ def test_a_generation_is_read_from_its_first_token(see, browser):
 def test_the_dashboard_shows_what_its_counter_publishes(see, browser, bench):
     pages = see("dashboard")
     wait_text(browser, "state", "online")
-    counter = processes.Program("counter", ["/usr/bin/python3", EXAMPLES / "dashboard" / "counter.py"], bench.folder, ours=False,
+    counter = processes.Program("counter",
+                                ["/usr/bin/python3", EXAMPLES / "dashboard" / "counter.py"],
+                                bench.folder, ours=False,
                                 env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
     bench.adopt(counter).start()
     wait_text(browser, "count", "2")
-    wait_until(lambda: int(text(browser, "streams")) >= 1 and float(text(browser, "load")) >= 0, what="numbers")
+    wait_until(lambda: int(text(browser, "streams")) >= 1 and float(text(browser, "load")) >= 0,
+               what="numbers")

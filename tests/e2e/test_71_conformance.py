@@ -24,7 +24,8 @@ _PARSER = {
 }
 DEPARTS = {
     "parser": _PARSER,
-    "eventsource": {**_PARSER, "an id outlives its block": "lastEventId is empty for an event without an id line"},
+    "eventsource": {**_PARSER, "an id outlives its block":
+                        "lastEventId is empty for an event without an id line"},
 }
 
 
@@ -35,7 +36,8 @@ def player():
 
 
 def cursor_sent(player, key):
-    return wait_until(lambda: key in player.cursors and [player.cursors[key]], what="the last request")[0].strip()
+    return wait_until(lambda: key in player.cursors and [player.cursors[key]],
+                      what="the last request")[0].strip()
 
 
 def as_sent(cursor):
@@ -74,7 +76,8 @@ def seen_by_chromium(player, shared_chromium):
     """What each vector became."""
     browser = shared_chromium.take()
     browser.goto(player.url)
-    sources = [browser.listen(f"/{n}?chromium-{n}", names=[t for t in TYPES if t != "message"]) for n in range(len(VECTORS))]
+    sources = [browser.listen(f"/{n}?chromium-{n}", names=[t for t in TYPES if t != "message"])
+               for n in range(len(VECTORS))]
     for source in sources:
         source.wait_closed()
     yield [source.events() for source in sources]
@@ -91,7 +94,8 @@ def test_chromium_reads_every_vector(player, seen_by_chromium, number):
 def run_node(reader, player):
     place = node.installed("tests/node")
     urls = [f"{player.url}/{n}?{reader}-{n}" for n in range(len(VECTORS))]
-    done = subprocess.run([node.program("node"), "vectors.mjs", reader, ",".join(TYPES), *urls], cwd=place, capture_output=True, text=True,
+    done = subprocess.run([node.program("node"), "vectors.mjs", reader, ",".join(TYPES), *urls],
+                          cwd=place, capture_output=True, text=True,
                           timeout=3 * TIMEOUT, env=processes.clean_environment())
     assert done.returncode == 0, done.stderr
     return [[tuple(e) for e in json.loads(line)] for line in done.stdout.rstrip("\n").split("\n")]

@@ -1,5 +1,5 @@
-"""Our stream, read by readers that others wrote: eight packages from npm, and curl. (Browsers: test_95. Debian 12 packages no SSE client
-for Python.) docs/clients.md says what is found here."""
+"""Our stream, read by readers that others wrote: eight packages from npm, and curl. (Browsers:
+test_95. Debian 12 packages no SSE client for Python.) docs/clients.md says what is found here."""
 
 import collections
 import contextlib
@@ -17,18 +17,23 @@ from support.sse import Decoder
 from support.waiting import never, wait_until
 
 NOT_READERS = {"typescript"}
-PACKAGES = json.loads((processes.ROOT / "tests" / "node" / "package.json").read_text())["dependencies"]
+PACKAGES = (
+    json.loads((processes.ROOT / "tests" / "node" / "package.json").read_text())["dependencies"]
+)
 READERS = sorted(PACKAGES.keys() - NOT_READERS)
 NAMES = ["message", "greeting", "ssecast.gap", "ssecast.shutdown"]
-TEXTS = ["plain", "two\nlines", "", "\n\n", " leading and trailing ", "ä € 𝄞 \u2028", "id: 7\nevent: forged\n\ndata: x", "x" * 100000]
+TEXTS = ["plain", "two\nlines", "", "\n\n", " leading and trailing ", "ä € 𝄞 \u2028",
+         "id: 7\nevent: forged\n\ndata: x", "x" * 100000]
 
 
 class Node:
     """One process for the readers of all tests."""
 
     def __init__(self, bench):
-        self._program = processes.Program("readers", [node.program("node"), node.installed("tests/node") / "read.mjs"], bench.folder,
-                                          env=processes.clean_environment(), ours=False)
+        self._program = processes.Program(
+            "readers", [node.program("node"), node.installed("tests/node") / "read.mjs"],
+            bench.folder, env=processes.clean_environment(), ours=False
+        )
         bench.adopt(self._program).start(stdin=subprocess.PIPE)
         self._log, self._rest = open(self._program.logs[0], "rb"), b""
         self._lines = collections.defaultdict(list)
@@ -64,10 +69,12 @@ class Reader:
         return [tuple(json.loads(line)) for line in self.lines() if line.startswith("[")]
 
     def wait_open(self, times=1):
-        wait_until(lambda: self.lines().count("open") >= times, what=lambda: f"open {times} times: {self.lines()[-5:]}")
+        wait_until(lambda: self.lines().count("open") >= times,
+                   what=lambda: f"open {times} times: {self.lines()[-5:]}")
 
     def wait_for(self, count):
-        return wait_until(lambda: len(e := self.events()) >= count and e, what=lambda: f"{count} events, have {len(self.events())}")
+        return wait_until(lambda: len(e := self.events()) >= count and e,
+                          what=lambda: f"{count} events, have {len(self.events())}")
 
     def close(self):
         self._node.tell(number=self._number)
@@ -90,7 +97,9 @@ _numbers = itertools.count(1)
 def read(package, threads):
     """A function that starts a reader with that package."""
     with contextlib.ExitStack() as started:
-        yield lambda url, names=NAMES: started.enter_context(contextlib.closing(Reader(threads, next(_numbers), package, url, names)))
+        yield lambda url, names=NAMES: started.enter_context(
+            contextlib.closing(Reader(threads, next(_numbers), package, url, names))
+        )
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +113,8 @@ def lone():
 def small():
     """A site that keeps little, for all packages."""
     with Bench() as b:
-        yield Site(b, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
+        yield Site(b, broker={"history_events": 50},
+                   worker={"heartbeat": "300ms", "window_bytes": "64K"})
 
 
 def to(session):
@@ -124,8 +134,11 @@ def test_events_of_all_kinds(site, session, package, read):
     reader = read(site.url(session))
     wanted = []
     for text in TEXTS:
-        wanted.append(("message", as_seen(package, text), str(site.publish(text=text, to=to(session))["seq"])))
-        wanted.append(("greeting", json.dumps({"text": text}), str(site.publish("greeting", data={"text": text}, to=to(session))["seq"])))
+        wanted.append(
+            ("message", as_seen(package, text), str(site.publish(text=text, to=to(session))["seq"]))
+        )
+        wanted.append(("greeting", json.dumps({"text": text}),
+                       str(site.publish("greeting", data={"text": text}, to=to(session))["seq"])))
     own = site.publish(text="with an id of its own", to=to(session), id=f"own-{session}")
     assert own["ok"]
     wanted.append(("message", "with an id of its own", f"own-{session}"))
@@ -147,7 +160,8 @@ def test_one_that_was_cut_resumes_exactly(site, session, read):
 
 @pytest.mark.parametrize("end", ["restart", "kill"])
 def test_a_client_whose_worker_stops_misses_nothing(site, session, read, end):
-    """One worker after the other. A request that no worker takes is answered 503, on which an EventSource gives up."""
+    """One worker after the other. A request that no worker takes is answered 503, on which an
+    EventSource gives up."""
     reader = read(site.url(session))
     ids = []
     for worker in site.workers:
@@ -167,7 +181,8 @@ def wait_served(site, worker):
     """Until lighttpd gives requests to this worker. For a moment after it was away it does not."""
     def is_served():
         site.request(session="probe")
-        return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"] for w in site.commands.workers())
+        return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"]
+                   for w in site.commands.workers())
 
     wait_until(is_served, what="lighttpd knows the worker again")
 
@@ -203,22 +218,28 @@ def test_one_that_received_nothing_misses_nothing_when_its_web_server_dies(site,
     site.web.start()
     ids.append(str(site.publish(data=3, to=to(session))["seq"]))
     of = lambda name: [e[2] for e in reader.events() if e[0] == name]  # noqa: E731
-    wait_until(lambda: len(of("message")) == 4 and len(of("ssecast.checkpoint")) > 1, what=lambda: f"all, have {reader.events()}")
+    wait_until(lambda: len(of("message")) == 4 and len(of("ssecast.checkpoint")) > 1,
+               what=lambda: f"all, have {reader.events()}")
     assert of("message") == ids
 
 
 def test_a_rarely_addressed_page_gets_no_gap(small, session, read):
     site = small
     with Relay(site.web.port) as relay:
-        reader = read(site.url(session).replace(site.web.origin, relay.url), ["ssecast.checkpoint", "ssecast.gap", "message"])
+        reader = read(site.url(session).replace(site.web.origin, relay.url),
+                      ["ssecast.checkpoint", "ssecast.gap", "message"])
         site.publish(data="first", to=to(session))
         for n in range(100):  # more than broker or window hold
             seq = site.publish(text="x" * 1000, to={"sessions": ["another"]})["seq"]
-        wait_until(lambda: reader.events() and int(reader.events()[-1][2]) >= seq, what=lambda: f"a checkpoint at {seq}")
+        wait_until(lambda: reader.events() and int(reader.events()[-1][2]) >= seq,
+                   what=lambda: f"a checkpoint at {seq}")
         relay.cut()
         site.publish(data="second", to=to(session))
-        wait_until(lambda: reader.events()[-1][1] == '"second"', what=lambda: f"the second event, have {reader.events()[-1]}")
-        assert [e[1] for e in reader.events() if e[0] != "ssecast.checkpoint"] == ['"first"', '"second"']
+        wait_until(lambda: reader.events()[-1][1] == '"second"',
+                   what=lambda: f"the second event, have {reader.events()[-1]}")
+        assert [e[1] for e in reader.events() if e[0] != "ssecast.checkpoint"] == [
+            '"first"', '"second"'
+        ]
 
 
 def test_our_own_events(site, session, read):
@@ -240,7 +261,8 @@ def test_a_client_whose_session_is_shut_down_stays_away(site, session, package, 
         wait_until(lambda: b"HTTP/1.1 204 " in relay.sent_down(), what="a 204")
         asked = len(relay.requests("/sse"))
         if package == "event-source-polyfill":
-            relay.wait_for_requests("/sse", asked + 1)  # a 204 without a body is a network error for it
+            # a 204 without a body is a network error for it
+            relay.wait_for_requests("/sse", asked + 1)
             return
         never(lambda: len(relay.requests("/sse")) > asked, 2, what="another request")
 
@@ -252,8 +274,10 @@ def test_each_package_is_in_the_documentation_with_its_version():
 
 
 def test_curl(site, session):
-    """As it comes off the wire, and without buffering: each event is there before the next is published."""
-    curl = subprocess.Popen([node.program("curl"), "-sN", site.url(session)], stdout=subprocess.PIPE)
+    """As it comes off the wire, and without buffering: each event is there before the next is
+    published."""
+    curl = subprocess.Popen([node.program("curl"), "-sN", site.url(session)],
+                            stdout=subprocess.PIPE)
     try:
         decoder, events = Decoder(), []
 

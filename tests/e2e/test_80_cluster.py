@@ -1,4 +1,5 @@
-"""Several brokers on one NATS JetStream: one order, ids once, and what happens when the servers are away or not what they were."""
+"""Several brokers on one NATS JetStream: one order, ids once, and what happens when the servers are
+away or not what they were."""
 
 import base64
 import concurrent.futures
@@ -31,11 +32,13 @@ class Cluster:
         self.bench, self.options = bench, {"store_replicas": 1, "store_timeout": "1s", **options}
         self.server = NatsServer(bench, "nats", extra=extra).start()
         self.brokers = [self.broker(n).start() for n in range(brokers)]
-        self.workers = [Worker(bench, b, f"worker{n}", heartbeat="300ms").start() for n, b in enumerate(self.brokers)]
+        self.workers = [Worker(bench, b, f"worker{n}", heartbeat="300ms").start()
+                        for n, b in enumerate(self.brokers)]
         self.clients = [bench.closing(b.commands()) for b in self.brokers]
 
     def broker(self, n, **options):
-        return Broker(self.bench, f"broker{n}", **{"store": f"nats://{self.server.address}", **self.options, **options})
+        return Broker(self.bench, f"broker{n}",
+                      **{"store": f"nats://{self.server.address}", **self.options, **options})
 
     def open(self, n, query="session=anna", **more):
         """A stream at the n-th worker."""
@@ -62,7 +65,8 @@ def kept(client):
 
 def wait_same(clients):
     """Until all brokers retain the same. Returns it."""
-    wait_until(lambda: len({c.ping()["head"] for c in clients}) == 1, what="the brokers stand at the same place")
+    wait_until(lambda: len({c.ping()["head"] for c in clients}) == 1,
+               what="the brokers stand at the same place")
     first, *others = [kept(c) for c in clients]
     assert all(o == first for o in others)
     return first
@@ -77,11 +81,14 @@ def test_what_one_broker_is_given_both_deliver_with_the_same_ids(bench):
     assert seqs == sorted(set(seqs))
     for s in streams:
         s.wait_events(20)
-        assert [(int(e.id), e.data) for e in s.events()] == [(q, f"e{n}") for n, q in enumerate(seqs)]
+        assert [(int(e.id), e.data) for e in s.events()] == [
+            (q, f"e{n}") for n, q in enumerate(seqs)
+        ]
     assert wait_same(c.clients) == [(q, f"e{n}") for n, q in enumerate(seqs)]
 
 
-PATIENT = {"store_timeout": "20s"}  # many requests at once, on a busy machine: none is refused for want of time
+# many requests at once, on a busy machine: none is refused for want of time
+PATIENT = {"store_timeout": "20s"}
 
 
 def test_brokers_that_race_give_each_seq_and_each_own_id_once(bench):
@@ -89,21 +96,26 @@ def test_brokers_that_race_give_each_seq_and_each_own_id_once(bench):
 
     def publish(n):
         with c.brokers[n].commands() as client:
-            return client.publish_many([{"text": f"{n}-{i}", "id": f"both-{i}" if i % 5 == 0 else f"{n}-{i}"} for i in range(3000)], timeout=60)
+            return client.publish_many([{
+                "text": f"{n}-{i}", "id": f"both-{i}" if i % 5 == 0 else f"{n}-{i}"
+            } for i in range(3000)], timeout=60)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         replies = list(pool.map(publish, range(2)))
-    odd = [(n, i, r) for n, rs in enumerate(replies) for i, r in enumerate(rs) if not r["ok"] or (i % 5 and r.get("duplicate"))]
+    odd = [(n, i, r) for n, rs in enumerate(replies) for i, r in enumerate(rs) if not r["ok"]
+           or (i % 5 and r.get("duplicate"))]
     assert not odd, odd[:10]
     shared = [(a, b) for i, (a, b) in enumerate(zip(*replies, strict=True)) if i % 5 == 0]
-    assert all(a["seq"] == b["seq"] and a.get("duplicate", False) != b.get("duplicate", False) for a, b in shared)
+    assert all(a["seq"] == b["seq"] and a.get("duplicate", False) != b.get("duplicate", False)
+               for a, b in shared)
     fresh = [r["seq"] for rs in replies for r in rs if not r.get("duplicate")]
     assert len(fresh) == len(set(fresh)) == 5400
     events = wait_same(c.clients)
     assert [seq for seq, _ in events] == sorted(fresh)
     totals = {"publishes": 6000, "duplicates": 600, "events": 5400, "events_adopted": 5400}
     for client in c.clients:    # each answers for both, once they have told each other
-        wait_until(lambda client=client: totals.items() <= client.stats().items(), what="the totals of both brokers")
+        wait_until(lambda client=client: totals.items() <= client.stats().items(),
+                   what="the totals of both brokers")
 
 
 def test_an_id_that_two_publishers_race_for_is_shown_by_the_first(bench):
@@ -113,7 +125,9 @@ def test_an_id_that_two_publishers_race_for_is_shown_by_the_first(bench):
 
     def publish(n, names):
         with Asker(c.brokers[n].endpoint("sync")) as worker:
-            return worker.publish_many(f"token:{n}", [{"text": f"{n}-{name}", "id": f"both-{name}"} for name in names])
+            return worker.publish_many(
+                f"token:{n}", [{"text": f"{n}-{name}", "id": f"both-{name}"} for name in names]
+            )
 
     def race(names):
         with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -122,7 +136,8 @@ def test_an_id_that_two_publishers_race_for_is_shown_by_the_first(bench):
         return dict(zip(names, zip(*replies, strict=True), strict=True))
 
     pairs = {}
-    while not sum(client.stats()["batches_overtaken"] for client in c.clients):  # on a busy machine one may be done before the other begins
+    # on a busy machine one may be done before the other begins
+    while not sum(client.stats()["batches_overtaken"] for client in c.clients):
         assert len(pairs) < 10_000, "they never race"
         pairs |= race([f"{len(pairs) + i}" for i in range(500)])
     for stream in streams:
@@ -140,7 +155,10 @@ def test_batches_of_racing_brokers_are_not_mixed(bench):
 
     def publish(n):
         with c.brokers[n].commands() as client:
-            return client.publish_many([{"events": [{"text": f"{n}-{i}-{k}"} for k in range(7)]} for i in range(200)], timeout=60)
+            return client.publish_many(
+                [{"events": [{"text": f"{n}-{i}-{k}"} for k in range(7)]} for i in range(200)],
+                timeout=60
+            )
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         replies = [r for rs in pool.map(publish, range(2)) for r in rs]
@@ -154,7 +172,9 @@ def test_what_does_not_fit_into_one_message_of_the_server_is_refused_and_the_res
     client = c.clients[0]
     reply = client.ask({"op": "publish", "text": "x" * 70_000})
     assert reply["error"] == "too_large" and "max_payload" in reply["message"]
-    assert client.ask({"op": "publish", "events": [{"text": "x" * 1000}] * 100})["error"] == "too_large"
+    assert client.ask(
+        {"op": "publish", "events": [{"text": "x" * 1000}] * 100}
+    )["error"] == "too_large"
     replies = client.publish_many([{"text": f"{n} " + "y" * 5000} for n in range(300)], timeout=30)
     assert [r["ok"] for r in replies] == [True] * 300
     assert [d.split()[0] for _, d in wait_same(c.clients)] == [str(n) for n in range(300)]
@@ -162,7 +182,8 @@ def test_what_does_not_fit_into_one_message_of_the_server_is_refused_and_the_res
 
 
 class Comings:
-    """Sessions that enter a channel and leave it, so that there is an event about members in each batch."""
+    """Sessions that enter a channel and leave it, so that there is an event about members in each
+    batch."""
 
     def __init__(self, worker):
         self._worker, self._stop, self.count = worker, threading.Event(), 0
@@ -185,10 +206,13 @@ class Comings:
 
 
 def test_a_request_that_fills_a_batch_does_not_wait_for_an_end_of_arrivals(bench):
-    c = Cluster(bench, brokers=1, extra="max_payload: 64K", **{**PATIENT, "presence_channels": "hall", "presence_grace": "0s"})
+    c = Cluster(bench, brokers=1, extra="max_payload: 64K",
+                **{**PATIENT, "presence_channels": "hall", "presence_grace": "0s"})
     client = c.clients[0]
     too_large = client.ask({"op": "publish", "text": "x" * 70_000})
-    has, room = (int(n) for n in re.findall(r"(\d+) bytes; the journal takes at most (\d+)", too_large["message"])[0])
+    has, room = (int(n) for n in re.findall(
+        r"(\d+) bytes; the journal takes at most (\d+)", too_large["message"]
+    )[0])
     fits = 70_000 - (has - room)
     network = bench.closing(Network(c.server.port))
     network.delay = 0.1
@@ -205,7 +229,8 @@ def test_a_request_that_fills_a_batch_does_not_wait_for_an_end_of_arrivals(bench
         assert comings.count > before
         assert client.ask({"op": "publish", "text": "x" * (fits + 1)})["error"] == "too_large"
         joins = client.stats()["member_joins"]
-        wait_until(lambda: client.stats()["member_joins"] > joins, what="sessions are members again")
+        wait_until(lambda: client.stats()["member_joins"] > joins,
+                   what="sessions are members again")
 
 
 def test_a_shutdown_given_to_one_broker_ends_and_blocks_the_streams_of_both(bench):
@@ -307,7 +332,8 @@ def test_more_replicas_than_servers_are_refused_with_a_clear_line(bench):
 def test_a_server_without_jetstream_is_no_store(bench):
     server = NatsServer(bench, "nats")
     server.configure()
-    server.conf.write_text("".join(line for line in server.conf.read_text().splitlines(True) if "jetstream" not in line))
+    server.conf.write_text("".join(line for line in server.conf.read_text().splitlines(True)
+                                   if "jetstream" not in line))
     processes.Program.start(server)
     server.wait_ready(server._listens, "listens")
     broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1)
@@ -318,10 +344,13 @@ def test_a_server_without_jetstream_is_no_store(bench):
 
 
 @pytest.mark.parametrize("options, part", [
-    ({"store": "nats://"}, "must be memory, the path of a directory"), ({"store": "http://127.0.0.1:1"}, "must be memory, the path"),
-    ({"store": "nats://127.0.0.1:1,127.0.0.1:2"}, None), ({"store": "nats://a b"}, "must be memory"), ({"store": "nats://a,:4"}, "must be memory"),
+    ({"store": "nats://"}, "must be memory, the path of a directory"),
+    ({"store": "http://127.0.0.1:1"}, "must be memory, the path"),
+    ({"store": "nats://127.0.0.1:1,127.0.0.1:2"}, None),
+    ({"store": "nats://a b"}, "must be memory"), ({"store": "nats://a,:4"}, "must be memory"),
     ({"store": "nats://127.0.0.1:1", "store_stream": "a.b"}, "letters, digits, - and _"),
-    ({"store": "nats://127.0.0.1:1", "store_replicas": "0"}, "store-replicas"), ({"store_timeout": "1ms"}, "store-timeout")])
+    ({"store": "nats://127.0.0.1:1", "store_replicas": "0"}, "store-replicas"),
+    ({"store_timeout": "1ms"}, "store-timeout")])
 def test_an_invalid_place_is_refused(options, part):
     done = processes.run([processes.BROKER, *arguments(options), "--check-config"])
     assert (done.returncode, part in done.stderr) == (2, True) if part else done.returncode == 0
@@ -338,7 +367,9 @@ USERS = """authorization { users: [
 def permissions():
     """Those that docs/configure.md names."""
     text = (processes.ROOT / "docs/configure.md").read_text()
-    return text[text.index("    permissions {\n") + len("    permissions {\n"):].partition("\n    }\n")[0]
+    return text[text.index("    permissions {\n") + len("    permissions {\n"):].partition(
+        "\n    }\n"
+    )[0]
 
 
 def test_the_permissions_in_the_documentation_are_enough(bench):
@@ -348,7 +379,8 @@ def test_the_permissions_in_the_documentation_are_enough(bench):
     with brokers[0].commands() as a, brokers[1].commands() as b:
         a.publish_many([{"text": "x" * 2000} for _ in range(8000)], timeout=60)
         wait_same([a, b])
-        late = Broker(bench, "late", store=store, store_replicas=1).start()  # so much at once needs flow control
+        # so much at once needs flow control
+        late = Broker(bench, "late", store=store, store_replicas=1).start()
         with late.commands() as client:
             wait_same([a, client])
     assert "secret" not in "".join(b.log() for b in [*brokers, late])
@@ -365,12 +397,15 @@ def certificate(folder, name, ca=None):
     key, cert, request = folder / f"{name}.key", folder / f"{name}.pem", folder / f"{name}.csr"
     run = processes.run
     if not ca:
-        done = run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}"])
+        done = run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
+                    "-out", cert, "-days", "2", "-subj", f"/CN={name}"])
         assert done.returncode == 0, done.stderr
         return key, cert
     (folder / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    for argv in (["req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={name}"],
-                 ["x509", "-req", "-in", request, "-CA", ca[1], "-CAkey", ca[0], "-CAcreateserial", "-days", "2", "-out", cert, "-extfile", folder / "san"]):
+    for argv in (["req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj",
+                  f"/CN={name}"],
+                 ["x509", "-req", "-in", request, "-CA", ca[1], "-CAkey", ca[0], "-CAcreateserial",
+                  "-days", "2", "-out", cert, "-extfile", folder / "san"]):
         done = run(["openssl", *argv])
         assert done.returncode == 0, done.stderr
     return key, cert
@@ -381,8 +416,10 @@ def test_tls_with_certificates_on_both_sides(bench):
     ca, stranger = certificate(bench.folder, "ca"), certificate(bench.folder, "stranger")
     key, cert = certificate(bench.folder, "server", ca)
     mine = certificate(bench.folder, "broker", ca)
-    server = NatsServer(bench, "nats", extra=f'tls {{ cert_file: "{cert}", key_file: "{key}", ca_file: "{ca[1]}", verify: true }}').start()
-    tls = {"store": f"nats://{server.address}", "store_replicas": 1, "store_tls_ca": ca[1], "store_tls_cert": mine[1], "store_tls_key": mine[0]}
+    server = NatsServer(bench, "nats", extra=f'tls {{ cert_file: "{cert}", key_file: "{key}", '
+                        f'ca_file: "{ca[1]}", verify: true }}').start()
+    tls = {"store": f"nats://{server.address}", "store_replicas": 1, "store_tls_ca": ca[1],
+           "store_tls_cert": mine[1], "store_tls_key": mine[0]}
     broker = Broker(bench, **tls).start()
     with broker.commands() as client:
         assert client.publish("m", text="hello")["seq"]
@@ -405,8 +442,13 @@ def test_while_the_server_is_away_publishes_fail_in_time_and_then_work_again(ben
     c.clients[1].ping()
     assert time.monotonic() - began < 1, "questions do not wait for the server"
     c.server.start()
-    wait_until(lambda: c.clients[1].ask({"op": "publish", "event": "m", "text": "after", "id": "after"})["ok"], what="it can be published again")
-    wait_until(lambda: c.clients[0].ask({"op": "publish", "event": "m", "text": "end", "id": "end"})["ok"], what="there as well")
+    wait_until(lambda: c.clients[1].ask(
+        {"op": "publish", "event": "m", "text": "after", "id": "after"}
+    )["ok"], what="it can be published again")
+    wait_until(
+        lambda: c.clients[0].ask({"op": "publish", "event": "m", "text": "end", "id": "end"})["ok"],
+        what="there as well"
+    )
     for s in streams:
         s.wait(lambda s=s: "end" in texts(s), "the end")
         assert [t for t in texts(s) if t not in ("lost", "also lost")] == ["before", "after", "end"]
@@ -426,7 +468,8 @@ def test_a_publish_waits_for_a_server_that_is_back_in_time(bench):
 
 def test_a_server_that_refuses_us_for_a_while_is_asked_again(bench):
     server = NatsServer(bench, "nats", extra=USERS % permissions()).start()
-    broker = Broker(bench, store=f"nats://ssecast:secret@{server.address}", store_replicas=1, store_timeout="1s").start()
+    broker = Broker(bench, store=f"nats://ssecast:secret@{server.address}", store_replicas=1,
+                    store_timeout="1s").start()
     with broker.commands() as client:
         client.publish("m", text="before")
         server.stop()
@@ -437,7 +480,9 @@ def test_a_server_that_refuses_us_for_a_while_is_asked_again(bench):
         server.stop()
         server.extra = USERS % permissions()
         server.start()
-        wait_until(lambda: client.ask({"op": "publish", "event": "m", "text": "after", "id": "after"}, timeout=10)["ok"], what="it can be published again")
+        wait_until(lambda: client.ask(
+            {"op": "publish", "event": "m", "text": "after", "id": "after"}, timeout=10
+        )["ok"], what="it can be published again")
         assert [d for _, d in kept(client) if d != "x"] == ["before", "after"]
 
 
@@ -449,7 +494,9 @@ def test_when_the_answer_is_lost_the_outcome_is_unknown_and_the_id_prevents_a_du
     reply = c.clients[0].ask({"op": "publish", "event": "m", "text": "once", "id": "once"})
     assert reply["error"] == "store_failed" and reply["unknown"] and "not known" in reply["message"]
     c.server.thaw()
-    again = wait_until(lambda: (r := c.clients[0].ask({"op": "publish", "event": "m", "text": "once", "id": "once"}))["ok"] and r)
+    again = wait_until(lambda: (
+        r := c.clients[0].ask({"op": "publish", "event": "m", "text": "once", "id": "once"})
+    )["ok"] and r)
     c.clients[1].publish("m", text="after")
     stream.wait_events(3)
     assert texts(stream) == ["before", "once", "after"]
@@ -461,7 +508,8 @@ def test_a_batch_that_is_stored_is_not_called_refused_when_it_is_sent_again(benc
     server = NatsServer(bench, "nats").start()
     lost = threading.Event()
     network = bench.closing(Network(server.port, lambda _, data: b"" if lost.is_set() else data))
-    broker = Broker(bench, store=f"nats://127.0.0.1:{network.port}", store_replicas=1, store_timeout="4s").start()
+    broker = Broker(bench, store=f"nats://127.0.0.1:{network.port}", store_replicas=1,
+                    store_timeout="4s").start()
     client = bench.closing(broker.commands())
     client.publish("m", text="before")
     with server.client() as admin:
@@ -490,7 +538,10 @@ def test_a_stream_that_was_deleted_ends_in_a_gap_and_no_id_is_used_twice(bench):
     wait_same(c.clients)
     with c.admin() as admin:
         admin.demand("STREAM.DELETE.ssecast")
-    after = wait_until(lambda: c.clients[1].ask({"op": "publish", "event": "m", "text": "after"}).get("seq"), what="published again")
+    after = wait_until(
+        lambda: c.clients[1].ask({"op": "publish", "event": "m", "text": "after"}).get("seq"),
+        what="published again"
+    )
     assert after > max(before)
     for s in streams:
         s.wait(lambda s=s: "after" in texts(s), "what came after")
@@ -535,7 +586,9 @@ def test_an_older_copy_of_the_stream_ends_in_a_gap_and_no_id_is_used_twice(bench
     c.server.stop()
     shutil.copytree(c.server.data, bench.folder / "copy")
     c.server.start()
-    seqs += [wait_until(lambda n=n: c.clients[0].ask({"op": "publish", "event": "m", "text": f"new {n}", "id": f"new {n}"}).get("seq")) for n in range(5)]
+    seqs += [wait_until(lambda n=n: c.clients[0].ask(
+        {"op": "publish", "event": "m", "text": f"new {n}", "id": f"new {n}"}
+    ).get("seq")) for n in range(5)]
     for s in streams:
         s.wait_events(10)
     c.server.stop()
@@ -546,12 +599,18 @@ def test_an_older_copy_of_the_stream_ends_in_a_gap_and_no_id_is_used_twice(bench
     c.server.start()
     if meanwhile == "one broker restarts":
         c.brokers[1].start()
-    after = wait_until(lambda: c.clients[1].ask({"op": "publish", "event": "m", "text": "after", "id": "after"}).get("seq"), what="published again")
+    after = wait_until(lambda: c.clients[1].ask(
+        {"op": "publish", "event": "m", "text": "after", "id": "after"}
+    ).get("seq"), what="published again")
     assert after > max(seqs)
-    wait_until(lambda: c.clients[0].ask({"op": "publish", "event": "m", "text": "end", "id": "end"}).get("seq"), what="published again")
+    wait_until(lambda: c.clients[0].ask(
+        {"op": "publish", "event": "m", "text": "end", "id": "end"}
+    ).get("seq"), what="published again")
     for s in streams:
         s.wait(lambda s=s: "end" in texts(s), "what came after")
-        assert [e.type for e in s.events() if e.type != "m" or e.data in ("after", "end")] == ["ssecast.gap", "m", "m"]
+        assert [e.type for e in s.events() if e.type != "m" or e.data in ("after", "end")] == [
+            "ssecast.gap", "m", "m"
+        ]
     ids = [e.id for e in streams[0].events() if e.type == "m"]
     assert len(set(ids)) == len(ids)
 
@@ -616,14 +675,17 @@ def test_a_quiet_stream_keeps_its_place_also_when_the_clock_was_ahead(bench):
         client.publish("m", text="seen")
         before = admin.info()["state"]["last_seq"]
         clock.set("+0")
-        wait_until(lambda: admin.info()["state"]["last_seq"] >= before + 2, timeout=5, what="two batches without events")
+        wait_until(lambda: admin.info()["state"]["last_seq"] >= before + 2, timeout=5,
+                   what="two batches without events")
 
 
 def test_the_stream_holds_as_much_as_a_broker_retains(bench):
     c = Cluster(bench, brokers=1, history_events=100, history_age="1h", history_bytes="64M")
     with c.admin() as admin:
         config = admin.info()["config"]
-    assert (config["max_msgs"], config["max_age"], config["max_bytes"]) == (100, 3600 * 10**9, 64 << 20)
+    assert (config["max_msgs"], config["max_age"], config["max_bytes"]) == (
+        100, 3600 * 10**9, 64 << 20
+    )
     for n in range(300):
         c.clients[0].publish("m", text=str(n))
     late = c.broker(1).start()
@@ -637,7 +699,8 @@ def test_the_stream_holds_as_much_as_a_broker_retains(bench):
 def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(bench):
     """As many batches as possible are overtaken, lost on the way or answered twice."""
     nats = NatsCluster(bench).start()
-    brokers = [Broker(bench, f"broker{n}", store=nats.url, store_replicas=3, store_timeout="20s").start() for n in range(2)]
+    brokers = [Broker(bench, f"broker{n}", store=nats.url, store_replicas=3, store_timeout="20s")
+               .start() for n in range(2)]
     stop = threading.Event()
 
     def publish(n):
@@ -645,7 +708,10 @@ def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(benc
         with brokers[n].commands() as client:
             while not stop.is_set():
                 ids = [f"both-{number + i}" if i % 3 else f"{n}-{number + i}" for i in range(50)]
-                for own, r in zip(ids, client.publish_many([{"text": own, "id": own} for own in ids], timeout=40), strict=True):
+                for own, r in zip(
+                    ids, client.publish_many([{"text": own, "id": own} for own in ids], timeout=40),
+                    strict=True
+                ):
                     assert r["ok"], r
                     seqs[own] = r["seq"]
                 number += 50
@@ -666,7 +732,8 @@ def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(benc
             victim.kill()
             time.sleep(0.5)
             victim.start()
-        wait_until(lambda: overtaken() > 10, timeout=60, what="the brokers have overtaken each other")
+        wait_until(lambda: overtaken() > 10, timeout=60,
+                   what="the brokers have overtaken each other")
         stop.set()
         one, two = [r.result() for r in running]
     assert all(two[own] == seq for own, seq in one.items() if own in two)
@@ -714,14 +781,17 @@ def test_each_join_and_leave_is_published_once(bench):
     cluster = Cluster(bench, presence_channels="hall", presence_grace="1s", worker_lease="3s")
 
     def wait_changes(stream, joins, leaves):
-        stream.wait(lambda: (len(texts(stream, "ssecast.join")), len(texts(stream, "ssecast.leave"))) == (joins, leaves),
+        stream.wait(lambda: (len(texts(stream, "ssecast.join")),
+                             len(texts(stream, "ssecast.leave"))) == (joins, leaves),
                     f"{joins} joins, {leaves} leaves")
 
     def check_changes(stream, joins, leaves):
         time.sleep(2.5)  # longer than the grace time
         mark = cluster.clients[0].publish("mark", data=time.time(), to={"channels": ["hall"]})
         stream.wait(lambda: str(mark["seq"]) in [e.id for e in stream.events()], "the mark")
-        assert (len(texts(stream, "ssecast.join")), len(texts(stream, "ssecast.leave"))) == (joins, leaves)
+        assert (len(texts(stream, "ssecast.join")), len(texts(stream, "ssecast.leave"))) == (
+            joins, leaves
+        )
 
     a = cluster.open(0, "session=anna&channels=hall")
     wait_changes(a, 1, 0)
@@ -730,8 +800,9 @@ def test_each_join_and_leave_is_published_once(bench):
     wait_changes(a, 2, 0)
     wait_changes(b, 2, 0)
     for client in cluster.clients:
-        wait_until(lambda c=client: [m["session"] for m in c.demand({"op": "members", "channel": "hall"})["members"]] == ["anna", "bert"],
-                   what="both brokers have the list")
+        wait_until(lambda c=client: [
+            m["session"] for m in c.demand({"op": "members", "channel": "hall"})["members"]
+        ] == ["anna", "bert"], what="both brokers have the list")
     b.close()
     check_changes(a, 2, 0)
     again.close()

@@ -1,5 +1,6 @@
-"""Three NATS servers and two brokers fail, in an order drawn by lot: what was acknowledged reaches every reader it concerns once and in
-order, whichever of them was killed, the stream's leader included.
+"""Three NATS servers and two brokers fail, in an order drawn by lot: what was acknowledged reaches
+every reader it concerns once and in order, whichever of them was killed, the stream's leader
+included.
 
 SEED=n repeats a schedule; FAULT_SECONDS=n makes it longer. `make soak` runs many of them.
 """
@@ -33,6 +34,6 @@ def test_workers_that_turn_from_broker_to_broker_lose_and_double_no_event(bench,
 def test_members_of_a_cluster_join_and_leave_once(bench, seed):
     cluster = FaultyCluster(bench, seed, readers=30, rate=60, members=20)
     cluster.round(SECONDS * 0.4, stretch=0.5)
-    print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {len(cluster.population.changes)} joins and leaves of "
-          f"{cluster.population.counts}")
+    print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, "
+          f"{len(cluster.population.changes)} joins and leaves of {cluster.population.counts}")
     assert cluster.verdict.gaps == 0 and len(cluster.population.changes) > 20

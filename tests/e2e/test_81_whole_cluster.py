@@ -21,12 +21,14 @@ pytestmark = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server
 
 
 class Cluster(Site):
-    """A site whose broker is one of two (or more) on a NATS server; a worker at each, and workers that know all brokers with roam=True."""
+    """A site whose broker is one of two (or more) on a NATS server; a worker at each, and workers
+    that know all brokers with roam=True."""
 
     def __init__(self, bench, brokers=2, roam=False, extra="", user=""):
         self.server = NatsServer(bench, "nats", extra=extra).start()
         options = {"store": f"nats://{user}{self.server.address}", "store_replicas": 1}
-        self.others = [Broker(bench, f"broker-{n + 2}", **options).start() for n in range(brokers - 1)]
+        self.others = [Broker(bench, f"broker-{n + 2}", **options).start()
+                       for n in range(brokers - 1)]
         self.roam = roam
         super().__init__(bench, broker=options)
         self.brokers = [self.broker, *self.others]
@@ -42,7 +44,8 @@ class Cluster(Site):
     def wait_brokers(self, count):
         for client in self.clients:
             if client is not None:
-                wait_until(lambda c=client: c.stats()["brokers"] == count, timeout=20, what=f"{count} brokers know each other")
+                wait_until(lambda c=client: c.stats()["brokers"] == count, timeout=20,
+                           what=f"{count} brokers know each other")
 
     def stream_at(self, n, session):
         """A stream through the worker of the n-th broker, without a web server between."""
@@ -64,7 +67,9 @@ def test_every_broker_knows_every_connection(bench):
     site.wait_known("anna", 2)
     site.wait_known("bert", 1)
     for client in site.clients:
-        assert [(s["session"], s["connections"]) for s in client.ask({"op": "sessions"})["sessions"]] == [("anna", 2), ("bert", 1)]
+        assert [
+            (s["session"], s["connections"]) for s in client.ask({"op": "sessions"})["sessions"]
+        ] == [("anna", 2), ("bert", 1)]
         assert len(client.ask({"op": "connections"})["connections"]) == 3
         assert client.publish("m", data=1, to={"sessions": ["anna", "bert"]})["online"] == 3
     bert.close()
@@ -86,14 +91,16 @@ def test_stats_are_of_the_whole_cluster(bench):
     for n in range(10):
         site.clients[n % 2].publish("m", data=n)
     for client in site.clients:
-        wait_until(lambda c=client: c.stats()["publishes"] == 10, what="ten publishes at every broker")
+        wait_until(lambda c=client: c.stats()["publishes"] == 10,
+                   what="ten publishes at every broker")
         wait_until(lambda c=client: c.stats()["workers"] == 2, what="two workers at every broker")
 
 
 def test_a_broker_that_is_gone_is_named_until_it_is_back(bench):
     site = Cluster(bench, brokers=3)
     gone = site.others[0]
-    questions = [{"op": "online", "session": "a"}, {"op": "sessions"}, {"op": "connections"}, {"op": "stats"}, {"op": "workers"},
+    questions = [{"op": "online", "session": "a"}, {"op": "sessions"}, {"op": "connections"},
+                 {"op": "stats"}, {"op": "workers"},
                  {"op": "shutdown", "sessions": ["nobody"], "block": 0}]
     assert all("missing" not in site.clients[0].ask(q) for q in questions)
     gone.kill()
@@ -105,7 +112,9 @@ def test_a_broker_that_is_gone_is_named_until_it_is_back(bench):
     cli = Cli(site.brokers[0])
     for verb in ("sessions", "workers", "connections"):
         assert f"(incomplete: broker {name} is missing)" in cli(verb).check().err
-    assert re.search(r"^1 broker missing, streams there are unknown: .*" + gone.endpoint("commands")[-6:], cli("top", "--once").check().out, re.M)
+    assert re.search(r"^1 broker missing, "
+                     r"streams there are unknown: .*" + gone.endpoint("commands")[-6:],
+                     cli("top", "--once").check().out, re.M)
     assert "missing" not in site.clients[0].ping()
     gone.start()
     site.wait_brokers(3)
@@ -145,8 +154,10 @@ def test_a_worker_that_comes_while_its_broker_is_cut_off_is_known_everywhere(ben
     """The others miss that it has moved."""
     site = Cluster(bench)
     network = bench.closing(Network(site.server.port))
-    remote = Broker(bench, "remote", store=f"nats://127.0.0.1:{network.port}", store_replicas=1).start()
-    known = {kind: [site.others[0].endpoint(kind), remote.endpoint(kind)] for kind in ("feed", "sync")}
+    remote = Broker(bench, "remote", store=f"nats://127.0.0.1:{network.port}",
+                    store_replicas=1).start()
+    known = {kind: [site.others[0].endpoint(kind), remote.endpoint(kind)]
+             for kind in ("feed", "sync")}
     site.workers.append(Worker(bench, name="moving", **known).start())
     site.stream_at(2, "anna")
     site.wait_known("anna", 1)
@@ -155,7 +166,8 @@ def test_a_worker_that_comes_while_its_broker_is_cut_off_is_known_everywhere(ben
     site.others[0].kill()
     wait_until(lambda: "worker connected" in remote.log(), timeout=20, what="the worker has moved")
     network.upstream = site.server.port
-    wait_until(lambda: "store available again" in remote.log(), timeout=20, what="the broker is back")
+    wait_until(lambda: "store available again" in remote.log(), timeout=20,
+               what="the broker is back")
     site.stream_at(2, "bert")
     site.wait_known("bert", 1, site.clients[:1])
 
@@ -175,7 +187,8 @@ def test_streams_stay_open_and_lose_nothing_when_their_broker_is_killed(bench):
             client.publish("m", data=count, to=to)
             count += 1
         site.brokers[victim].start()
-        wait_until(lambda c=client: c.stats()["connections"] == 10, timeout=30, what="all streams are known again")
+        wait_until(lambda c=client: c.stats()["connections"] == 10, timeout=30,
+                   what="all streams are known again")
     wait_all(readers, lambda r: len(r.data()) >= count, f"{count} events", timeout=40)
     for reader in readers:
         assert reader.data() == [str(n) for n in range(count)]
@@ -191,16 +204,21 @@ authorization { users: [ { user: ssecast, password: secret, permissions {
 
 def test_the_permissions_in_the_documentation_are_enough(bench):
     text = (ROOT / "docs/configure.md").read_text()
-    permissions = text[text.index("    permissions {\n") + len("    permissions {\n"):].partition("\n    }\n")[0]
+    permissions = text[text.index("    permissions {\n") + len("    permissions {\n"):].partition(
+        "\n    }\n"
+    )[0]
     site = Cluster(bench, extra=USERS % permissions, user="ssecast:secret@")
     site.stream_at(1, "anna")
     site.wait_known("anna", 1)
 
 
 def test_a_subject_that_is_not_permitted_is_logged_once(bench):
-    """Brokers that do not hear each other are each right about their own workers only, and nothing else shows it."""
-    server = NatsServer(bench, "nats", extra=USERS % 'publish: {deny: "ssecast.brokers"}, subscribe: {deny: "ssecast.brokers"}').start()
-    broker = Broker(bench, store=f"nats://ssecast:secret@{server.address}", store_replicas=1).start()
+    """Brokers that do not hear each other are each right about their own workers only, and nothing
+    else shows it."""
+    server = NatsServer(bench, "nats", extra=USERS % 'publish: {deny: "ssecast.brokers"}, '
+                        'subscribe: {deny: "ssecast.brokers"}').start()
+    broker = Broker(bench, store=f"nats://ssecast:secret@{server.address}",
+                    store_replicas=1).start()
     line = "does not permit the subject ssecast.brokers"
     wait_until(lambda: line in broker.log(), what="a line in the log")
     time.sleep(2.5)  # a message is refused each second

@@ -1,5 +1,5 @@
-"""The log's leader is behind or silent while publishers wait: no event that is not kept has a good reply, and no publisher waits longer
-than store-timeout."""
+"""The log's leader is behind or silent while publishers wait: no event that is not kept has a good
+reply, and no publisher waits longer than store-timeout."""
 
 import concurrent.futures
 import re
@@ -23,7 +23,8 @@ OFFER = 0.5     # what a batch is given at least
 
 
 class LateLeader:
-    """tamper() is for Network: the next answers say that the stream is shorter than it is, as a leader's that was just elected."""
+    """tamper() is for Network: the next answers say that the stream is shorter than it is, as a
+    leader's that was just elected."""
 
     def __init__(self):
         self.left, self.told = 0, 0
@@ -39,8 +40,8 @@ class LateLeader:
 
 
 class OtherCopy:
-    """tamper() is for Network: at first the second batch is not the one that the stream has, as at a server that kept what its leader
-    lost."""
+    """tamper() is for Network: at first the second batch is not the one that the stream has, as at
+    a server that kept what its leader lost."""
 
     def __init__(self, times):
         self.left = times
@@ -55,12 +56,14 @@ class OtherCopy:
 
 
 class Publishers:
-    """Threads that publish one event after the other, at both brokers. replies: {text: (reply, seconds)}."""
+    """Threads that publish one event after the other, at both brokers. replies: {text: (reply,
+    seconds)}."""
 
     def __init__(self, brokers, each=3):
         self.replies, self._stop = {}, threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor()
-        self._running = [self._pool.submit(self._run, b, f"{n}-{k}") for n, b in enumerate(brokers) for k in range(each)]
+        self._running = [self._pool.submit(self._run, b, f"{n}-{k}") for n, b in enumerate(brokers)
+                         for k in range(each)]
 
     def _run(self, broker, name):
         with broker.commands() as client:
@@ -68,7 +71,8 @@ class Publishers:
                 if self._stop.is_set():
                     return
                 text, began = f"{name}-{n}", time.monotonic()
-                reply = client.ask({"op": "publish", "event": "m", "text": text, "id": text}, timeout=60)
+                reply = client.ask({"op": "publish", "event": "m", "text": text, "id": text},
+                                   timeout=60)
                 self.replies[text] = reply, time.monotonic() - began
                 time.sleep(0.01)
 
@@ -90,7 +94,8 @@ def kept(client):
     return {e["data"]: e["seq"] for e in events if e.get("event") == "m"}
 
 
-@pytest.mark.parametrize("lies", [3, 1_000_000], ids=["for a moment", "until the stream counts as lost"])
+@pytest.mark.parametrize("lies", [3, 1_000_000],
+                         ids=["for a moment", "until the stream counts as lost"])
 def test_a_leader_that_catches_up_costs_no_event_that_was_stored(bench, lies):
     late, server = LateLeader(), NatsServer(bench, "nats").start()
     network = bench.closing(Network(server.port, late.tamper))
@@ -106,11 +111,13 @@ def test_a_leader_that_catches_up_costs_no_event_that_was_stored(bench, lies):
     network.cut()
     wait_until(lambda: late.told >= min(lies, 5), what="the leader was late")
     if lies > 3:
-        wait_until(lambda: "lost its end" in brokers[1].log(), timeout=30, what="the stream counts as lost")
+        wait_until(lambda: "lost its end" in brokers[1].log(), timeout=30,
+                   what="the stream counts as lost")
     late.left = 0
     before = publishers.count("ok")
     with brokers[1].commands() as client:
-        wait_until(lambda: client.ask({"op": "publish", "text": "x"}, timeout=60)["ok"], timeout=30, what="it stores again")
+        wait_until(lambda: client.ask({"op": "publish", "text": "x"}, timeout=60)["ok"], timeout=30,
+                   what="it stores again")
     wait_until(lambda: publishers.count("ok") > before + 20, what="publishers go on")
     publishers.stop()
 
@@ -127,7 +134,8 @@ def test_a_leader_that_catches_up_costs_no_event_that_was_stored(bench, lies):
             assert reply["error"] == "store_failed", reply
             assert reply.get("unknown") or text not in events, (text, reply)
     stream.wait(lambda: "end" in [e.type for e in stream.events()], "the end")
-    seen = [(e.data, int(e.id) if e.id.isdigit() else e.id) for e in stream.events() if e.type == "m"]
+    seen = [(e.data, int(e.id) if e.id.isdigit() else e.id) for e in stream.events()
+            if e.type == "m"]
     assert len({data for data, _ in seen}) == len(seen)
     if not any(e.type == "ssecast.gap" for e in stream.events()):
         assert {data for data, _ in seen} == set(events)
@@ -137,27 +145,34 @@ def test_a_leader_that_catches_up_costs_no_event_that_was_stored(bench, lies):
 def test_a_broker_that_starts_reads_again_what_a_server_told_wrong(bench, times):
     server = NatsServer(bench, "nats").start()
     network = bench.closing(Network(server.port, OtherCopy(times).tamper))
-    with Broker(bench, "first", store=f"nats://{server.address}", store_replicas=1).start().commands() as client:
+    with Broker(bench, "first", store=f"nats://{server.address}",
+                store_replicas=1).start().commands() as client:
         seqs = [client.publish("m", text=str(n))["seq"] for n in range(3)]
     broker = Broker(bench, store=f"nats://127.0.0.1:{network.port}", store_replicas=1).start()
-    reader = bench.closing(FastCgi(Worker(bench, broker).start().socket)).get(f"session=anna&lastEventId={seqs[0]}")
+    reader = bench.closing(
+        FastCgi(Worker(bench, broker).start().socket)
+    ).get(f"session=anna&lastEventId={seqs[0]}")
     reader.wait(lambda: len(reader.events()) >= (2 if times < 3 else 1), "what it resumes with")
     found = [e.type if e.type != "m" else e.data for e in reader.events()]
     assert found == ["1", "2"] if times < 3 else found[0] == "ssecast.gap"
 
 
 def test_a_broker_that_is_always_overtaken_replies_in_time(bench):
-    """The other one is nearer to the server and appends all the time, so this one's batches never follow the last message."""
+    """The other one is nearer to the server and appends all the time, so this one's batches never
+    follow the last message."""
     server = NatsServer(bench, "nats").start()
     network = bench.closing(Network(server.port))
-    near = Broker(bench, "near", store=f"nats://{server.address}", store_replicas=1, store_timeout="30s").start()
-    far = Broker(bench, "far", store=f"nats://127.0.0.1:{network.port}", store_replicas=1, store_timeout=f"{round(LIMIT * 1000)}ms").start()
+    near = Broker(bench, "near", store=f"nats://{server.address}", store_replicas=1,
+                  store_timeout="30s").start()
+    far = Broker(bench, "far", store=f"nats://127.0.0.1:{network.port}", store_replicas=1,
+                 store_timeout=f"{round(LIMIT * 1000)}ms").start()
     client = bench.closing(far.commands())
     client.publish("m", text="before")
     network.delay = 0.2
     publishers = Publishers([near], each=2)
     wait_until(lambda: publishers.count("ok") > 20, what="the other broker appends")
-    replies = [client.ask({"op": "publish", "event": "m", "text": f"far-{n}", "id": f"far-{n}"}, timeout=30) for n in range(3)]
+    replies = [client.ask({"op": "publish", "event": "m", "text": f"far-{n}", "id": f"far-{n}"},
+                          timeout=30) for n in range(3)]
     assert client.stats()["batches_overtaken"] > 0
     network.delay = 0
     publishers.stop()
@@ -173,16 +188,20 @@ def test_a_broker_that_is_always_overtaken_replies_in_time(bench):
 
 
 def test_large_requests_that_wait_keep_their_order_in_many_batches(bench):
-    """More than 64 MiB, the most that the broker takes while the log decides nothing; the rest waits in the socket."""
+    """More than 64 MiB, the most that the broker takes while the log decides nothing; the rest
+    waits in the socket."""
     server = NatsServer(bench, "nats", extra="max_payload: 8M").start()
-    broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1, store_timeout="120s", history_bytes="512M").start()
+    broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1, store_timeout="120s",
+                    history_bytes="512M").start()
     client, other = bench.closing(broker.commands()), bench.closing(broker.commands())
     client.publish("m", text="before")
     large = "x" * 990_000
     server.freeze()
-    refs = [client.send({"op": "publish", "event": "m", "text": f"{n} {large}", "id": f"own-{n}"}) for n in range(40)]
+    refs = [client.send({"op": "publish", "event": "m", "text": f"{n} {large}", "id": f"own-{n}"})
+            for n in range(40)]
     assert other.ping()["ok"], "a question passes them"
-    refs += [client.send({"op": "publish", "event": "m", "text": f"{n} {large}", "id": f"own-{n}"}) for n in range(40, 90)]
+    refs += [client.send({"op": "publish", "event": "m", "text": f"{n} {large}", "id": f"own-{n}"})
+             for n in range(40, 90)]
     server.thaw()
     replies = {}
     while len(replies) < len(refs):
@@ -192,5 +211,7 @@ def test_large_requests_that_wait_keep_their_order_in_many_batches(bench):
     seqs = [replies[ref]["seq"] for ref in refs]
     assert seqs == sorted(set(seqs))
     events = kept(client)
-    assert [data.split()[0] for data in sorted(events, key=events.get)] == ["before", *map(str, range(90))]
+    assert [data.split()[0] for data in sorted(events, key=events.get)] == [
+        "before", *map(str, range(90))
+    ]
     assert client.stats()["batches_stored"] > 30, "a batch takes about one of them"

@@ -1,4 +1,5 @@
-"""The services of a worker that drains, or whose broker is away: a status that says so, the same for HEAD, and no request that hangs."""
+"""The services of a worker that drains, or whose broker is away: a status that says so, the same
+for HEAD, and no request that hangs."""
 
 import concurrent.futures
 import http.client
@@ -12,7 +13,8 @@ from support.lighttpd import Lighttpd
 from support.waiting import PATIENCE, patient, wait_until
 
 ROOM = {"session": "anna", "channels": "hall"}
-PATHS = {"health": ("/healthz", {}), "live": ("/healthz", {"live": 1}), "page": ("/status", {}), "metrics": ("/metrics", {}),
+PATHS = {"health": ("/healthz", {}), "live": ("/healthz", {"live": 1}), "page": ("/status", {}),
+         "metrics": ("/metrics", {}),
          "members": ("/presence", ROOM), "subscriptions": (PATH + "/subscriptions", {})}
 ASK_LIMIT = 5   # seconds, for the broker's reply
 UNCHANGED = {"live": 200, "page": 200}
@@ -21,17 +23,23 @@ NO_BROKER = {**UNCHANGED, "health": 503, "metrics": 200, "members": 503, "subscr
 
 @pytest.fixture(params=[Lighttpd, HubApache], ids=["lighttpd", "apache"])
 def hub(bench, request):
-    return Hub(bench, request.param, broker={"presence_channels": "hall", "presence_grace": "1s", "worker_lease": "3s"},
-               drain=patient(4), broker_timeout=patient(2), mercure_subscriptions=True, mercure_anonymous=True)
+    return Hub(bench, request.param,
+               broker={"presence_channels": "hall", "presence_grace": "1s", "worker_lease": "3s"},
+               drain=patient(4), broker_timeout=patient(2), mercure_subscriptions=True,
+               mercure_anonymous=True)
 
 
 def ask(hub, method, name):
     """(status, headers, body)"""
     path, query = PATHS[name]
-    headers = {"Authorization": f"Bearer {hub.old_token(subscribe=['*'])}"} if name == "subscriptions" else {}
-    connection = http.client.HTTPConnection("127.0.0.1", hub.web.port, timeout=ASK_LIMIT + 10 * PATIENCE)
+    headers = ({"Authorization": f"Bearer {hub.old_token(subscribe=['*'])}"}
+               if name == "subscriptions" else {})
+    connection = http.client.HTTPConnection("127.0.0.1", hub.web.port,
+                                            timeout=ASK_LIMIT + 10 * PATIENCE)
     try:
-        connection.request(method, urllib.parse.urlsplit(hub.web.url).path + path + ("?" + urllib.parse.urlencode(query) if query else ""), headers=headers)
+        connection.request(method, urllib.parse.urlsplit(
+            hub.web.url
+        ).path + path + ("?" + urllib.parse.urlencode(query) if query else ""), headers=headers)
         response = connection.getresponse()
         return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
     finally:
@@ -39,13 +47,19 @@ def ask(hub, method, name):
 
 
 def ask_all(hub):
-    """{name: status}; all are asked at once. HEAD has the status and the type of GET, and no body."""
+    """{name: status}; all are asked at once. HEAD has the status and the type of GET, and no
+    body."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        answers = {(name, method): pool.submit(ask, hub, method, name) for name in PATHS for method in ("GET", "HEAD")}
+        answers = {(name, method): pool.submit(ask, hub, method, name) for name in PATHS
+                   for method in ("GET", "HEAD")}
     statuses = {}
     for name in PATHS:
-        (status, headers, body), (head_status, head_headers, none) = (answers[name, method].result() for method in ("GET", "HEAD"))
-        assert (head_status, head_headers["content-type"], none) == (status, headers["content-type"], b""), name
+        (status, headers, body), (head_status, head_headers, none) = (
+            answers[name, method].result() for method in ("GET", "HEAD")
+        )
+        assert (head_status, head_headers["content-type"], none) == (
+            status, headers["content-type"], b""
+        ), name
         assert body, name
         if status != 200:
             assert headers["content-type"] == "application/json", (name, body)
@@ -58,10 +72,13 @@ def test_without_a_broker_each_service_says_so(hub):
     hub.open("anna", ["hall"])
     assert set(ask_all(hub).values()) == {200}
     hub.broker.freeze()
-    assert ask_all(hub) in (NO_BROKER, {**NO_BROKER, "health": 200}), "the worker knows within broker-timeout that it is silent"
+    assert ask_all(hub) in (
+        NO_BROKER, {**NO_BROKER, "health": 200}
+    ), "the worker knows within broker-timeout that it is silent"
     hub.broker.thaw()
     hub.broker.kill()
-    wait_until(lambda: ask(hub, "GET", "health")[0] == 503, what="the worker knows that there is no broker")
+    wait_until(lambda: ask(hub, "GET", "health")[0] == 503,
+               what="the worker knows that there is no broker")
     assert ask_all(hub) == NO_BROKER
     hub.broker.start()
     wait_until(lambda: ask(hub, "GET", "health")[0] == 200, what="the broker is connected again")
@@ -97,7 +114,8 @@ def test_requests_that_wait_for_a_broker_are_answered_before_the_worker_ends(hub
 
     hub.broker.freeze()
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(ask, hub, method, name) for name in ("members", "subscriptions") for method in ("GET", "HEAD")]
+        waiting = [pool.submit(ask, hub, method, name) for name in ("members", "subscriptions")
+                   for method in ("GET", "HEAD")]
         wait_until(lambda: connections() >= len(waiting), what="the worker has the requests")
         hub.worker.expect_end()
         hub.worker.signal(signal.SIGTERM)

@@ -20,7 +20,8 @@ EVERY = [Lighttpd, LighttpdSpawning, LighttpdCgi, Apache, ApacheCgi, ApacheHando
 def any_site(request):
     """A site behind each web server in turn."""
     with Bench() as b:
-        yield Site(b, web=request.param, worker={"heartbeat": "500ms", "cors_origin": "https://app.example"})
+        yield Site(b, web=request.param,
+                   worker={"heartbeat": "500ms", "cors_origin": "https://app.example"})
 
 
 def test_a_stream_opens_with_all_its_headers(any_site, session):
@@ -46,7 +47,8 @@ def test_a_broadcast_reaches_everyone(any_site, session):
 
 
 def test_two_targeted_events_then_resume_from_the_first_gives_only_the_second(any_site, session):
-    first, second = (any_site.publish("m", data=n, to={"sessions": [session]})["seq"] for n in (1, 2))
+    first, second = (any_site.publish("m", data=n, to={"sessions": [session]})["seq"]
+                     for n in (1, 2))
     back = any_site.open(session, last_event_id=str(first))
     any_site.publish("m", data=3, to={"sessions": [session]})
     back.wait_for(2)
@@ -55,7 +57,9 @@ def test_two_targeted_events_then_resume_from_the_first_gives_only_the_second(an
 
 def test_many_events_arrive_in_order(any_site, session):
     reader = any_site.open(session)
-    any_site.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(2000)])
+    any_site.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": [session]}} for n in range(2000)]
+    )
     reader.wait_for(2000)
     assert reader.data() == [str(n) for n in range(2000)]
 
@@ -91,22 +95,26 @@ def test_a_session_that_was_shut_down_gets_204(any_site, session):
 
 def test_a_request_may_name_the_server(any_site, session):
     """The absolute form, as clients send it to a proxy."""
-    for path, status in ((f"/sse?session={session}", b" 200 "), ("/sse/publish", b" 405 "), ("/sse//publish", b" 40")):
+    for path, status in ((f"/sse?session={session}", b" 200 "), ("/sse/publish", b" 405 "),
+                         ("/sse//publish", b" 40")):
         with socket.create_connection(("127.0.0.1", any_site.web.port)) as client:
             client.settimeout(TIMEOUT)
-            client.sendall(f"GET {any_site.web.origin}{path} HTTP/1.1\r\nHost: 127.0.0.1:{any_site.web.port}\r\n\r\n".encode())
+            client.sendall(f"GET {any_site.web.origin}{path} HTTP/1.1\r\nHost: "
+                           f"127.0.0.1:{any_site.web.port}\r\n\r\n".encode())
             assert status in client.recv(4096).partition(b"\r\n")[0], path
 
 
 def test_a_missing_session_is_400(any_site):
     status, headers, body = any_site.request()
-    assert status == 400 and headers["content-type"].startswith("application/json") and b"missing_session" in body
+    assert (status == 400 and headers["content-type"].startswith("application/json")
+            and b"missing_session" in body)
 
 
 def test_a_parameter_s_name_may_be_encoded(any_site, session):
     first = any_site.publish("m", data=1, to={"sessions": [session]})["seq"]
     any_site.publish("m", data=2, to={"sessions": [session]})
-    reader = any_site.readers.open(f"{any_site.web.url}?%73ession={session}&%6CastEventId={first}").wait_open()
+    reader = (any_site.readers.open(f"{any_site.web.url}?%73ession={session}&%6CastEventId={first}")
+              .wait_open())
     reader.wait_for(1)
     assert reader.data() == ["2"]
 
@@ -135,12 +143,15 @@ def test_head_of_a_stream_opens_none(any_site, session):
 
 def test_head_of_a_service_has_no_body(any_site):
     for path in ("/presence?channel=a", "/healthz"):
-        (status, _, body), (other, _, none) = (any_site.request(method, path=path) for method in ("GET", "HEAD"))
+        (status, _, body), (other, _, none) = (any_site.request(method, path=path)
+                                               for method in ("GET", "HEAD"))
         assert (other, none) == (status, b"") and status != 405 and body
 
 
 def test_a_preflight_is_answered(any_site, session):
-    status, headers, _ = any_site.request("OPTIONS", session=session, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "GET"})
+    status, headers, _ = any_site.request("OPTIONS", session=session, headers={
+        "Origin": "https://app.example", "Access-Control-Request-Method": "GET"
+    })
     assert status in (200, 204) and headers["access-control-allow-origin"] == "https://app.example"
 
 
@@ -171,7 +182,8 @@ def test_other_pages_are_served_beside_the_streams(any_site):
 
 # What differs
 
-@pytest.mark.parametrize("web", [Lighttpd, LighttpdSpawning, Nginx, ApacheHandoff], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, LighttpdSpawning, Nginx, ApacheHandoff],
+                         ids=lambda w: w.name)
 def test_a_closed_browser_is_noticed_at_once(bench, web):
     site = Site(bench, web=web)  # its heart beats every 15 s
     reader = site.open("anna")
@@ -187,7 +199,8 @@ def test_a_closed_browser_is_noticed_by_the_next_write_under_apache(bench):
     reader.close()
     for n in range(3):  # the first write may still be taken by the closed socket
         site.publish("m", data=n)
-    wait_until(lambda: site.publish("m", data=0) and not site.commands.online("anna")["online"], timeout=5, what="noticed")
+    wait_until(lambda: site.publish("m", data=0) and not site.commands.online("anna")["online"],
+               timeout=5, what="noticed")
 
 
 def test_lighttpd_spawns_several_workers_and_all_of_them_deliver(bench):

@@ -26,7 +26,9 @@ def test_many_streams_get_five_events_each_in_order(bench, web, count):
 def test_each_of_many_sessions_gets_its_own_events(bench):
     site = Site(bench, workers=2)
     readers = site.open_many([f"s{n}" for n in range(500)])
-    site.commands.publish_many([{"event": "m", "data": n, "to": {"sessions": [f"s{n % 500}"]}} for n in range(5000)])
+    site.commands.publish_many(
+        [{"event": "m", "data": n, "to": {"sessions": [f"s{n % 500}"]}} for n in range(5000)]
+    )
     wait_all(readers, lambda r: len(r.events) >= 10, "10 events")
     for n, reader in enumerate(readers):
         assert reader.data() == [str(n + 500 * i) for i in range(10)]
@@ -47,7 +49,8 @@ def test_a_thousand_streams_come_back_at_once_and_miss_nothing(bench):
 
 
 @pytest.mark.alone
-@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 20000, reason="needs 20,000 descriptors (ulimit -Hn)")
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 20000,
+                    reason="needs 20,000 descriptors (ulimit -Hn)")
 def test_8900_streams_through_one_lighttpd_all_receive_a_broadcast(bench):
     site = Site(bench, worker={"heartbeat": "60s"})
     readers = site.open_many([f"s{n}" for n in range(8900)], timeout=120)

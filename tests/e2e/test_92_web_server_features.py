@@ -1,4 +1,5 @@
-"""What else web servers do to a request on its way: log in, compress, speak HTTP/2, balance, keep away what is wrong."""
+"""What else web servers do to a request on its way: log in, compress, speak HTTP/2, balance, keep
+away what is wrong."""
 
 import base64
 import json
@@ -19,7 +20,10 @@ from support.site import Site
 from support.tokens import Issuer
 from support.waiting import wait_until
 
-PASSWORDS = "anna:{SHA}" + base64.b64encode(bytes.fromhex("e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4")).decode() + "\n"  # anna:secret
+# anna:secret
+PASSWORDS = "anna:{SHA}" + base64.b64encode(
+    bytes.fromhex("e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4")
+).decode() + "\n"
 LOGIN = {"Authorization": "Basic " + base64.b64encode(b"anna:secret").decode()}
 
 
@@ -41,8 +45,8 @@ class ApacheWithLogin(Apache):
 
     def more(self):
         (self.place / "passwords").write_text(PASSWORDS)
-        return ['<Location "/sse">', "AuthType Basic", "AuthName test", f'AuthUserFile "{self.place}/passwords"', "Require valid-user",
-                "</Location>"]
+        return ['<Location "/sse">', "AuthType Basic", "AuthName test",
+                f'AuthUserFile "{self.place}/passwords"', "Require valid-user", "</Location>"]
 
 
 class ApacheHandoffWithLogin(ApacheHandoff):
@@ -57,7 +61,8 @@ class NginxWithLogin(Nginx):
         return f'auth_basic "test"; auth_basic_user_file {self.place}/passwords;'
 
 
-@pytest.mark.parametrize("web", [LighttpdWithLogin, ApacheWithLogin, ApacheHandoffWithLogin, NginxWithLogin], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [LighttpdWithLogin, ApacheWithLogin, ApacheHandoffWithLogin,
+                                 NginxWithLogin], ids=lambda w: w.name)
 def test_the_session_is_the_logged_in_user(bench, web):
     site = Site(bench, web=web, worker={"session_from": "remote-user"})
     assert site.request()[0] == 401
@@ -68,8 +73,11 @@ def test_the_session_is_the_logged_in_user(bench, web):
 
 @pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_cookies_authorization_and_own_headers_reach_the_worker(bench, web):
-    site = Site(bench, web=web, worker={"session_from": ["cookie:sid", "header:Authorization", "header:X-My-Session"]})
-    headers = [{"Cookie": "a=1; sid=wanted"}, {"Authorization": "wanted"}, {"X-My-Session": "wanted"}]
+    site = Site(bench, web=web, worker={
+        "session_from": ["cookie:sid", "header:Authorization", "header:X-My-Session"]
+    })
+    headers = [{"Cookie": "a=1; sid=wanted"}, {"Authorization": "wanted"},
+               {"X-My-Session": "wanted"}]
     readers = [site.open_counted(None, headers=h) for h in headers]
     assert site.publish("m", data=1, to={"sessions": ["wanted"]})["online"] == 3
     for reader in readers:
@@ -103,7 +111,8 @@ class LighttpdWithHeader(Lighttpd):
 
     @property
     def extra(self):
-        [line] = re.findall(r"^#     (setenv.set-request-header = .*)$", (ROOT / "lighttpd" / "ssecast.conf").read_text(), re.M)
+        [line] = re.findall(r"^#     (setenv.set-request-header = .*)$",
+                            (ROOT / "lighttpd" / "ssecast.conf").read_text(), re.M)
         return line.replace("...", self.value)
 
 
@@ -140,7 +149,10 @@ class NginxWithHeader(Nginx):
     value = "anna"
 
     def configuration(self):
-        return super().configuration().replace("include fastcgi_params;", f'include fastcgi_params; fastcgi_param HTTP_X_USER_ID "{self.value}";')
+        return super().configuration().replace(
+            "include fastcgi_params;",
+            f'include fastcgi_params; fastcgi_param HTTP_X_USER_ID "{self.value}";'
+        )
 
 
 class NginxWithoutHeader(NginxWithHeader):
@@ -150,19 +162,24 @@ class NginxWithoutHeader(NginxWithHeader):
 SPELLINGS = ["X-User-Id", "X_User_Id", "x_user-id", "X-User_Id", "x_USER_id"]
 
 
-@pytest.mark.parametrize("web", [LighttpdWithHeader, ApacheWithHeader, ApacheHandoffWithHeader, NginxWithHeader], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [LighttpdWithHeader, ApacheWithHeader, ApacheHandoffWithHeader,
+                                 NginxWithHeader], ids=lambda w: w.name)
 def test_the_header_of_the_web_server_counts_and_never_the_browser_s(bench, web):
     site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
-    for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
+    for sent in ({}, *({name: "mallory"} for name in SPELLINGS),
+                 dict.fromkeys(SPELLINGS, "mallory")):
         site.open(None, headers=sent)
     site.wait_connections("anna", len(SPELLINGS) + 2)
     assert site.commands.connections_of("mallory") == 0
 
 
-@pytest.mark.parametrize("web", [LighttpdWithoutHeader, ApacheWithoutHeader, ApacheHandoffWithoutHeader, NginxWithoutHeader], ids=lambda w: w.name)
+@pytest.mark.parametrize("web",
+                         [LighttpdWithoutHeader, ApacheWithoutHeader, ApacheHandoffWithoutHeader,
+                          NginxWithoutHeader], ids=lambda w: w.name)
 def test_a_header_that_the_web_server_removes_names_no_session(bench, web):
     site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
-    for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
+    for sent in ({}, *({name: "mallory"} for name in SPELLINGS),
+                 dict.fromkeys(SPELLINGS, "mallory")):
         status, _, body = site.request(headers=sent)
         assert status == 400 and json.loads(body)["error"] == "missing_session", sent
 
@@ -184,8 +201,10 @@ def test_cookies_that_http2_splits_are_one(bench):
     for web in (LighttpdHttp2, ApacheHttp2):
         with Bench() as b:
             site = Site(b, web=web, worker={"session_from": "cookie:sid"})
-            done = subprocess.run(["curl", "-sSN", "--max-time", "2", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}",
-                                   "-H", "Cookie: a=1", "-H", "Cookie: sid=anna", site.url(None)], capture_output=True, text=True)
+            done = subprocess.run(["curl", "-sSN", "--max-time", "2", "--http2-prior-knowledge",
+                                   "-o", "/dev/null", "-w", "%{http_code}",
+                                   "-H", "Cookie: a=1", "-H", "Cookie: sid=anna", site.url(None)],
+                                  capture_output=True, text=True)
             assert done.stdout == "200", (web.name, done.stdout)
 
 
@@ -199,7 +218,8 @@ class LighttpdWithRule(Lighttpd):
 
 class ApacheWithRule(Apache):
     def more(self):
-        return ['<LocationMatch "^/sse/(publish|status|metrics)$">', "Require all denied", "</LocationMatch>"]
+        return ['<LocationMatch "^/sse/(publish|status|metrics)$">', "Require all denied",
+                "</LocationMatch>"]
 
 
 class ApacheHandoffWithRule(ApacheHandoff):
@@ -210,15 +230,19 @@ class NginxWithRule(Nginx):
     extra = "location ~ ^/sse/(publish|status|metrics)$ { return 403; }"
 
 
-DETOURS = ["/sse/x/{}", "/sse//{}", "//sse/{}", "/sse-x/{}", "/ssex/{}", "/sse/./{}", "/sse/x/../{}", "/sse/{}/", "/sse/{}/x", "/sse%2fx/{}", "/sse/x%2f{}",
-           "/sse%2f{}", "/sse/%2e/{}", "/./sse/{}", "/sse/{};x", "/x/../sse/{}", "/%73se/{}", "/sse/{}%00"]
+DETOURS = ["/sse/x/{}", "/sse//{}", "//sse/{}", "/sse-x/{}", "/ssex/{}", "/sse/./{}",
+           "/sse/x/../{}", "/sse/{}/", "/sse/{}/x", "/sse%2fx/{}", "/sse/x%2f{}", "/sse%2f{}",
+           "/sse/%2e/{}", "/./sse/{}", "/sse/{};x", "/x/../sse/{}", "/%73se/{}", "/sse/{}%00"]
 
 
-@pytest.mark.parametrize("web", [LighttpdWithRule, ApacheWithRule, ApacheHandoffWithRule, NginxWithRule], ids=lambda w: w.name)
+@pytest.mark.parametrize("web",
+                         [LighttpdWithRule, ApacheWithRule, ApacheHandoffWithRule, NginxWithRule],
+                         ids=lambda w: w.name)
 @pytest.mark.parametrize("mount", [None, "/sse"])
 def test_a_rule_for_the_services_cannot_be_walked_around(bench, web, mount):
-    site = Site(bench, web=web, worker={"monitor_from": ["0.0.0.0/0", "::/0"], "publish": True, "mount": mount,
-                                        "jwt_secret_file": Issuer(bench.folder / "jwt.secret").secret_file})
+    site = Site(bench, web=web,
+                worker={"monitor_from": ["0.0.0.0/0", "::/0"], "publish": True, "mount": mount,
+                        "jwt_secret_file": Issuer(bench.folder / "jwt.secret").secret_file})
     site.open("anna")
     for service in ("publish", "status", "metrics"):
         for path in ("/sse/{}", *DETOURS):
@@ -230,11 +254,13 @@ def test_a_rule_for_the_services_cannot_be_walked_around(bench, web, mount):
 def raw_status(site, method, path):
     """Of a request for exactly this path."""
     with socket.create_connection(("127.0.0.1", site.web.port), timeout=10) as connection:
-        connection.sendall(f"{method} {path}?session=anna HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"{method} {path}?session=anna HTTP/1.1\r\nHost: "
+                           "127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         return int(connection.makefile("rb").readline().split()[1])
 
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx, LighttpdCgi, ApacheCgi], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx, LighttpdCgi, ApacheCgi],
+                         ids=lambda w: w.name)
 def test_what_is_beside_the_mount_point_is_the_web_server_s(bench, web):
     site = Site(bench, web=web)
     for name in ("sse-client.js", "ssecast.txt"):
@@ -256,7 +282,8 @@ class _BesideDebiansPhp:
     php = None
 
     def more(self):
-        return ["<FilesMatch \\.php$>", f'SetHandler "proxy:unix:{self.php.socket}|fcgi://localhost"', "</FilesMatch>"]
+        return ["<FilesMatch \\.php$>",
+                f'SetHandler "proxy:unix:{self.php.socket}|fcgi://localhost"', "</FilesMatch>"]
 
 
 class ApacheBesideDebiansPhp(_BesideDebiansPhp, Apache):
@@ -275,18 +302,22 @@ def test_apache_ignores_nothing_of_the_configuration(bench, web):
     assert "Ignoring" not in (site.web.place / "error.log").read_text()
 
 
-@pytest.mark.parametrize("web", [ApacheBesideDebiansPhp, ApacheHandoffBesideDebiansPhp], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [ApacheBesideDebiansPhp, ApacheHandoffBesideDebiansPhp],
+                         ids=lambda w: w.name)
 def test_pages_in_php_are_php_s_and_streams_the_worker_s(bench, web):
     php = PhpFpm(bench).start()
     secret = Issuer(bench.folder / "jwt.secret").secret_file
-    site = Site(bench, web=type(web.__name__, (web,), {"php": php}), worker={"publish": True, "jwt_secret_file": secret})
+    site = Site(bench, web=type(web.__name__, (web,), {"php": php}),
+                worker={"publish": True, "jwt_secret_file": secret})
     page = site.web.place / "www" / "page.php"
     page.parent.mkdir(exist_ok=True)
     page.write_text("<?php echo 'from PHP';")
     page.chmod(0o644)
 
     for _ in range(3):
-        assert urllib.request.urlopen(f"{site.web.origin}/page.php", timeout=10).read() == b"from PHP"
+        assert (
+            urllib.request.urlopen(f"{site.web.origin}/page.php", timeout=10).read() == b"from PHP"
+        )
         assert site.request("POST", path="/publish")[0] == 401, "the worker wants a token"
         site.open().close()
 
@@ -299,7 +330,8 @@ def remedy(pattern):
 
 class _ApacheRewriting:
     def more(self):
-        return ["RewriteEngine On", remedy(r"put `(RewriteRule [^`]*)`"), "RewriteRule ^ /index.txt [PT]"]
+        return ["RewriteEngine On", remedy(r"put `(RewriteRule [^`]*)`"),
+                "RewriteRule ^ /index.txt [PT]"]
 
 
 class ApacheRewriting(_ApacheRewriting, Apache):
@@ -317,7 +349,8 @@ class LighttpdRewriting(Lighttpd):
         return f'server.modules += ("mod_rewrite")\nurl.rewrite-once = ({pattern} => "/index.txt")'
 
 
-@pytest.mark.parametrize("web", [ApacheRewriting, ApacheHandoffRewriting, LighttpdRewriting], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [ApacheRewriting, ApacheHandoffRewriting, LighttpdRewriting],
+                         ids=lambda w: w.name)
 def test_rewrite_rules_leave_the_streams_alone(bench, web):
     site = Site(bench, web=web)
     page = site.web.place / "www" / "index.txt"
@@ -325,7 +358,9 @@ def test_rewrite_rules_leave_the_streams_alone(bench, web):
     page.write_text("the application")
     page.chmod(0o644)
     for path in ("/", "/some/page", "/ssecast"):
-        assert urllib.request.urlopen(site.web.origin + path, timeout=10).read() == b"the application", path
+        assert (
+            urllib.request.urlopen(site.web.origin + path, timeout=10).read() == b"the application"
+        ), path
     assert raw_status(site, "GET", "/sse/nothing") == 404
     site.open_counted("anna")
 
@@ -335,7 +370,8 @@ class ApachePrefork(Apache):
 
 
 def test_with_prefork_apache_starts_and_streams(bench):
-    """As Debian does with mod_php: ssecast-mpm.conf, which is about threads, keeps it from nothing."""
+    """As Debian does with mod_php: ssecast-mpm.conf, which is about threads, keeps it from
+    nothing."""
     site = Site(bench, web=ApachePrefork)
     reader = site.open_counted("anna")
     site.publish("m", data=1, to={"sessions": ["anna"]})
@@ -348,7 +384,8 @@ class ApacheWithCompression(Apache):
     modules = (*Apache.modules, "filter", "deflate", "brotli")
 
     def more(self):
-        return ["AddOutputFilterByType DEFLATE text/html text/event-stream", "AddOutputFilterByType BROTLI_COMPRESS text/html text/event-stream"]
+        return ["AddOutputFilterByType DEFLATE text/html text/event-stream",
+                "AddOutputFilterByType BROTLI_COMPRESS text/html text/event-stream"]
 
 
 class NginxWithCompression(Nginx):
@@ -377,13 +414,16 @@ class ApacheHttp2(Apache):
         return ["Protocols h2c http/1.1"]
 
 
-@pytest.mark.parametrize("web, how", [(Lighttpd, "--http1.1"), (Lighttpd, "--http1.0"), (Apache, "--http1.1"), (Apache, "--http1.0"),
-                                      (ApacheHandoff, "--http1.1"), (ApacheHandoff, "--http1.0"),
-                                      (Nginx, "--http1.1"), (LighttpdHttp2, "--http2-prior-knowledge"),
-                                      (ApacheHttp2, "--http2-prior-knowledge")], ids=lambda v: getattr(v, "name", v))
+@pytest.mark.parametrize(
+    "web, how", [(Lighttpd, "--http1.1"), (Lighttpd, "--http1.0"), (Apache, "--http1.1"),
+                 (Apache, "--http1.0"), (ApacheHandoff, "--http1.1"), (ApacheHandoff, "--http1.0"),
+                 (Nginx, "--http1.1"), (LighttpdHttp2, "--http2-prior-knowledge"),
+                 (ApacheHttp2, "--http2-prior-knowledge")], ids=lambda v: getattr(v, "name", v)
+)
 def test_curl_shows_events_as_they_come(bench, web, how):
     site = Site(bench, web=web)
-    curl = subprocess.Popen(["curl", "-sSN", how, site.url("anna")], stdout=subprocess.PIPE, text=True)
+    curl = subprocess.Popen(["curl", "-sSN", how, site.url("anna")], stdout=subprocess.PIPE,
+                            text=True)
     try:
         site.wait_connections("anna", 1)
         for n in range(3):
@@ -418,7 +458,8 @@ def test_one_of_two_workers_may_be_away(bench, web):
     site = Site(bench, web=web, workers=2)
     site.open_many([f"before{n}" for n in range(10)], retry=60)
     site.worker.stop()
-    readers = [site.open(f"s{n}") for n in range(10)]  # not one is refused, although this worker has more streams
+    # not one is refused, although this worker has more streams
+    readers = [site.open(f"s{n}") for n in range(10)]
     site.publish("m", data=1)
     for reader in readers:
         reader.wait_for(1)

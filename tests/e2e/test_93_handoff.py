@@ -1,4 +1,5 @@
-"""Apache's hand-off: streams that the worker writes directly to the browser, and what keeps it safe."""
+"""Apache's hand-off: streams that the worker writes directly to the browser, and what keeps it
+safe."""
 
 import os
 import pathlib
@@ -37,17 +38,20 @@ def socket_of(site):
 
 
 def wait_stat(site, name, value):
-    wait_until(lambda: site.stat(name) == value, what=lambda: f"{name} {value}, not {site.stat(name)}")
+    wait_until(lambda: site.stat(name) == value,
+               what=lambda: f"{name} {value}, not {site.stat(name)}")
 
 
 def curl(*arguments, seconds=3):
     """What curl shows within this time."""
-    done = subprocess.run(["curl", "-sN", "-k", "-i", "--max-time", str(seconds), *arguments], capture_output=True)
+    done = subprocess.run(["curl", "-sN", "-k", "-i", "--max-time", str(seconds), *arguments],
+                          capture_output=True)
     return done.stdout.decode()
 
 
 def publish_over_a_restart(site, readers):
-    """Three events: before the worker stops, while it is away, when it is back. All readers get all."""
+    """Three events: before the worker stops, while it is away, when it is back. All readers get
+    all."""
     site.publish("m", data=1)
     for reader in readers:
         reader.wait_for(1)
@@ -61,7 +65,8 @@ def publish_over_a_restart(site, readers):
 
 # Streams without a thread
 
-@pytest.mark.parametrize("web", [ApacheHandoff, ApacheHandoffWorker, ApacheHandoffPrefork], ids=lambda w: w.mpm)
+@pytest.mark.parametrize("web", [ApacheHandoff, ApacheHandoffWorker, ApacheHandoffPrefork],
+                         ids=lambda w: w.mpm)
 def test_streams_outnumber_apache_s_threads(bench, web):
     site = Site(bench, web=web)
     readers = site.open_many([f"s{n}" for n in range(20 * web.threads)])
@@ -89,7 +94,8 @@ def test_a_restart_of_the_worker_ends_streams_in_order_and_they_resume(site):
     readers = [site.open(f"s{n}", stubborn=True, retry=0.1) for n in range(5)]
     publish_over_a_restart(site, readers)
     for reader in readers:
-        assert reader.data() == ["1", "2", "3"] and reader.opens >= 2  # also while the worker ended: 200, retry
+        # also while the worker ended: 200, retry
+        assert reader.data() == ["1", "2", "3"] and reader.opens >= 2
 
 
 def test_a_worker_that_was_killed_leaves_nothing_that_hinders_the_next(site):
@@ -137,7 +143,8 @@ def tls_records(data):
     types = []
     while data:
         kind, version, length = data[0], data[1], int.from_bytes(data[3:5], "big")
-        assert 20 <= kind <= 24 and version == 3 and length <= 16640, f"no TLS record: {data[:60]!r}"
+        assert (20 <= kind <= 24 and version == 3
+                and length <= 16640), f"no TLS record: {data[:60]!r}"
         types.append(kind)
         data = data[5 + length:]
     return types
@@ -152,7 +159,8 @@ def test_a_tls_stream_comes_through_fastcgi_and_nothing_is_in_the_clear(tls_site
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with Relay(tls_site.web.tls_port) as relay:
-        with socket.create_connection(("127.0.0.1", relay.port), timeout=30) as raw, context.wrap_socket(raw) as tls:
+        with (socket.create_connection(("127.0.0.1", relay.port), timeout=30) as raw,
+              context.wrap_socket(raw) as tls):
             tls.sendall(b"GET /sse?session=anna HTTP/1.1\r\nHost: a\r\n\r\n")
             tls_site.wait_connections("anna", 1)
             tls_site.publish("m", text="the one event", to={"sessions": ["anna"]})
@@ -165,15 +173,18 @@ def test_a_tls_stream_comes_through_fastcgi_and_nothing_is_in_the_clear(tls_site
     assert tls_site.stat("handoffs") == 0 and not list(pathlib.Path(folder(tls_site)).iterdir())
 
 
-@pytest.mark.parametrize("how", [["--http1.1"], ["--http2"], ["--http1.0", "--no-alpn"]], ids=lambda h: h[0])
+@pytest.mark.parametrize("how", [["--http1.1"], ["--http2"], ["--http1.0", "--no-alpn"]],
+                         ids=lambda h: h[0])
 def test_curl_reads_a_stream_over_tls(tls_site, how):
     text = curl(*how, f"https://127.0.0.1:{tls_site.web.tls_port}/sse?session=anna&lastEventId=1")
     assert re.match(r"HTTP/(1.1|2) 200", text) and "content-type: text/event-stream" in text.lower()
-    assert "event: ssecast.gap" in text and text.count(": keep-alive") >= 2 and "ssecast-connection: " in text.lower()
+    assert ("event: ssecast.gap" in text and text.count(": keep-alive") >= 2
+            and "ssecast-connection: " in text.lower())
     assert tls_site.stat("handoffs") == 0
 
 
-@pytest.mark.parametrize("how", [["--http2-prior-knowledge"], ["--http2"]], ids=["known", "upgraded"])
+@pytest.mark.parametrize("how", [["--http2-prior-knowledge"], ["--http2"]],
+                         ids=["known", "upgraded"])
 def test_http2_without_tls_comes_through_fastcgi(tls_site, how):
     text = curl(*how, tls_site.url("anna"))
     assert "HTTP/2 200" in text and text.count(": keep-alive") >= 2
@@ -189,7 +200,8 @@ def test_plain_http_beside_tls_is_handed_over(tls_site):
 
 def test_short_answers_are_the_same_over_tls(tls_site):
     url = f"https://127.0.0.1:{tls_site.web.tls_port}/sse"
-    assert "400 Bad Request" in curl("--http1.1", url) and "missing_session" in curl("--http1.1", url)
+    assert ("400 Bad Request" in curl("--http1.1", url)
+            and "missing_session" in curl("--http1.1", url))
     assert "405 Method Not Allowed" in curl("--http1.1", "-X", "DELETE", url)
     assert "Allow: GET, HEAD, OPTIONS" in curl("--http1.1", "-X", "OPTIONS", url)
     tls_site.open("anna")
@@ -212,12 +224,15 @@ class ApacheBehindProxy(ApacheHandoff):
 def test_behind_haproxy_with_tls_streams_are_handed_over_and_clients_have_their_addresses(bench):
     site = Site(bench, web=ApacheBehindProxy, worker={"heartbeat": "300ms", "max_per_address": "2"})
     front = HaproxyTls(bench, site.web).start()
-    streams = [subprocess.Popen(["curl", "-skN", "--interface", address, f"{front.url}?session={session}"], stdout=subprocess.PIPE)
-               for address, session in (("127.0.0.2", "a"), ("127.0.0.2", "b"), ("127.0.0.3", "c"))]
+    streams = [subprocess.Popen(
+        ["curl", "-skN", "--interface", address, f"{front.url}?session={session}"],
+        stdout=subprocess.PIPE
+    ) for address, session in (("127.0.0.2", "a"), ("127.0.0.2", "b"), ("127.0.0.3", "c"))]
     for session in "abc":
         site.wait_connections(session, 1)
     wait_stat(site, "handoffs", 3)
-    meta = {c["session"]: c["meta"]["remote_addr"] for c in site.commands.connections()["connections"]}
+    meta = {c["session"]: c["meta"]["remote_addr"]
+            for c in site.commands.connections()["connections"]}
     assert meta == {"a": "127.0.0.2", "b": "127.0.0.2", "c": "127.0.0.3"}
 
     shed = curl("--interface", "127.0.0.2", f"{front.url}?session=d")
@@ -239,9 +254,12 @@ def test_behind_haproxy_with_tls_streams_are_handed_over_and_clients_have_their_
 
 def test_the_head_is_the_same_as_through_fastcgi(site):
     handed = site.open_counted("anna", headers={"Origin": APP}).headers
-    for name, value in {"content-type": "text/event-stream", "cache-control": "no-cache, no-transform", "x-accel-buffering": "no",
-                        "access-control-allow-origin": APP, "access-control-allow-credentials": "true", "vary": "Origin",
-                        "access-control-expose-headers": "Ssecast-Connection", "connection": "close"}.items():
+    for name, value in {"content-type": "text/event-stream",
+                        "cache-control": "no-cache, no-transform", "x-accel-buffering": "no",
+                        "access-control-allow-origin": APP,
+                        "access-control-allow-credentials": "true", "vary": "Origin",
+                        "access-control-expose-headers": "Ssecast-Connection",
+                        "connection": "close"}.items():
         assert handed[name] == value, name
     assert "transfer-encoding" not in handed and "content-length" not in handed
     connections = site.commands.connections()["connections"]
@@ -253,23 +271,28 @@ def test_an_origin_that_is_not_allowed_gets_no_permission(site):
     assert headers["vary"] == "Origin" and "access-control-allow-origin" not in headers
 
 
-@pytest.mark.parametrize("query", [{"origin": "https://evil.example"}, {"connection": "x", "vary": "", "origin": "https://evil.example"},
-                                   {"x": "&vary=origin&origin=https://evil.example&"}, {"x": "\r\nAccess-Control-Allow-Origin: *"}],
+@pytest.mark.parametrize("query", [{"origin": "https://evil.example"}, {
+    "connection": "x", "vary": "", "origin": "https://evil.example"
+}, {"x": "&vary=origin&origin=https://evil.example&"}, {"x": "\r\nAccess-Control-Allow-Origin: *"}],
                          ids=["origin", "all", "encoded", "lines"])
 def test_the_query_of_a_client_sets_no_header(site, query):
     reader = site.open("anna", query=query, headers={"Origin": "https://evil.example"})
-    assert "access-control-allow-origin" not in reader.headers and "access-control-allow-credentials" not in reader.headers
+    assert ("access-control-allow-origin" not in reader.headers
+            and "access-control-allow-credentials" not in reader.headers)
     assert re.fullmatch("[0-9a-f]{16}-[0-9a-f]+-[0-9a-f]+", reader.connection)
-    raw = curl(site.web.url + "?session=a&vary=origin&origin=https://evil.example&", "-H", "Origin: https://evil.example")
+    raw = curl(site.web.url + "?session=a&vary=origin&origin=https://evil.example&", "-H",
+               "Origin: https://evil.example")
     assert raw.startswith("HTTP/1.1 200") and "evil" not in raw
 
 
 def test_requests_from_outside_for_the_inner_paths_are_refused(site):
     paths = ("/handoff/{}", "/%68andoff/{}", "//handoff/{}", "/x/../handoff/{}", "/handoff/{}/",
-             "/handoff/{}?connection=0-1-2&vary=origin&origin=https://evil.example&", "/sse-fcgi?session=a", "/handoff/")
+             "/handoff/{}?connection=0-1-2&vary=origin&origin=https://evil.example&",
+             "/sse-fcgi?session=a", "/handoff/")
     for path in paths:
         token = scgi.ask(socket_of(site), "session=waiting").token  # it lives 5 seconds
-        answer = curl("--path-as-is", site.web.origin + path.format(token), "-H", "REDIRECT_STATUS: 200")
+        answer = curl("--path-as-is", site.web.origin + path.format(token), "-H",
+                      "REDIRECT_STATUS: 200")
         assert re.match("HTTP/1.1 40[34]", answer), path
         assert "evil" not in answer and "ssecast-connection" not in answer.lower()
         with scgi.hand_over(folder(site), token) as browser:  # it was not used up
@@ -282,14 +305,16 @@ class ApacheThatRewrites(ApacheHandoff):
     modules = (*ApacheHandoff.modules, "rewrite")
 
     def more(self):
-        return [f'<Directory "{self.place}/www">', "RewriteEngine On", "RewriteRule ^app(/.*)$ $1", "</Directory>",
-                'ErrorDocument 404 "/handoff/' + "0" * 32 + '?connection=0-1-2&vary=origin&origin=https://evil.example&"']
+        return [f'<Directory "{self.place}/www">', "RewriteEngine On", "RewriteRule ^app(/.*)$ $1",
+                "</Directory>", 'ErrorDocument 404 "/handoff/' + "0" * 32
+                    + '?connection=0-1-2&vary=origin&origin=https://evil.example&"']
 
 
 def test_no_other_redirect_inside_apache_comes_through(bench):
     site = Site(bench, web=ApacheThatRewrites)
     token = scgi.ask(socket_of(site), "session=waiting").token
-    for path in (f"/app/handoff/{token}?connection=0-1-2&vary=origin&origin=https://evil.example&", "/app/sse-fcgi?session=a", "/none"):
+    for path in (f"/app/handoff/{token}?connection=0-1-2&vary=origin&origin=https://evil.example&",
+                 "/app/sse-fcgi?session=a", "/none"):
         answer = curl(site.web.origin + path)
         assert re.match("HTTP/1.1 40[34]", answer), path
         assert "evil" not in answer and "ssecast-connection" not in answer.lower()
@@ -337,7 +362,8 @@ def test_other_descriptors_are_refused_and_their_stream_ends(site):
 def test_many_that_ask_and_never_pass_leave_room_for_others(site):
     answers = scgi.ask_together(socket_of(site), "session=idle", 1100)
     locations = [a.location.split("?")[0] for a in answers]
-    assert sum(where.startswith("/handoff/") for where in locations) == 1024 and locations.count("/sse-fcgi") == 1100 - 1024
+    assert (sum(where.startswith("/handoff/") for where in locations) == 1024
+            and locations.count("/sse-fcgi") == 1100 - 1024)
     reader = site.open("anna")  # through FastCGI, while they wait
     site.publish("m", data=1)
     reader.wait_for(1)
@@ -347,15 +373,18 @@ def test_many_that_ask_and_never_pass_leave_room_for_others(site):
     wait_stat(site, "handoffs", before + 1)
 
 
-@pytest.mark.parametrize("bytes_", [b"", b"x", b"9999999:", b"12:CONTENT_LENGTH", b"GET / HTTP/1.1\r\n\r\n", b"\1\1\0\1\0\x08\0\0\0\1\0\0\0\0\0\0",
-                                    b"24:CONTENT_LENGTH\0000\0SCGI\0002\0,"], ids=range(7))
+@pytest.mark.parametrize("bytes_",
+                         [b"", b"x", b"9999999:", b"12:CONTENT_LENGTH", b"GET / HTTP/1.1\r\n\r\n",
+                          b"\1\1\0\1\0\x08\0\0\0\1\0\0\0\0\0\0",
+                          b"24:CONTENT_LENGTH\0000\0SCGI\0002\0,"], ids=range(7))
 def test_what_is_no_scgi_request_is_closed_without_an_answer(bench, bytes_):
     site = Site(bench, web=ApacheHandoff, worker={"request_timeout": "500ms"})
     assert scgi.say(socket_of(site), bytes_) == b""
     site.open("anna")
 
 
-@pytest.mark.parametrize("more", [{"HTTPS": "on"}, {"REQUEST_SCHEME": "https"}, {"REQUEST_SCHEME": None}, {"SERVER_PROTOCOL": "HTTP/2.0"},
+@pytest.mark.parametrize("more", [{"HTTPS": "on"}, {"REQUEST_SCHEME": "https"},
+                                  {"REQUEST_SCHEME": None}, {"SERVER_PROTOCOL": "HTTP/2.0"},
                                   {"SERVER_PROTOCOL": None}, {"body": b"x"}], ids=str)
 def test_without_proof_of_plain_http_the_stream_goes_to_fastcgi(site, more):
     answer = scgi.ask(socket_of(site), "session=anna&lastEventId=1", **more)
@@ -386,22 +415,27 @@ def test_a_shutdown_before_the_socket_comes_reaches_its_browser(site):
 
 # Options, and sockets from systemd
 
-@pytest.mark.parametrize("options", [{"handoff": "/tmp/x"}, {"handoff_listen": "/tmp/x"}], ids=["handoff", "handoff_listen"])
+@pytest.mark.parametrize("options", [{"handoff": "/tmp/x"}, {"handoff_listen": "/tmp/x"}],
+                         ids=["handoff", "handoff_listen"])
 def test_one_option_without_the_other_is_an_error(bench, options):
-    done = subprocess.run([WORKER, *arguments(options), "--listen", f"{bench.folder}/y"], capture_output=True)
+    done = subprocess.run([WORKER, *arguments(options), "--listen", f"{bench.folder}/y"],
+                          capture_output=True)
     assert done.returncode == 2 and b"--handoff" in done.stderr and b"needs" in done.stderr
 
 
 def test_a_worker_that_cannot_listen_for_the_hand_off_removes_its_other_socket(bench):
     other_file = bench.folder / "file"
     other_file.touch()
-    options = {"listen": bench.folder / "fcgi.sock", "handoff": bench.folder / "handoff", "handoff_listen": other_file}
+    options = {"listen": bench.folder / "fcgi.sock", "handoff": bench.folder / "handoff",
+               "handoff_listen": other_file}
     done = subprocess.run([WORKER, *arguments(options)], capture_output=True)
     assert done.returncode == 1 and b"this file is no socket" in done.stderr
     assert not options["listen"].exists() and other_file.exists()
 
 
-def test_both_sockets_may_come_from_systemd_and_no_request_is_refused_in_a_restart(bench, monkeypatch):
+def test_both_sockets_may_come_from_systemd_and_no_request_is_refused_in_a_restart(
+    bench, monkeypatch
+):
     monkeypatch.setattr("support.site.Worker", PassedWorker)
     site = Site(bench, web=ApacheHandoff)
     site.settle()
@@ -417,11 +451,15 @@ def test_both_sockets_may_come_from_systemd_and_no_request_is_refused_in_a_resta
     wait_stat(site, "handoffs", 3)
 
 
-@pytest.mark.parametrize("names", [["handoff"], ["handoff", "handoff"], ["a", "b"], ["a", "handoff", "b"]], ids=":".join)
+@pytest.mark.parametrize(
+    "names", [["handoff"], ["handoff", "handoff"], ["a", "b"], ["a", "handoff", "b"]], ids=":".join
+)
 def test_other_sets_of_sockets_are_an_error(bench, names):
-    listeners = [(name, bench.closing(systemd.listen(bench.folder / f"{n}.sock"))) for n, name in enumerate(names)]
+    listeners = [(name, bench.closing(systemd.listen(bench.folder / f"{n}.sock")))
+                 for n, name in enumerate(names)]
     argv = systemd.passed_by_name(listeners, [WORKER, "--handoff", bench.folder / "handoff"])
-    done = subprocess.run(argv, capture_output=True, pass_fds=[s.fileno() for _, s in listeners], timeout=30)
+    done = subprocess.run(argv, capture_output=True, pass_fds=[s.fileno() for _, s in listeners],
+                          timeout=30)
     assert done.returncode == 2 and b"a worker takes one listening stream socket" in done.stderr
 
 
@@ -433,7 +471,8 @@ _PHP = sorted(pathlib.Path("/usr/lib/apache2/modules").glob("libphp*.so"))
 class ApacheWithPhp(ApacheHandoffPrefork):
     def more(self):
         (self.place / "www" / "page.php").write_text('<?php echo "from PHP ", 6 * 7;')
-        return [f"LoadModule php_module {_PHP[-1]}", '<FilesMatch "\\.php$">', "SetHandler application/x-httpd-php", "</FilesMatch>"]
+        return [f"LoadModule php_module {_PHP[-1]}", '<FilesMatch "\\.php$">',
+                "SetHandler application/x-httpd-php", "</FilesMatch>"]
 
 
 @pytest.mark.skipif(not _PHP, reason="needs libapache2-mod-php")

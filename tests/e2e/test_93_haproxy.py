@@ -23,7 +23,8 @@ def test_events_arrive_and_a_stream_resumes(site):
 
 
 def test_events_are_not_held_back(site):
-    """Without its `option http-no-delay` HAProxy holds back each event for 250 ms. docs/configure.md says so."""
+    """Without its `option http-no-delay` HAProxy holds back each event for 250 ms.
+    docs/configure.md says so."""
     reader, took = site.open("anna"), []
     for n in range(10):
         before = time.monotonic()

@@ -1,4 +1,5 @@
-"""Web servers that keep their connections to a worker (FCGI_KEEP_CONN): many requests, one after the other, on one connection."""
+"""Web servers that keep their connections to a worker (FCGI_KEEP_CONN): many requests, one after
+the other, on one connection."""
 
 import concurrent.futures
 import json
@@ -27,8 +28,9 @@ def issuer(bench_of_all):
 
 @pytest.fixture(scope="module")
 def site(bench_of_all, issuer):
-    return Site(bench_of_all, worker={"heartbeat": "300ms", "request_timeout": "500ms", "publish": True,
-                                      "jwt_secret_file": issuer.secret_file})
+    return Site(bench_of_all,
+                worker={"heartbeat": "300ms", "request_timeout": "500ms", "publish": True,
+                        "jwt_secret_file": issuer.secret_file})
 
 
 @pytest.fixture
@@ -45,9 +47,12 @@ def ask(web, query="", body=None, **more):
     """One more request on the connection."""
     web.status, web.text = None, b""
     if body is not None:
-        more.update(REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_LENGTH=str(len(body)), CONTENT_TYPE="application/json")
-    pieces = [fcgi.record(fcgi.STDIN, body[at:at + 60000]) for at in range(0, len(body or b""), 60000)]
-    web.send(fcgi.begin(flags=KEEP) + fcgi.params(fcgi.environment(query, **more)) + b"".join(pieces) + fcgi.record(fcgi.STDIN))
+        more.update(REQUEST_METHOD="POST", REQUEST_URI="/sse/publish",
+                    CONTENT_LENGTH=str(len(body)), CONTENT_TYPE="application/json")
+    pieces = [fcgi.record(fcgi.STDIN, body[at:at + 60000])
+              for at in range(0, len(body or b""), 60000)]
+    web.send(fcgi.begin(flags=KEEP) + fcgi.params(fcgi.environment(query, **more))
+             + b"".join(pieces) + fcgi.record(fcgi.STDIN))
     return web
 
 
@@ -98,7 +103,9 @@ def test_requests_with_bodies_follow_each_other(site, issuer, web, session, size
     reader = site.open(session)
     body = json.dumps({"event": "m", "data": "x" * size, "to": to(session)}).encode()
     for _ in range(3):
-        assert answered(ask(web, body=body, HTTP_AUTHORIZATION=f"Bearer {issuer.publisher()}")) == 200
+        assert (
+            answered(ask(web, body=body, HTTP_AUTHORIZATION=f"Bearer {issuer.publisher()}")) == 200
+        )
     assert reader.wait_for(3) and {len(e.data) for e in reader.events} == {size + 2}
 
 
@@ -141,7 +148,8 @@ def test_no_more_than_a_bounded_number_is_kept(bench):
     try:
         for web in webs:
             ask(web).wait_end()
-        wait_until(lambda: sum(_is_over(web) for web in webs) == 1100 - 1024, what="76 closed connections")
+        wait_until(lambda: sum(_is_over(web) for web in webs) == 1100 - 1024,
+                   what="76 closed connections")
         assert answered(ask(webs[0])) == 400
     finally:
         for web in webs:
@@ -172,7 +180,8 @@ class NginxKeeping(Nginx):
     def configuration(self):
         text = super().configuration()
         text = re.sub(r"(    server unix:.*\n)", r"\1    keepalive 16;\n", text, count=1)
-        return text.replace("fastcgi_pass ssecast;", "fastcgi_pass ssecast;\n    fastcgi_keep_conn on;")
+        return text.replace("fastcgi_pass ssecast;",
+                            "fastcgi_pass ssecast;\n    fastcgi_keep_conn on;")
 
 
 class ApacheKeeping(Apache):
@@ -181,11 +190,13 @@ class ApacheKeeping(Apache):
     def more(self):
         text = (ROOT / "apache" / "ssecast.conf").read_text()
         assert "flushpackets=on retry=0" in text
-        return [text.replace('fcgi://ssecast/" flushpackets=on', 'fcgi://ssecast/" enablereuse=on flushpackets=on')]
+        return [text.replace('fcgi://ssecast/" flushpackets=on',
+                             'fcgi://ssecast/" enablereuse=on flushpackets=on')]
 
 
 class HaproxyKeeping(Haproxy):
-    """HAProxy keeps connections unless `no option keep-conn` is said; with `http-reuse always` for all clients."""
+    """HAProxy keeps connections unless `no option keep-conn` is said; with `http-reuse always` for
+    all clients."""
 
     def configuration(self):
         return super().configuration() + "    http-reuse always\n"
@@ -197,7 +208,8 @@ def connections_to(worker):
     return sum(line.split()[5] == "03" and line.endswith(" " + worker.socket) for line in lines)
 
 
-@pytest.mark.parametrize("web", [NginxKeeping, ApacheKeeping, HaproxyKeeping], ids=lambda web: web.name)
+@pytest.mark.parametrize("web", [NginxKeeping, ApacheKeeping, HaproxyKeeping],
+                         ids=lambda web: web.name)
 def test_no_request_of_a_web_server_that_keeps_connections_fails(bench, web, session):
     site = Site(bench, web=web)
     reader = site.open(session)

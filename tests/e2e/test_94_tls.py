@@ -47,12 +47,15 @@ def start(bench, web, **worker):
     """A site whose pages may read streams of another origin, with their cookies."""
     port = free_port()
     web = type(web.__name__, (web,), {"tls_port": port})
-    return Site(bench, web=web, worker={"heartbeat": "1s", "cors_origin": f"https://{SITE}:{port}", **worker})
+    return Site(bench, web=web,
+                worker={"heartbeat": "1s", "cors_origin": f"https://{SITE}:{port}", **worker})
 
 
 def goto(browser, site, host=SITE):
     browser.goto(site.web.tls_origin(host) + "/index.html")
-    assert browser.run("return performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
+    assert (
+        browser.run("return performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
+    )
 
 
 def usable(browser, patience_ms=1000 * TIMEOUT):
@@ -62,7 +65,8 @@ def usable(browser, patience_ms=1000 * TIMEOUT):
 
 
 def listen(browser, count, origin=""):
-    return [browser.listen(f"{origin}/sse?session=s{n}", with_credentials=bool(origin)) for n in range(count)]
+    return [browser.listen(f"{origin}/sse?session=s{n}", with_credentials=bool(origin))
+            for n in range(count)]
 
 
 def wait_opened(sources, count):
@@ -81,8 +85,9 @@ def curl(site, session, origin=None):
     """A stream over TLS, with HTTP/2 where the server has it. Its last line is the version."""
     origin = origin or site.web.tls_origin()
     name, _, port = origin.removeprefix("https://").partition(":")
-    process = subprocess.Popen(["curl", "-sSNk", "--http2", "--resolve", f"{name}:{port}:127.0.0.1", "-w", "\n%{http_version}\n",
-                                f"{origin}/sse?session={session}"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(["curl", "-sSNk", "--http2", "--resolve", f"{name}:{port}:127.0.0.1",
+                                "-w", "\n%{http_version}\n", f"{origin}/sse?session={session}"],
+                               stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -116,7 +121,8 @@ def test_events_arrive_over_http2_at_once_and_its_end_too(bench, web):
 # lighttpd: 8 requests at a time on a connection
 
 def test_eight_streams_of_a_browser_stop_the_whole_site(bench, chromium):
-    """What the remedies below are for. When this fails, lighttpd has changed: correct the documentation."""
+    """What the remedies below are for. When this fails, lighttpd has changed: correct the
+    documentation."""
     site = start(bench, LighttpdTls)
     goto(chromium, site)
     sources = listen(chromium, LIGHTTPD_S_LIMIT + 1)
@@ -149,8 +155,9 @@ def test_streams_at_a_host_or_a_port_of_their_own_leave_the_site_usable(bench, c
     wait_opened(sources, LIGHTTPD_S_LIMIT)
     assert usable(chromium)
     seq = site.publish(data=1)["seq"]
-    wait_until(lambda: [s.events() for s in sources].count([{"type": "message", "data": "1", "id": str(seq)}]) == LIGHTTPD_S_LIMIT,
-               what="the event on each open stream")
+    wait_until(lambda: [s.events() for s in sources].count(
+        [{"type": "message", "data": "1", "id": str(seq)}]
+    ) == LIGHTTPD_S_LIMIT, what="the event on each open stream")
     close(sources)
 
 
@@ -187,7 +194,8 @@ def test_a_port_without_http2_ends_streams_when_a_worker_dies(bench):
 
 
 def test_the_module_notices_a_death_that_apache_may_not_tell_over_http2(bench, chromium):
-    """Whether Apache ends the stream depends on the moment: a plain EventSource may wait for ever, as the documentation warns."""
+    """Whether Apache ends the stream depends on the moment: a plain EventSource may wait for ever,
+    as the documentation warns."""
     site = start(bench, ApacheTls)
     goto(chromium, site)
     tab = Tab(chromium, site.web.tls_origin())
@@ -204,7 +212,8 @@ def test_the_module_notices_a_death_that_apache_may_not_tell_over_http2(bench, c
 
 @pytest.mark.parametrize("web", [LighttpdTls, ApacheTls], ids=lambda web: web.name)
 def test_webkit_notices_no_death_over_http2_and_the_module_does(bench, webkit, web):
-    """Of the web server, or behind Apache of the worker. The plain EventSource is there for the documentation again."""
+    """Of the web server, or behind Apache of the worker. The plain EventSource is there for the
+    documentation again."""
     site = Site(bench, web=web, worker={"heartbeat": "500ms"})
     dying = site.web if web is LighttpdTls else site.worker
     goto(webkit, site, "localhost")
@@ -220,17 +229,21 @@ def test_webkit_notices_no_death_over_http2_and_the_module_does(bench, webkit, w
 
 
 def test_the_second_way_through_apache_passes_on_the_client_s_address(bench):
-    """The status page is for 127.0.0.1, which is where Apache itself comes from. Clients cannot choose the header."""
-    site = Site(bench, web=ApacheTlsTwice, worker={"monitor_from": "127.0.0.1", "monitor_host": SITE})
+    """The status page is for 127.0.0.1, which is where Apache itself comes from. Clients cannot
+    choose the header."""
+    site = Site(bench, web=ApacheTlsTwice,
+                worker={"monitor_from": "127.0.0.1", "monitor_host": SITE})
 
     def status(*arguments):
         url = site.web.tls_origin() + "/sse/status"
         resolve = f"{SITE}:{site.web.tls_port}:127.0.0.1"
-        done = subprocess.run(["curl", "-sSk", "--http2", "--max-time", str(TIMEOUT), "--resolve", resolve, "-o", "/dev/null",
-                               "-w", "%{http_version} %{http_code}", *arguments, url], check=True, capture_output=True, text=True)
+        done = subprocess.run(["curl", "-sSk", "--http2", "--max-time", str(TIMEOUT), "--resolve",
+                               resolve, "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
+                               *arguments, url], check=True, capture_output=True, text=True)
         return done.stdout
 
     assert status() == "2 200"
     assert status("--interface", "127.0.0.2") == "2 403"
-    assert status("--interface", "127.0.0.2", "-H", "X-Ssecast-Client: 127.0.0.1", "-H", "X-Forwarded-For: 127.0.0.1") == "2 403"
+    assert status("--interface", "127.0.0.2", "-H", "X-Ssecast-Client: 127.0.0.1", "-H",
+                  "X-Forwarded-For: 127.0.0.1") == "2 403"
     assert status("-H", "Host: elsewhere.test") == "2 403"

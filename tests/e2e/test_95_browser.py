@@ -78,12 +78,17 @@ def test_events_arrive_with_their_names_and_ids(site, browser, session):
 
 def test_numbers_keep_their_digits_and_text_its_letters(site, browser, session):
     source = browser.listen(f"/sse?session={session}").wait_open()
-    site.commands.demand(b'{"op":"publish","data":[9007199254740993,1e400,0.10],"to":{"sessions":["%s"]}}' % session.encode())
+    site.commands.demand(
+        b'{"op":"publish","data":[9007199254740993,1e400,0.10],"to":{"sessions":["%s"]}}'
+        % session.encode()
+    )
     site.publish(text="ä € 𝄞", to=to(session))
     assert data(source.wait_for(2)) == ["[9007199254740993,1e400,0.10]", "ä € 𝄞"]
 
 
-@pytest.mark.parametrize("text", ["one\ntwo", "\n", "", "\n\n end", " leading", "a\n\ndata: b\nid: 7\nevent: forged"])
+@pytest.mark.parametrize(
+    "text", ["one\ntwo", "\n", "", "\n\n end", " leading", "a\n\ndata: b\nid: 7\nevent: forged"]
+)
 def test_every_text_arrives_as_one_event(site, browser, session, text):
     source = browser.listen(f"/sse?session={session}", names=["forged"]).wait_open()
     site.publish(text=text, to=to(session))
@@ -138,7 +143,9 @@ def test_it_resumes_from_a_publisher_s_own_id(site, browser, relay, session):
     assert data(source.wait_for(2)) == ["first", "second"]
 
 
-def test_a_browser_that_received_nothing_resumes_from_the_first_block(site, browser, relay, session):
+def test_a_browser_that_received_nothing_resumes_from_the_first_block(
+    site, browser, relay, session
+):
     source = browser.listen(f"/sse?session={session}").wait_open()
     relay.cut()
     seq = site.publish(text="missed", to=to(session))["seq"]
@@ -150,7 +157,8 @@ def test_a_checkpoint_moves_the_cursor_and_dispatches_nothing(site, browser, rel
     source = browser.listen(f"/sse?session={session}").wait_open()
     seq = site.publish(text="not for this one", to=OTHERS)["seq"]
     wait_until(lambda: b"id: %d\n" % seq in relay.sent_down(), what="a checkpoint")
-    wait_until(lambda: b": keep-alive\n" in relay.sent_down().partition(b"id: %d\n" % seq)[2], what="the next heartbeat")
+    wait_until(lambda: b": keep-alive\n" in relay.sent_down().partition(b"id: %d\n" % seq)[2],
+               what="the next heartbeat")
     relay.cut()
     assert relay.wait_for_requests("/sse", 2)[1]["last-event-id"] == str(seq)
     source.wait_open(times=2)
@@ -171,8 +179,10 @@ def webkit(bench_of_all):
 
 @pytest.fixture(params=["chromium", "firefox", "webkit"])
 def any_browser(request, bench_of_all):
-    """Firefox and WebKit drop the id of a block without data. Naming bench_of_all keeps these tests in the process that has the browsers."""
-    browser = request.getfixturevalue("whole_chromium" if request.param == "chromium" else request.param)
+    """Firefox and WebKit drop the id of a block without data. Naming bench_of_all keeps these tests
+    in the process that has the browsers."""
+    browser = request.getfixturevalue("whole_chromium"
+                                      if request.param == "chromium" else request.param)
     yield browser
     browser.goto("about:blank")
 
@@ -213,13 +223,16 @@ def test_each_browser_reports_a_gap_and_a_shutdown_and_stays_away(site, each, re
 
 @pytest.mark.parametrize("shared", [False, "us"])
 def test_the_module_works_in_each_browser(site, each, relay, session, shared):
-    stream = open_stream(each, f"/sse?session={session}", ["m", "error"], shared=shared).wait_state("online")
+    stream = open_stream(each, f"/sse?session={session}", ["m", "error"],
+                         shared=shared).wait_state("online")
     wait_until(stream.connection, what="the connection's id")
     wanted = []
     for round in range(2):
-        wanted += [str(site.publish(name, data=round, to=to(session))["seq"]) for name in ("m", "error")]
+        wanted += [str(site.publish(name, data=round, to=to(session))["seq"])
+                   for name in ("m", "error")]
         relay.cut()
-        wanted += [str(site.publish(name, data=round, to=to(session))["seq"]) for name in ("m", "error")]
+        wanted += [str(site.publish(name, data=round, to=to(session))["seq"])
+                   for name in ("m", "error")]
         stream.wait_told("online", round + 2)
         stream.wait_for(len(wanted))
     assert stream.ids() == wanted and stream.told("gap") == []
@@ -239,7 +252,9 @@ def test_the_module_notices_a_dead_connection_in_each_browser(site, any_browser,
         any_browser.goto("about:blank")
 
 
-def test_a_browser_that_received_nothing_misses_nothing_when_its_web_server_dies(bench, any_browser, session):
+def test_a_browser_that_received_nothing_misses_nothing_when_its_web_server_dies(
+    bench, any_browser, session
+):
     site = Site(bench)
     any_browser.goto(site.web.origin)
     source = any_browser.listen(f"/sse?session={session}", names=["ssecast.checkpoint"]).wait_open()
@@ -255,7 +270,8 @@ def test_a_browser_that_received_nothing_misses_nothing_when_its_web_server_dies
 
 
 def test_a_browser_that_is_rarely_addressed_gets_no_gap(bench, any_browser, session):
-    site = Site(bench, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
+    site = Site(bench, broker={"history_events": 50},
+                worker={"heartbeat": "300ms", "window_bytes": "64K"})
     with Relay(site.web.port) as relay:
         any_browser.goto(relay.url)
         source = any_browser.listen(f"/sse?session={session}").wait_open()
@@ -266,7 +282,8 @@ def test_a_browser_that_is_rarely_addressed_gets_no_gap(bench, any_browser, sess
         relay.cut()
         again = relay.wait_for_requests("/sse", 2)[1]
         site.publish(data="second", to=to(session))
-        assert data(source.wait_for(2)) == ['"first"', '"second"'] and int(again["last-event-id"]) >= seq
+        assert (data(source.wait_for(2)) == ['"first"', '"second"']
+                and int(again["last-event-id"]) >= seq)
         any_browser.goto("about:blank")
 
 
@@ -312,9 +329,11 @@ def test_without_a_session_the_browser_gives_up(browser):
 
 
 def is_served(site, worker):
-    """Does lighttpd give requests to this worker? For a moment after it was away it does not, and with all away it answers 503."""
+    """Does lighttpd give requests to this worker? For a moment after it was away it does not, and
+    with all away it answers 503."""
     site.request(session="probe")
-    return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"] for w in site.commands.workers())
+    return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"]
+               for w in site.commands.workers())
 
 
 def test_streams_survive_the_restart_of_their_worker(site, browser, session):
@@ -322,13 +341,16 @@ def test_streams_survive_the_restart_of_their_worker(site, browser, session):
     site.publish(data=1, to=to(session))
     for worker in site.workers:
         worker.restart()
-        wait_until(lambda worker=worker: is_served(site, worker), what="lighttpd knows the worker again")
+        wait_until(lambda worker=worker: is_served(site, worker),
+                   what="lighttpd knows the worker again")
     site.publish(data=2, to=to(session))
     assert data(source.wait_for(2)) == ["1", "2"]
     assert source.wait_open(times=2).ready_state() == OPEN
 
 
-def test_a_stream_stays_open_and_gets_a_gap_when_a_broker_without_a_store_restarts(site, browser, session):
+def test_a_stream_stays_open_and_gets_a_gap_when_a_broker_without_a_store_restarts(
+    site, browser, session
+):
     source = browser.listen(f"/sse?session={session}").wait_open()
     site.publish(data=1, to=to(session))
     before = source.wait_for(1)[0]["id"]
@@ -341,7 +363,9 @@ def test_a_stream_stays_open_and_gets_a_gap_when_a_broker_without_a_store_restar
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_page_notices_nothing_of_a_broker_with_a_store_that_restarts(bench, chromium, session, end):
+def test_a_page_notices_nothing_of_a_broker_with_a_store_that_restarts(
+    bench, chromium, session, end
+):
     site = Site(bench, broker={"store": bench.folder / "history"}, worker={"heartbeat": "300ms"})
     with Relay(site.web.port) as relay:
         chromium.goto(relay.url)
@@ -379,14 +403,20 @@ def test_a_page_of_another_origin_reads_nothing(site, browser, session):
 
 # Every web server
 
-@pytest.mark.parametrize("web", [Apache, ApacheHandoff, Nginx, LighttpdSpawning, LighttpdCgi, ApacheCgi], ids=lambda web: web.name)
-def test_behind_each_web_server_a_browser_receives_resumes_and_is_sent_away(bench, chromium, web, session):
+@pytest.mark.parametrize("web",
+                         [Apache, ApacheHandoff, Nginx, LighttpdSpawning, LighttpdCgi, ApacheCgi],
+                         ids=lambda web: web.name)
+def test_behind_each_web_server_a_browser_receives_resumes_and_is_sent_away(
+    bench, chromium, web, session
+):
     site = Site(bench, web=web, worker={"heartbeat": "300ms"})
     with Relay(site.web.port) as relay:
         chromium.goto(relay.url)
         source = chromium.listen(f"/sse?session={session}", names=["greeting"]).wait_open()
         first = site.publish("greeting", data={"msg": "hi"}, to=to(session))["seq"]
-        assert source.wait_for(1) == [{"type": "greeting", "data": '{"msg": "hi"}', "id": str(first)}]
+        assert source.wait_for(1) == [
+            {"type": "greeting", "data": '{"msg": "hi"}', "id": str(first)}
+        ]
         relay.cut()
         second = site.publish(text="while it was away", to=to(session))["seq"]
         assert ids(source.wait_for(2)) == [str(first), str(second)]
@@ -420,7 +450,8 @@ def topic(session):
 
 
 def bring_cookie(browser, token):
-    browser.run("document.cookie = arguments[0]", f"mercureAuthorization={token}; path={HUB}; SameSite=Strict")
+    browser.run("document.cookie = arguments[0]",
+                f"mercureAuthorization={token}; path={HUB}; SameSite=Strict")
 
 
 def told(source, count):
@@ -431,17 +462,24 @@ def cursors(relay):
     return [r["last-event-id"] for r in relay.requests(HUB) if "last-event-id" in r]
 
 
-def test_each_browser_with_a_cookie_or_a_query_cursor_misses_nothing(hub, any_browser, hub_relay, topic):
-    """A public update and a private one; each worker goes away, and comes back; the query's cursor counts once."""
+def test_each_browser_with_a_cookie_or_a_query_cursor_misses_nothing(
+    hub, any_browser, hub_relay, topic
+):
+    """A public update and a private one; each worker goes away, and comes back; the query's cursor
+    counts once."""
     any_browser.goto(hub_relay.url)
     bring_cookie(any_browser, hub.old_token(subscribe=[topic]))
     wanted = [("before", hub.update(topic, data="before", id=f"urn:{topic}"))]
     live = any_browser.listen(f"{HUB}?topic={quoted(topic)}").wait_open()
-    old = any_browser.listen(f"{HUB}?topic={quoted(topic)}&lastEventID={quoted(wanted[0][1])}").wait_open()
+    old = (any_browser.listen(f"{HUB}?topic={quoted(topic)}&lastEventID={quoted(wanted[0][1])}")
+           .wait_open())
     new = any_browser.listen(f"{HUB}?match={quoted(topic)}&last_event_id=earliest").wait_open()
-    ungranted = any_browser.listen(f"{HUB}?topic={quoted(topic)}-2&lastEventID=earliest").wait_open()
+    ungranted = (
+        any_browser.listen(f"{HUB}?topic={quoted(topic)}-2&lastEventID=earliest").wait_open()
+    )
 
-    wanted += [(data, hub.update(topic, data=data, **fields)) for data, fields in (("public", {}), ("private", {"private": "on"}))]
+    wanted += [(data, hub.update(topic, data=data, **fields))
+               for data, fields in (("public", {}), ("private", {"private": "on"}))]
     hub.update(f"{topic}-2", data="private", private="on")
     assert told(live, 2) == told(old, 2) == wanted[1:] and told(new, 3) == wanted
 
@@ -450,7 +488,8 @@ def test_each_browser_with_a_cookie_or_a_query_cursor_misses_nothing(hub, any_br
         seq = hub.publish(text="away", to={"channels": [topic]}, private=private)["seq"]
         wanted.append(("away", f"#{seq}"))
         worker.start()
-        wait_until(lambda worker=worker: is_served(hub, worker), what="lighttpd knows the worker again")
+        wait_until(lambda worker=worker: is_served(hub, worker),
+                   what="lighttpd knows the worker again")
     assert told(live, 4) == told(old, 4) == wanted[1:] and told(new, 5) == wanted
     assert wanted[2][1] in cursors(hub_relay)
 
@@ -460,26 +499,36 @@ def test_each_browser_with_a_cookie_or_a_query_cursor_misses_nothing(hub, any_br
     assert [data for data, _ in told(ungranted, 1)] == ["after"]
 
 
-TURBO = """<!doctype html><title>Turbo</title><link rel="icon" href="data:,"><script src="/turbo.js"></script>
+TURBO = """<!doctype html><title>Turbo</title><link rel="icon" href="data:,">
+<script src="/turbo.js"></script>
 <p id="score">not yet begun</p><turbo-stream-source src="{source}"></turbo-stream-source>"""
 
 
 def stream(score):
-    return f'<turbo-stream action="update" target="score"><template>{score}</template></turbo-stream>'
+    return (
+        f'<turbo-stream action="update" target="score"><template>{score}</template></turbo-stream>'
+    )
 
 
 def test_turbo_shows_what_the_hub_sends(hub, chromium, hub_relay, topic):
-    """The element opens an EventSource without credentials: within one origin that is with the cookie."""
+    """The element opens an EventSource without credentials: within one origin that is with the
+    cookie."""
     www = hub.web.place / "www"
-    shutil.copy(node.installed("examples/html") / "node_modules/@hotwired/turbo/dist/turbo.es2017-umd.js", www / "turbo.js")
+    shutil.copy(node.installed("examples/html")
+                    / "node_modules/@hotwired/turbo/dist/turbo.es2017-umd.js", www / "turbo.js")
     (www / "turbo.html").write_text(TURBO.format(source=f"{HUB}?topic={quoted(topic)}"))
-    shows = lambda score: wait_until(lambda: chromium.run("return document.getElementById('score').innerText") == score, what=score)  # noqa: E731
+    shows = lambda score: wait_until(  # noqa: E731
+        lambda: chromium.run("return document.getElementById('score').innerText") == score,
+        what=score
+    )
 
     chromium.goto(hub_relay.url)
     bring_cookie(chromium, hub.old_token(subscribe=[topic]))
     chromium.goto(f"{hub_relay.url}/turbo.html")
     hub_relay.wait_for_requests(HUB, 1)
-    wait_until(lambda: chromium.run("return document.querySelector('turbo-stream-source').streamSource.readyState") == 1, what="its stream")
+    wait_until(lambda: chromium.run(
+        "return document.querySelector('turbo-stream-source').streamSource.readyState"
+    ) == 1, what="its stream")
 
     hub.update(topic, data=stream("1 : 0"))
     shows("1 : 0")

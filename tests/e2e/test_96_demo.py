@@ -1,4 +1,5 @@
-"""The demo page, as a visitor uses it: what `make demo` starts, seen in Chromium on a desktop and on a phone.
+"""The demo page, as a visitor uses it: what `make demo` starts, seen in Chromium on a desktop and
+on a phone.
 
 SSECAST_SCREENSHOTS names a folder for the pictures; otherwise they go with the bench.
 """
@@ -23,8 +24,8 @@ SIZES = {"desktop": (1280, 900), "narrow": (820, 1100), "phone": (390, 844)}
 class Demo(processes.Program):
     def __init__(self, bench):
         self.port, self.state = free_port(), bench.subfolder("demo")
-        env = processes.clean_environment(DEMO_PORT=str(self.port), BUILD=str(processes.BUILD), TMPDIR=str(self.state),
-                                          PYTHONUNBUFFERED="1")
+        env = processes.clean_environment(DEMO_PORT=str(self.port), BUILD=str(processes.BUILD),
+                                          TMPDIR=str(self.state), PYTHONUNBUFFERED="1")
         super().__init__("demo", [processes.ROOT / "demo" / "run"], bench.folder, env=env)
         bench.adopt(self)
 
@@ -38,7 +39,8 @@ class Demo(processes.Program):
         return self
 
     def children(self):
-        return [int(pid) for pid in pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        return [int(pid) for pid in pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
+                .read_text().split()]
 
 
 class Page:
@@ -52,7 +54,8 @@ class Page:
     def of(self, id):
         return self.browser.driver.find_element(By.ID, id)
 
-    # What is asked again and again is asked in one piece of JavaScript: WebDriver's own ways take five times as long.
+    # What is asked again and again is asked in one piece of JavaScript: WebDriver's own ways take
+    # five times as long.
 
     def text(self, id):
         """As it is seen, with one space between columns."""
@@ -90,21 +93,26 @@ class Page:
 
     def rows(self):
         """The events on the page, the oldest first: (event, id, data)."""
-        rows = self.browser.run("""return [...document.querySelectorAll("#log li:not(.empty)")].map((row) => [
+        rows = self.browser.run(
+            """return [...document.querySelectorAll("#log li:not(.empty)")].map((row) => [
             row.querySelector(".event").textContent, row.querySelector(".id")?.textContent ?? "",
-            row.querySelector("pre, p").textContent])""")
+            row.querySelector("pre, p").textContent])"""
+        )
         return [tuple(row) for row in reversed(rows)]
 
     def wait_row(self, event, data):
-        return wait_until(lambda: next((r for r in self.rows() if (r[0], r[2]) == (event, data)), None),
-                          what=lambda: f"{event} {data} among {self.rows()}")
+        return wait_until(lambda: next((r for r in self.rows() if (r[0], r[2]) == (event, data)),
+                                       None), what=lambda: f"{event} {data} among {self.rows()}")
 
     def wait_text(self, id, pattern):
-        wait_until(lambda: re.search(pattern, self.text(id)), what=lambda: f"{pattern!r} in {id}: {self.text(id)!r}")
+        wait_until(lambda: re.search(pattern, self.text(id)),
+                   what=lambda: f"{pattern!r} in {id}: {self.text(id)!r}")
 
     def overflow(self):
         """How many pixels the page is wider than its window."""
-        return self.browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        return self.browser.run(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +142,8 @@ def page_that_is_kept(whole_chromium, demo, session):
 
 def listen_beside(page, demo, session, channels=""):
     """Another visitor, in the same browser's page."""
-    return page.browser.listen(f"/sse?session={session}&channels={channels}", names=["greeting"]).wait_open()
+    return page.browser.listen(f"/sse?session={session}&channels={channels}",
+                               names=["greeting"]).wait_open()
 
 
 def test_the_status_page_that_it_names_shows_it(page, demo):
@@ -164,7 +173,8 @@ def test_invalid_json_is_reported_and_not_sent(page):
 
 def test_a_session_and_a_channel_can_be_addressed(page, demo, session):
     other = listen_beside(page, demo, f"{session}-other", "room:9")
-    assert "matched 1 connection " in page.publish("sessions", f"{session}-other", payload='"for the other"')
+    assert "matched 1 connection " in page.publish("sessions", f"{session}-other",
+                                                   payload='"for the other"')
     assert "matched 1 connection " in page.publish("channels", "room:9", payload='"for room 9"')
     assert "matched 1 connection " in page.publish("sessions", session, payload='"for me"')
     page.wait_row("greeting", '"for me"')
@@ -186,7 +196,8 @@ def test_the_session_can_be_changed(page, session):
     page.click("identity-button")
     page.wait_text("fact-session", f"{session}-new")
     page.wait_state("open")
-    assert "matched 1 connection " in page.publish("sessions", f"{session}-new", payload='"new name"')
+    assert "matched 1 connection " in page.publish("sessions", f"{session}-new",
+                                                   payload='"new name"')
     page.wait_row("greeting", '"new name"')
 
 
@@ -212,7 +223,8 @@ def test_a_stream_that_was_closed_resumes_when_it_is_opened(page, session):
 
 def test_a_session_that_was_shut_down_gets_the_reason_and_stays_away(page, session):
     page.fill("reason", "closing time")
-    wait_until(lambda: page.browser.driver.find_elements(By.CSS_SELECTOR, f'[aria-label="Shut down {session}"]'), what="its row")
+    wait_until(lambda: page.browser.driver.find_elements(By.CSS_SELECTOR, '[aria-label="Shut '
+                                                         f'down {session}"]'), what="its row")
     page.browser.driver.find_element(By.CSS_SELECTOR, f'[aria-label="Shut down {session}"]').click()
     page.wait_text("state", "closing time")
     page.wait_state("stopped")
@@ -223,7 +235,8 @@ def test_a_session_that_was_shut_down_gets_the_reason_and_stays_away(page, sessi
 
 def test_the_terminal_s_commands_work_as_they_are_shown(page, demo, session):
     page.wait_text("shell-publish", "^build/ssecast --commands ipc://")
-    page.wait_text("shell-stream", rf"^curl -N '{demo.url}sse\?session={session}&channels=room%3A1'$")
+    page.wait_text("shell-stream",
+                   rf"^curl -N '{demo.url}sse\?session={session}&channels=room%3A1'$")
     if not processes.CLI.exists():
         pytest.skip("the command line is not built")
     command = page.text("shell-publish").replace("build/ssecast", str(processes.CLI), 1)
@@ -232,28 +245,35 @@ def test_the_terminal_s_commands_work_as_they_are_shown(page, demo, session):
 
 
 def test_the_endpoint_serves_its_own_page_only(demo):
-    request = urllib.request.Request(demo.url + "demo/api", b'{"op":"stats"}', {"Origin": "http://elsewhere.example"})
+    request = urllib.request.Request(demo.url + "demo/api", b'{"op":"stats"}',
+                                     {"Origin": "http://elsewhere.example"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
     assert refused.value.code == 403
 
 
-def test_a_page_that_was_left_is_offline_and_resumes_on_the_way_back(page_that_is_kept, demo, session):
+def test_a_page_that_was_left_is_offline_and_resumes_on_the_way_back(
+    page_that_is_kept, demo, session
+):
     page = page_that_is_kept
     other = f"{session}-other"
     page.publish(payload='"before"')
     page.wait_row("greeting", '"before"')
     page.browser.goto(f"{demo.url}?session={other}")
-    wait_until(lambda: session not in page.text("sessions").split() and other in page.text("sessions").split(), what="it is gone")
+    wait_until(lambda: session not in page.text("sessions").split()
+                   and other in page.text("sessions").split(), what="it is gone")
     page.publish("sessions", session, payload='"meanwhile"')
     page.browser.driver.back()
     page.wait_row("greeting", '"meanwhile"')
 
 
 def test_the_page_fits_every_screen(page, demo, browser, bench_of_all):
-    pictures = pathlib.Path(os.environ.get("SSECAST_SCREENSHOTS") or bench_of_all.subfolder("screenshots"))
-    page.publish("sessions", page.session, payload='{"text": "hello", "from": "somebody with a rather long name, to see lines break"}')
-    page.publish("sessions", page.session, event="news", payload="two\nlines of text", format="text")
+    pictures = pathlib.Path(os.environ.get("SSECAST_SCREENSHOTS")
+                            or bench_of_all.subfolder("screenshots"))
+    page.publish("sessions", page.session, payload='{"text": "hello", "from": '
+                 '"somebody with a rather long name, to see lines break"}')
+    page.publish("sessions", page.session, event="news", payload="two\nlines of text",
+                 format="text")
     browser.goto(f"{demo.url}?session={page.session}&lastEventId=lost")
     wait_until(lambda: any(row[0] == "ssecast.gap" for row in page.rows()), what="a gap")
     page.wait_text("counts", "session")
@@ -265,7 +285,10 @@ def test_the_page_fits_every_screen(page, demo, browser, bench_of_all):
         for scheme in ("light", "dark"):
             browser.emulate(width, height, scheme)
             assert page.overflow() <= 0, (size, scheme)
-            browser.emulate(width, max(height, browser.run("return document.documentElement.scrollHeight")), scheme)
+            browser.emulate(
+                width,
+                max(height, browser.run("return document.documentElement.scrollHeight")), scheme
+            )
             assert browser.driver.save_screenshot(str(pictures / f"{size}-{scheme}.png"))
 
 
@@ -296,5 +319,5 @@ def test_a_port_in_use_is_reported_in_one_line(bench, demo):
     processes.Program.start(second)
     second.expect_end()
     assert second.wait() == 1
-    assert re.fullmatch(r"demo: cannot listen on 127.0.0.1 port \d+: Address already in use. Another port: make demo DEMO_PORT=8081\n",
-                        second.log())
+    assert re.fullmatch(r"demo: cannot listen on 127.0.0.1 port \d+: Address already in use. "
+                        r"Another port: make demo DEMO_PORT=8081\n", second.log())

@@ -1,4 +1,5 @@
-"""`make bench` itself: it needs no settings, and leaves no program behind when it is interrupted."""
+"""`make bench` itself: it needs no settings, and leaves no program behind when it is
+interrupted."""
 
 import pathlib
 import signal
@@ -18,13 +19,15 @@ def environment(**extra):
 
 
 def test_it_runs_without_settings_from_any_folder(tmp_path):
-    done = subprocess.run([RUN, "--help"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run([RUN, "--help"], cwd=tmp_path, env=environment(), capture_output=True,
+                          text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--case" in done.stdout
 
 
 def test_programs_that_are_not_built_are_named(tmp_path):
-    done = subprocess.run([RUN, "--quick"], env=environment() | {"SSECAST_BUILD": str(tmp_path)}, capture_output=True, text=True, check=False)
+    done = subprocess.run([RUN, "--quick"], env=environment() | {"SSECAST_BUILD": str(tmp_path)},
+                          capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith(" is missing: make bench-build\n")
 
@@ -47,11 +50,12 @@ def descendants(pid):
     return found
 
 
-@pytest.mark.skipif(not (BUILD / "bench" / "echo").exists(), reason="make bench-build (make e2e does it)")
+@pytest.mark.skipif(not (BUILD / "bench" / "echo").exists(),
+                    reason="make bench-build (make e2e does it)")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
-    with subprocess.Popen([RUN, "--case", "publishing"], env=environment(TMPDIR=str(tmp_path)), start_new_session=True,
-                          stderr=subprocess.DEVNULL) as run:
+    with subprocess.Popen([RUN, "--case", "publishing"], env=environment(TMPDIR=str(tmp_path)),
+                          start_new_session=True, stderr=subprocess.DEVNULL) as run:
         try:
             wait_until(lambda: "publish" in descendants(run.pid).values(), what="a publisher runs")
             started = descendants(run.pid)
@@ -60,7 +64,8 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
             status = run.wait(4 * TIMEOUT)
         finally:
             run.kill()
-    wait_until(lambda: not [p for p in started if pathlib.Path(f"/proc/{p}").exists()], what="nothing is left")
+    wait_until(lambda: not [p for p in started if pathlib.Path(f"/proc/{p}").exists()],
+               what="nothing is left")
     if number != signal.SIGKILL:
         assert status == 128 + number
         assert not list(tmp_path.iterdir())

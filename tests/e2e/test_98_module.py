@@ -1,4 +1,5 @@
-"""client/js/ssecast.js in Chromium: what it adds to EventSource, and one connection for several tabs."""
+"""client/js/ssecast.js in Chromium: what it adds to EventSource, and one connection for several
+tabs."""
 
 import contextlib
 import pathlib
@@ -22,8 +23,9 @@ SEVERAL_HEARTBEATS = 4.5  # after two and a half to three a stream counts as dea
 
 @pytest.fixture(scope="module")
 def site(bench_of_all):
-    return Site(bench_of_all, worker={"heartbeat": HEARTBEAT, "session_from": ["query:session", "cookie:sid"],
-                                      "cors_origin": "*"})
+    return Site(bench_of_all,
+                worker={"heartbeat": HEARTBEAT, "session_from": ["query:session", "cookie:sid"],
+                        "cors_origin": "*"})
 
 
 @contextlib.contextmanager
@@ -68,7 +70,8 @@ def path(session):
 
 def publish(site, session, count, start=0, **fields):
     """Events with the data start, start + 1, ...; their ids as a page sees them."""
-    return [str(site.publish(data=n, to=to(session), **fields)["seq"]) for n in range(start, start + count)]
+    return [str(site.publish(data=n, to=to(session), **fields)["seq"])
+            for n in range(start, start + count)]
 
 
 def streams_of(site, session):
@@ -87,9 +90,11 @@ def test_events_arrive_with_their_names_and_ids(site, tab, session):
 
 
 def test_channels_may_have_commas(site, tab, session):
-    stream = tab.stream(path(session), channels=[f"{session}-a", f"{session},b"]).wait_state("online")
-    wait_until(lambda: [sorted(c["channels"]) for c in site.commands.connections(session=session)["connections"]]
-               == [sorted([f"{session}-a", f"{session},b"])], what="the channels")
+    stream = tab.stream(path(session),
+                        channels=[f"{session}-a", f"{session},b"]).wait_state("online")
+    wait_until(lambda: [
+        sorted(c["channels"]) for c in site.commands.connections(session=session)["connections"]
+    ] == [sorted([f"{session}-a", f"{session},b"])], what="the channels")
     site.publish(data=1, to={"channels": [f"{session},b"]})
     assert stream.wait_for(1)[0]["data"] == "1"
 
@@ -103,17 +108,21 @@ def test_a_start_counts_for_the_first_opening_only(site, tab, relay, session):
     assert [e["data"] for e in stream.wait_for(3)] == ["3", "4", "5"]
 
 
-NAMES = ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"]
+NAMES = ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired",
+         "replaced", "stopped"]
 
 
 @pytest.mark.parametrize("shared", [False, "us"])
 @pytest.mark.parametrize("names", [NAMES, ["last"]], ids=["heard", "unheard"])
-def test_a_published_event_is_never_taken_for_one_of_the_stream_s_own(site, tab, session, names, shared):
+def test_a_published_event_is_never_taken_for_one_of_the_stream_s_own(
+    site, tab, session, names, shared
+):
     """EventSource dispatches an `error` and an `open` of its own."""
     stream = tab.stream(path(session), [*names, "last"], shared=shared).wait_state("online")
     for name in [*NAMES, "last"]:
         site.publish(name, data=1, to=to(session))
-    wait_until(lambda: stream.events() and stream.events()[-1]["type"] == "last", what="the last event")
+    wait_until(lambda: stream.events() and stream.events()[-1]["type"] == "last",
+               what="the last event")
     assert {e["type"] for e in stream.events()} == {*names, "last"}
     assert stream.told() == [["online", {}]] and stream.state() == "online"
 
@@ -126,7 +135,8 @@ def test_a_lost_connection_is_never_taken_for_a_published_event(site, tab, sessi
     stream.wait_for(1)
     site.worker.kill()
     ids += publish(site, session, 2, 1, event="error")
-    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")),
+               what="EventSource gave up")
     site.worker.start()
     stream.wait_for(3)
     assert stream.ids() == ids and stream.told("gap") == []
@@ -171,13 +181,15 @@ def test_cut_connections_lose_nothing(site, tab, relay, session):
 
 @pytest.mark.parametrize("before", [0, 3])
 def test_it_reconnects_when_the_web_server_has_answered_503(site, tab, session, before):
-    """EventSource alone gives up then. Also a page that has received nothing yet resumes exactly."""
+    """EventSource alone gives up then. Also a page that has received nothing yet resumes
+    exactly."""
     stream = tab.stream(path(session)).wait_state("online")
     ids = publish(site, session, before)
     wait_until(lambda: len(stream.events()) == before, what="what came before")
     site.worker.kill()
     ids += publish(site, session, 5)
-    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")),
+               what="EventSource gave up")
     assert site.request("GET", session)[0] == 503
     site.worker.start()
     stream.wait_state("online")
@@ -188,7 +200,9 @@ def test_it_reconnects_when_the_web_server_has_answered_503(site, tab, session, 
 def test_pauses_grow_and_are_jittered(site, tab, session):
     stream = tab.stream(path(session), firstPause=100, longestPause=400).wait_state("online")
     site.worker.kill()
-    pauses = wait_until(lambda: len(p := [t[1]["retryIn"] for t in stream.told("offline") if t[1]["retryIn"]]) >= 5 and p, what="5 pauses")
+    pauses = wait_until(lambda: len(
+        p := [t[1]["retryIn"] for t in stream.told("offline") if t[1]["retryIn"]]
+    ) >= 5 and p, what="5 pauses")
     site.worker.start()
     stream.wait_state("online")
     for pause, longest in zip(pauses, (100, 200, 400, 400, 400)):
@@ -204,7 +218,8 @@ def test_the_cursor_moves_with_what_does_not_concern_the_page(site, tab, session
 
 
 def test_a_page_is_not_online_while_the_worker_is_full(bench, chromium):
-    """Its stream is answered 200 and ends. What is published then is not for it: it has no cursor yet."""
+    """Its stream is answered 200 and ends. What is published then is not for it: it has no cursor
+    yet."""
     site = Site(bench, worker={"retry": "100ms", "max_connections": 1})
     holder = site.open("anna")
     with Relay(site.web.port) as relay, opened_in(chromium, relay) as tab:
@@ -225,7 +240,8 @@ def test_coming_back_takes_the_place_of_no_other_stream(bench, chromium):
         streams = [tab().stream(path("anna")).wait_state("online") for _ in range(2)]
         site.worker.kill()
         for stream in streams:
-            wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+            wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")),
+                       what="EventSource gave up")
         before = site.commands.stats()["streams_opened"]
         site.worker.start()
         for stream in streams:
@@ -273,7 +289,8 @@ def test_a_large_event_arrives_over_a_slow_line(site, chromium, session):
         try:
             stream = tab.stream(path(session)).wait_state("online")
             site.publish(text="x" * 600_000, to=to(session))
-            wait_until(lambda: [len(data) for data in stream.data()] == [600_000], what=lambda: stream.told())
+            wait_until(lambda: [len(data) for data in stream.data()] == [600_000],
+                       what=lambda: stream.told())
             assert stream.told("gap") == []
         finally:
             tab.close()
@@ -302,15 +319,19 @@ def test_a_stream_is_not_dead_while_the_broker_is_away(site, tab, session):
         never(lambda: stream.told("offline"), SEVERAL_HEARTBEATS, what="another connection")
     finally:
         site.broker.start()
-    wait_until(lambda: publish(site, session, 1) and stream.events(), what="an event after the broker's return")
+    wait_until(lambda: publish(site, session, 1) and stream.events(),
+               what="an event after the broker's return")
     assert stream.told("offline") == []
 
 
 def test_a_page_can_exclude_itself(site, tabs, session):
     anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
     wait_until(lambda: anna.connection(), what="the connection's id")
-    wait_until(lambda: anna.connection() in [c["connection"] for c in site.commands.connections(session=session)["connections"]], what="it is known")
-    site.publish(data="from anna", to=to(session), **{"except": {"connections": [anna.connection()]}})
+    wait_until(lambda: anna.connection() in [
+        c["connection"] for c in site.commands.connections(session=session)["connections"]
+    ], what="it is known")
+    site.publish(data="from anna", to=to(session),
+                 **{"except": {"connections": [anna.connection()]}})
     last, = publish(site, session, 1)
     bert.wait_for(2)
     anna.wait_for(1)
@@ -323,7 +344,8 @@ def test_a_session_that_was_shut_down_stays_away(site, tab, relay, session):
     stream = tab.stream(path(session)).wait_state("online")
     site.commands.shutdown(sessions=[session], reason="logout", block=60)
     stream.wait_state("stopped")
-    assert stream.told("shutdown", "stopped") == [["shutdown", {"reason": "logout"}], ["stopped", {"status": 204, "reason": "logout"}]]
+    assert stream.told("shutdown", "stopped") == [["shutdown", {"reason": "logout"}],
+                                                  ["stopped", {"status": 204, "reason": "logout"}]]
     asked = len(relay.requests("/sse"))
     never(lambda: len(relay.requests("/sse")) > asked, 1.5, what="another request")
 
@@ -344,7 +366,8 @@ def test_a_shutdown_just_before_an_outage_is_not_the_end(site, tab, session):
     stream.wait_told("shutdown")
     site.worker.kill()
     ids = publish(site, session, 2)
-    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")),
+               what="EventSource gave up")
     site.worker.start()
     stream.wait_state("online")
     stream.wait_for(2)
@@ -371,7 +394,8 @@ def test_what_was_stopped_can_be_opened_again(site, tab, session):
 
     def opened():
         stream.open()
-        return wait_until(lambda: (s := stream.state()) in ("online", "stopped") and s, what="an answer") == "online"
+        return wait_until(lambda: (s := stream.state()) in ("online", "stopped") and s,
+                          what="an answer") == "online"
     wait_until(opened, what="the block is over")
     stream.wait_for(2)
     assert stream.ids() == ids
@@ -409,7 +433,8 @@ def test_two_tabs_share_one_connection(site, tabs, session):
 
 
 def test_many_tabs_leave_connections_for_everything_else(site, tabs, session):
-    """A browser has six to a host over HTTP/1.1: with streams of their own, the seventh tab would not even load."""
+    """A browser has six to a host over HTTP/1.1: with streams of their own, the seventh tab would
+    not even load."""
     streams = [together(tabs(), session) for _ in range(8)]
     for stream in streams:
         stream.wait_state("online")
@@ -424,7 +449,8 @@ def log_in(tab, user):
     tab.run("document.cookie = `sid=${arguments[0]}; path=/`", user)
 
 
-@pytest.mark.parametrize("share", [lambda _: {}, lambda user: {"shared": user}], ids=["by default", "shared"])
+@pytest.mark.parametrize("share", [lambda _: {}, lambda user: {"shared": user}],
+                         ids=["by default", "shared"])
 def test_the_next_user_of_the_browser_is_sent_nothing_of_the_one_before(site, tabs, session, share):
     """The address is the same for all."""
     users = [f"{session}-{name}" for name in ("anna", "bert")]
@@ -443,11 +469,14 @@ def test_the_next_user_of_the_browser_is_sent_nothing_of_the_one_before(site, ta
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["alone", "shared"])
-def test_a_stream_that_comes_back_as_another_session_s_is_stopped(site, tabs, relay, session, named):
+def test_a_stream_that_comes_back_as_another_session_s_is_stopped(
+    site, tabs, relay, session, named
+):
     users = [f"{session}-{name}" for name in ("anna", "bert")]
     tab = tabs()
     log_in(tab, users[0])
-    streams = [t.stream("/sse", shared=named and users[0]).wait_state("online") for t in (tab, tabs())]
+    streams = [t.stream("/sse", shared=named and users[0]).wait_state("online")
+               for t in (tab, tabs())]
     publish(site, users[0], 1)
     for stream in streams:
         stream.wait_for(1)
@@ -457,7 +486,8 @@ def test_a_stream_that_comes_back_as_another_session_s_is_stopped(site, tabs, re
         stream.wait_state("stopped")
         assert stream.wait_told("stopped")["status"] == 0
     publish(site, users[1], 1)
-    bert = tabs().stream("/sse", shared=named and users[1], lastEventId=streams[0].last_event_id()).wait_state("online")
+    bert = tabs().stream("/sse", shared=named and users[1],
+                         lastEventId=streams[0].last_event_id()).wait_state("online")
     bert.wait_for(1)
     assert [len(stream.events()) for stream in streams] == [1, 1]
     log_in(tab, users[0])
@@ -472,15 +502,18 @@ def test_a_stream_whose_user_has_logged_out_is_stopped(bench, chromium, session,
     """It comes back without a session, and two tabs of nobody share a stream."""
     site = Site(bench, worker={"heartbeat": HEARTBEAT, "session_from": ["cookie:sid", "none"]})
     with Relay(site.web.port) as relay, contextlib.ExitStack() as stack:
-        tab, other = (stack.enter_context(contextlib.closing(Tab(chromium, relay.url))) for _ in range(2))
+        tab, other = (stack.enter_context(contextlib.closing(Tab(chromium, relay.url)))
+                      for _ in range(2))
         log_in(tab, session)
         stream = tab.stream("/sse", shared=named and "us").wait_state("online")
         log_in(tab, "")
         relay.cut()
         stream.wait_state("stopped")
         assert stream.wait_told("stopped")["status"] == 0
-        nobody = [t.stream("/sse", shared=named and "nobody").wait_state("online") for t in (tab, other)]
-        wait_until(lambda: site.commands.stats()["connections"] == (1 if named else 2), what="their connections")
+        nobody = [t.stream("/sse", shared=named and "nobody").wait_state("online")
+                  for t in (tab, other)]
+        wait_until(lambda: site.commands.stats()["connections"] == (1 if named else 2),
+                   what="their connections")
         site.publish(data=1)
         for stream in nobody:
             assert stream.wait_for(1)[0]["data"] == "1"
@@ -530,8 +563,10 @@ const frame = document.createElement("iframe");
 frame.sandbox = "allow-scripts";
 const text = JSON.stringify(module).replaceAll("<", "\\u003c");
 frame.srcdoc = `<script>
-    import(URL.createObjectURL(new Blob([${text}], { type: "text/javascript" }))).then(({ EventStream }) =>
-        new EventStream("${url}", { shared: "us" }).on("message", (event) => parent.postMessage(event.data, "*")));
+    const source = new Blob([${text}], { type: "text/javascript" });
+    import(URL.createObjectURL(source)).then(({ EventStream }) =>
+        new EventStream("${url}", { shared: "us" })
+            .on("message", (event) => parent.postMessage(event.data, "*")));
     <` + `/script>`;
 document.body.append(frame);
 """
@@ -556,7 +591,8 @@ def test_sharing_is_asked_for_and_is_not_needed(site, tabs, session):
 @pytest.mark.parametrize("leave", ["close the stream", "leave the page"])
 def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
     first, *others = [together(tabs(), session).wait_state("online") for _ in range(3)]
-    take_over(site, session, others, first.close if leave == "close the stream" else lambda: first.tab.goto("about:blank"))
+    take_over(site, session, others,
+              first.close if leave == "close the stream" else lambda: first.tab.goto("about:blank"))
 
 
 @pytest.mark.parametrize("leave", [Tab.close, Tab.crash], ids=["close the tab", "crash"])
@@ -604,7 +640,8 @@ def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs_apart, se
 
 
 def test_a_silent_leader_is_replaced_too(site, tabs_apart, session):
-    anna, bert = (together(tabs_apart(), session, leaderTimeout=500).wait_state("online") for _ in range(2))
+    anna, bert = (together(tabs_apart(), session, leaderTimeout=500).wait_state("online")
+                  for _ in range(2))
     ids = publish(site, session, 5)
     bert.wait_for(5)
     anna.tab.block(seconds=8)
@@ -627,7 +664,8 @@ def test_a_503_and_a_cut_reach_all_tabs(site, tabs, relay, session):
     bert.wait_told("online", 2)
     site.worker.kill()
     ids = publish(site, session, 5)
-    wait_until(lambda: any(t[1]["retryIn"] for t in bert.told("offline")), what="a pause is reported")
+    wait_until(lambda: any(t[1]["retryIn"] for t in bert.told("offline")),
+               what="a pause is reported")
     site.worker.start()
     for stream in (anna, bert):
         stream.wait_for(5)
@@ -641,8 +679,8 @@ def test_a_shutdown_reaches_all_tabs_and_a_new_one_asks_for_itself(site, tabs, s
         assert stream.wait_told("stopped") == {"status": 204, "reason": "logout"}
         assert stream.told("shutdown") == [["shutdown", {"reason": "logout"}]]
     tab = tabs()
-    wait_until(lambda: together(tab, session).wait_state("online") if site.request("GET", session)[0] == 200 else None,
-               what="the block is over")
+    wait_until(lambda: together(tab, session).wait_state("online")
+                   if site.request("GET", session)[0] == 200 else None, what="the block is over")
 
 
 def test_a_page_that_was_left_is_gone_and_brought_up_to_date_on_the_way_back(site, tabs, session):
@@ -676,9 +714,12 @@ def test_a_tab_that_others_cannot_update_asks_the_server(site, tabs, session):
 
 @pytest.mark.parametrize("file", ["module.test.mjs", "tabs.test.mjs"])
 def test_it_does_each_step_right(file):
-    """Where a browser cannot be made to: heartbeats that are late, locks that are refused, tabs that are suspended."""
-    done = subprocess.run([node.program("node"), "--test", processes.ROOT / "tests" / "node" / file],
-                          capture_output=True, text=True, timeout=6 * TIMEOUT)
+    """Where a browser cannot be made to: heartbeats that are late, locks that are refused, tabs
+    that are suspended."""
+    done = subprocess.run(
+        [node.program("node"), "--test", processes.ROOT / "tests" / "node" / file],
+        capture_output=True, text=True, timeout=6 * TIMEOUT
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -686,13 +727,16 @@ def test_its_types_fit():
     place = node.installed("tests/node")
     for name in ("ssecast.js", "ssecast.d.ts"):
         shutil.copy2(processes.ROOT / "client" / "js" / name, place)
-    done = subprocess.run([node.program("node"), "node_modules/typescript/bin/tsc", "--noEmit", "--skipDefaultLibCheck", "--strict", "--target", "es2022", "--module",
-                           "nodenext", "--lib", "es2022,dom", "types.ts"], cwd=place, capture_output=True, text=True, timeout=3 * TIMEOUT)
+    done = subprocess.run([node.program("node"), "node_modules/typescript/bin/tsc", "--noEmit",
+                           "--skipDefaultLibCheck", "--strict", "--target", "es2022", "--module",
+                           "nodenext", "--lib", "es2022,dom", "types.ts"], cwd=place,
+                          capture_output=True, text=True, timeout=3 * TIMEOUT)
     assert done.returncode == 0, done.stdout
 
 
 def test_the_npm_package_has_its_four_files(tmp_path):
-    done = subprocess.run([node.program("npm"), "pack", "--offline", "--silent", "--pack-destination", tmp_path, processes.ROOT / "client" / "js"],
+    done = subprocess.run([node.program("npm"), "pack", "--offline", "--silent",
+                           "--pack-destination", tmp_path, processes.ROOT / "client" / "js"],
                           cwd=tmp_path, capture_output=True, text=True, timeout=3 * TIMEOUT)
     assert done.returncode == 0, done.stderr
     with tarfile.open(next(tmp_path.glob("ssecast-*.tgz"))) as package:
@@ -710,8 +754,10 @@ def test_a_stream_that_was_replaced_does_not_fight(bench, chromium):
         older = first.stream(path("anna")).wait_state("online")
         newer = second.stream(path("anna")).wait_state("online")
         older.wait_state("stopped")
-        assert older.told("replaced", "stopped") == [["replaced", {"reason": "max-per-session"}],
-                                                     ["stopped", {"status": 409, "reason": "max-per-session"}]]
+        assert older.told("replaced", "stopped") == [
+            ["replaced", {"reason": "max-per-session"}],
+            ["stopped", {"status": 409, "reason": "max-per-session"}]
+        ]
         publish(site, "anna", 1)
         assert [e["data"] for e in newer.wait_for(1)] == ["0"]
         assert site.commands.stats()["streams_opened"] == 2 and newer.told() == [["online", {}]]
@@ -719,7 +765,8 @@ def test_a_stream_that_was_replaced_does_not_fight(bench, chromium):
         older.open()
         assert [e["data"] for e in older.wait_for(1)] == ["0"]
         newer.wait_state("stopped")
-        wait_until(lambda: site.commands.stats()["ends_replaced"] == 2, what="the second that was replaced")
+        wait_until(lambda: site.commands.stats()["ends_replaced"] == 2,
+                   what="the second that was replaced")
         assert site.commands.stats()["streams_opened"] == 3
     finally:
         first.close()
@@ -730,11 +777,14 @@ def test_tabs_that_share_a_stream_hear_together_that_it_was_replaced(bench, chro
     site = Site(bench, worker={"heartbeat": HEARTBEAT, "retry": "100ms", "max_per_session": 1})
     first, second = (Tab(chromium, site.web.url + "/healthz") for _ in range(2))
     try:
-        shared = [tab.stream(path("anna"), shared="anna").wait_state("online") for tab in (first, second)]
+        shared = [tab.stream(path("anna"), shared="anna").wait_state("online")
+                  for tab in (first, second)]
         newer = site.open("anna")
         for stream in shared:
             stream.wait_state("stopped")
-            assert [what for what, _ in stream.told("replaced", "stopped")] == ["replaced", "stopped"]
+            assert [what for what, _ in stream.told("replaced", "stopped")] == [
+                "replaced", "stopped"
+            ]
         publish(site, "anna", 1)
         assert newer.wait_for(1)[0].data == "0" and site.commands.stats()["streams_opened"] == 2
     finally:

@@ -1,4 +1,5 @@
-"""Installing: everything arrives where it belongs, says what the programs say, and goes away again."""
+"""Installing: everything arrives where it belongs, says what the programs say, and goes away
+again."""
 
 import os
 import re
@@ -13,7 +14,8 @@ from support.lighttpd import program
 from support.processes import BROKER, BUILD, CLI, MQTT, PGSQL, ROOT, WORKER, run
 
 MAKE = ["make", "-s", "-C", ROOT, f"BUILD={os.path.relpath(BUILD, ROOT)}"]
-CONFIGURATIONS = {"broker.conf": BROKER, "worker.conf": WORKER, "pgsql.conf": PGSQL, "mqtt.conf": MQTT}
+CONFIGURATIONS = {"broker.conf": BROKER, "worker.conf": WORKER, "pgsql.conf": PGSQL,
+                  "mqtt.conf": MQTT}
 PROGRAMS = [BROKER, WORKER, CLI, PGSQL, MQTT]
 
 
@@ -45,9 +47,12 @@ def root(bench, installed):
 
 def test_everything_is_there_and_only_programs_may_be_executed(root):
     there = files(root)
-    assert {"usr/bin/ssecast", "usr/bin/ssecast-broker", "usr/bin/ssecast-fcgi", "etc/ssecast/broker.conf", "etc/ssecast/worker.conf",
-            "etc/lighttpd/conf-available/50-ssecast.conf", "etc/apache2/conf-available/ssecast.conf",
-            "usr/lib/systemd/system/ssecast-broker.service", "usr/share/man/man1/ssecast.1"} <= there
+    assert {
+        "usr/bin/ssecast", "usr/bin/ssecast-broker", "usr/bin/ssecast-fcgi",
+        "etc/ssecast/broker.conf", "etc/ssecast/worker.conf",
+        "etc/lighttpd/conf-available/50-ssecast.conf", "etc/apache2/conf-available/ssecast.conf",
+        "usr/lib/systemd/system/ssecast-broker.service", "usr/share/man/man1/ssecast.1"
+    } <= there
     for name in there:
         mode = (root / name).stat().st_mode
         example = ROOT / name.partition("/doc/ssecast/")[2] if "/examples/" in name else None
@@ -60,15 +65,18 @@ def test_the_documents_find_each_other_and_their_pictures(root):
     """Their links to sources and to what is installed elsewhere are left out."""
     folder = root / "usr/share/doc/ssecast"
     pages = [p for p in folder.rglob("*.md")]
-    targets = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#:]+\.(?:md|png|svg))[)#]", page.read_text())]
+    targets = [(page, target) for page in pages
+               for target in re.findall(r"\]\(([^)#:]+\.(?:md|png|svg))[)#]", page.read_text())]
     dead = {target for page, target in targets if not (page.parent / target).exists()}
     assert len(targets) > 200 and dead <= {"CONTRIBUTING.md", "../CONTRIBUTING.md"}
 
 
 def test_the_examples_are_where_the_documents_and_configurations_name_them(root):
     folder = root / "usr/share/doc/ssecast"
-    links = [(page, target) for page in folder.rglob("*.md") for target in re.findall(r"\]\(((?:\.\./)?examples/[^)#]*)[)#]", page.read_text())]
-    assert len(links) > 10 and [target for page, target in links if not (page.parent / target).exists()] == []
+    links = [(page, target) for page in folder.rglob("*.md")
+             for target in re.findall(r"\]\(((?:\.\./)?examples/[^)#]*)[)#]", page.read_text())]
+    assert (len(links) > 10
+            and [target for page, target in links if not (page.parent / target).exists()] == [])
     assert (folder / "examples/php/authorize.php").exists(), "ssecast-login.conf names it"
 
 
@@ -92,9 +100,12 @@ def test_elsewhere_the_files_name_the_programs_that_are_there(bench):
     folders = ("lib/systemd", "share/bash-completion", "etc")
     texts = {name: (place / name).read_text() for name in files(place) if name.startswith(folders)}
     assert len(texts) > 12
-    assert [name for name, text in texts.items() if re.search(r"/usr/bin/ssecast|(^|[\s\"])/etc/(ssecast|lighttpd)/", text)] == []
+    assert [name for name, text in texts.items()
+            if re.search(r"/usr/bin/ssecast|(^|[\s\"])/etc/(ssecast|lighttpd)/", text)] == []
     unit = texts["lib/systemd/system/ssecast-broker.service"]
-    assert f"ExecStart={place}/bin/ssecast-broker --config {place}/etc/ssecast/broker.conf\n" in unit
+    assert (
+        f"ExecStart={place}/bin/ssecast-broker --config {place}/etc/ssecast/broker.conf\n" in unit
+    )
 
 
 # Settings
@@ -112,7 +123,9 @@ def test_the_settings_explain_every_option_and_show_its_default(bench, name):
     defaults = dict(re.findall(r"^([a-z-]+) = (.*)$", printed, re.M))
     without = set(re.findall(r"^# ([a-z-]+) =$", printed, re.M))
     shown = settings_shown(name)
-    assert set(shown) == set(defaults) | without, "one line `#name = default` with a comment for each option"
+    assert (
+        set(shown) == set(defaults) | without
+    ), "one line `#name = default` with a comment for each option"
     changed = {n for n in defaults if shown[n] != defaults[n]}
     assert changed == ({"store"} if name == "broker.conf" else set())
 
@@ -152,19 +165,25 @@ def test_the_settings_are_valid_as_they_are_and_with_everything_set(bench, keys,
 
 def test_the_broker_cannot_replace_the_workers_sockets(root):
     """Who can is given what browsers send, cookies included."""
-    [line] = [line.split() for line in (root / "usr/lib/tmpfiles.d/ssecast.conf").read_text().splitlines() if line.startswith("d ")]
+    [line] = [line.split() for line in (root / "usr/lib/tmpfiles.d/ssecast.conf").read_text()
+              .splitlines() if line.startswith("d ")]
     assert line[:5] == ["d", "/run/ssecast", "0755", "root", "root"]
     unit = (root / "usr/lib/systemd/system/ssecast-broker.service").read_text()
-    assert "RuntimeDirectory=ssecast-broker\n" in unit and "/run/ssecast\n" not in unit and "ReadWritePaths" not in unit
-    assert "ListenStream=/run/ssecast/" in (root / "usr/lib/systemd/system/ssecast-fcgi@.socket").read_text()
+    assert ("RuntimeDirectory=ssecast-broker\n" in unit and "/run/ssecast\n" not in unit
+            and "ReadWritePaths" not in unit)
+    assert "ListenStream=/run/ssecast/" in (
+        root / "usr/lib/systemd/system/ssecast-fcgi@.socket"
+    ).read_text()
     for text in [*ROOT.glob("docs/**/*"), *ROOT.glob("conf/*")]:
-        assert not text.is_file() or "ipc:///run/ssecast/" not in text.read_text(errors="replace"), text
+        assert (not text.is_file()
+                or "ipc:///run/ssecast/" not in text.read_text(errors="replace")), text
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
 def test_systemd_understands_the_units(root):
     units = root / "usr/lib/systemd/system"
-    for unit in units.iterdir():  # the programs are not in /usr/bin here, nor are their man pages where man looks
+    # the programs are not in /usr/bin here, nor are their man pages where man looks
+    for unit in units.iterdir():
         text = re.sub("^Documentation=.*\n", "", unit.read_text(), flags=re.M)
         unit.write_text(text.replace("/usr/bin/", f"{root}/usr/bin/"))
     done = run(["systemd-analyze", "verify", *units.iterdir()])
@@ -172,27 +191,33 @@ def test_systemd_understands_the_units(root):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
-@pytest.mark.parametrize("unit", ["ssecast-broker.service", "ssecast-fcgi@.service", "ssecast-webhook.service", "ssecast-pgsql.service",
+@pytest.mark.parametrize("unit", ["ssecast-broker.service", "ssecast-fcgi@.service",
+                                  "ssecast-webhook.service", "ssecast-pgsql.service",
                                   "ssecast-mqtt.service"])
 def test_the_units_are_well_sandboxed(unit):
-    done = run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", ROOT / "systemd" / unit])
+    done = run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12",
+                ROOT / "systemd" / unit])
     assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_the_store_of_the_settings_is_the_unit_s_state_directory():
     unit = (ROOT / "systemd/ssecast-broker.service").read_text()
-    assert settings_shown("broker.conf")["store"] == "/var/lib/" + re.search("^StateDirectory=(.*)$", unit, re.M).group(1)
+    assert settings_shown("broker.conf")["store"] == "/var/lib/" + re.search(
+        "^StateDirectory=(.*)$", unit, re.M
+    ).group(1)
 
 
 def test_the_units_sockets_are_where_the_web_servers_look():
-    path = re.search("^ListenStream=(.*)$", (ROOT / "systemd/ssecast-fcgi@.socket").read_text(), re.M).group(1)
+    path = re.search("^ListenStream=(.*)$",
+                     (ROOT / "systemd/ssecast-fcgi@.socket").read_text(), re.M).group(1)
     for web in ("lighttpd/ssecast.conf", "apache/ssecast.conf"):
         assert path.replace("%i", "1") in (ROOT / web).read_text()
 
 
 def test_the_hand_off_s_socket_and_directory_are_where_apache_looks():
     apache = (ROOT / "apache/ssecast-handoff.conf").read_text()
-    socket = re.search("^ListenStream=(.*)$", (ROOT / "systemd/ssecast-fcgi-handoff@.socket").read_text(), re.M)[1]
+    socket = re.search("^ListenStream=(.*)$",
+                       (ROOT / "systemd/ssecast-fcgi-handoff@.socket").read_text(), re.M)[1]
     assert f"Define SSECAST_SCGI {socket.replace('%i', '1')}\n" in apache
     drop_in = (ROOT / "systemd/handoff.conf").read_text()
     folder = re.search("^RuntimeDirectory=(.*)$", drop_in, re.M)[1]
@@ -203,17 +228,22 @@ def test_the_hand_off_s_socket_and_directory_are_where_apache_looks():
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
 def test_a_worker_with_the_hand_off_is_well_sandboxed_too(bench):
     unit = bench.folder / "ssecast-fcgi@1.service"
-    unit.write_text("".join((ROOT / "systemd" / name).read_text() for name in ("ssecast-fcgi@.service", "handoff.conf")))
-    done = run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=14", unit])
+    unit.write_text("".join((ROOT / "systemd" / name).read_text()
+                            for name in ("ssecast-fcgi@.service", "handoff.conf")))
+    done = run(
+        ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=14", unit]
+    )
     assert done.returncode == 0 and "PrivateUsers" in done.stdout, done.stdout[-2000:]
 
 
 # Debian's ways to switch configurations on
 
 
-@pytest.mark.skipif(not shutil.which("lighttpd") and not os.path.exists("/usr/sbin/lighttpd"), reason="no lighttpd")
-@pytest.mark.parametrize("name, others", [("ssecast", ["ssecast-limits"]), ("ssecast-spawn", ["ssecast-limits"]), ("ssecast-cgi", []),
-                                          ("ssecast-login", ["ssecast", "ssecast-limits"])])
+@pytest.mark.skipif(not shutil.which("lighttpd") and not os.path.exists("/usr/sbin/lighttpd"),
+                    reason="no lighttpd")
+@pytest.mark.parametrize("name, others",
+                         [("ssecast", ["ssecast-limits"]), ("ssecast-spawn", ["ssecast-limits"]),
+                          ("ssecast-cgi", []), ("ssecast-login", ["ssecast", "ssecast-limits"])])
 def test_lighttpd_takes_the_configuration_with_what_it_depends_on(bench, root, name, others):
     available = root / "etc/lighttpd/conf-available"
     text = next(available.glob(f"??-{name}.conf")).read_text()
@@ -221,7 +251,8 @@ def test_lighttpd_takes_the_configuration_with_what_it_depends_on(bench, root, n
     assert set(others[:1]) <= set(depends)
     conf = bench.folder / "lighttpd.conf"
     modules = ", ".join(f'"mod_{m}"' for m in ["alias", *depends] if not m.startswith("ssecast"))
-    includes = "".join(f'include "{path}"\n' for path in sorted(available.iterdir()) if path.stem[3:] in [name, *others])
+    includes = "".join(f'include "{path}"\n' for path in sorted(available.iterdir())
+                       if path.stem[3:] in [name, *others])
     conf.write_text(f'server.modules = ({modules})\n'
                     f'server.document-root = "{bench.folder}"\nserver.port = 8080\n{includes}')
     done = run([program("lighttpd"), "-tt", "-f", conf])
@@ -229,9 +260,11 @@ def test_lighttpd_takes_the_configuration_with_what_it_depends_on(bench, root, n
 
 
 def test_apache_is_told_what_the_configuration_depends_on():
-    for name, modules in {"ssecast": "proxy_fcgi env", "ssecast-cgi": "cgid env",
-                          "ssecast-handoff": "proxy_scgi proxy_fcgi proxy_fdpass headers setenvif env",
-                          "ssecast-login": "proxy_fcgi authnz_fcgi authn_core authz_user alias env setenvif"}.items():
+    for name, modules in {
+        "ssecast": "proxy_fcgi env", "ssecast-cgi": "cgid env",
+        "ssecast-handoff": "proxy_scgi proxy_fcgi proxy_fdpass headers setenvif env",
+        "ssecast-login": "proxy_fcgi authnz_fcgi authn_core authz_user alias env setenvif"
+    }.items():
         assert f"# Depends: {modules}\n" in (ROOT / f"apache/{name}.conf").read_text()
 
 
@@ -249,7 +282,8 @@ def test_every_file_that_is_installed_has_a_package(root):
     units = re.findall(r"'\$\(UNITDIR\)/(.*)'", (ROOT / "debian/rules").read_text())
     patterns += "".join(f"\nusr/lib/systemd/system/{unit}" for unit in units)
     regexes = [re.escape(p).replace(r"\*", "[^/]*") + "(/.*)?$" for p in patterns.split()]
-    assert [name for name in files(root) if not any(re.match(r, name.replace("/site-functions/", "/x/")) for r in regexes)] == []
+    assert [name for name in files(root)
+            if not any(re.match(r, name.replace("/site-functions/", "/x/")) for r in regexes)] == []
 
 
 # Completion
@@ -265,13 +299,15 @@ def completed(line, *more):
         printf '%s\\n' "${COMPREPLY[@]}"
     """
     env = processes.clean_environment(PATH=f"{BUILD}:/usr/bin:/bin")
-    done = run(["bash", "-c", script, "-", ROOT / "completion/ssecast.bash", *words, *more], env=env)
+    done = run(["bash", "-c", script, "-", ROOT / "completion/ssecast.bash", *words, *more],
+               env=env)
     assert (done.returncode, done.stderr) == (0, "")
     return set(done.stdout.split())
 
 
 def completed_by_zsh(line):
-    """What our function hands to zsh's completion system, whose own functions are replaced by ones that print."""
+    """What our function hands to zsh's completion system, whose own functions are replaced by ones
+    that print."""
     script = """
         _describe() { local name=$@[-1]; print -rl -- ${(P)name} }
         _files() { print FILES:; }
@@ -281,12 +317,15 @@ def completed_by_zsh(line):
         source $file
     """
     env = processes.clean_environment(PATH=f"{BUILD}:/usr/bin:/bin")
-    done = run(["zsh", "-f", "-c", script, "-", ROOT / "completion/_ssecast", *line.split(" ")], env=env)
+    done = run(["zsh", "-f", "-c", script, "-", ROOT / "completion/_ssecast", *line.split(" ")],
+               env=env)
     assert (done.returncode, done.stderr) == (0, "")
     return {text.split(":")[0] for text in done.stdout.splitlines()}
 
 
-SHELLS = [completed, pytest.param(completed_by_zsh, marks=pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh"))]
+SHELLS = [completed, pytest.param(
+    completed_by_zsh, marks=pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
+)]
 
 
 def offered(*arguments):
@@ -308,7 +347,9 @@ def test_every_option_is_completed(complete):
 @pytest.mark.parametrize("complete", SHELLS)
 def test_every_command_and_its_flags_are_completed(complete):
     assert len(commands()) >= 9
-    assert complete("ssecast ") == complete("ssecast --timeout 2s ") == complete("ssecast --timeout=2s ") == commands()
+    assert complete("ssecast ") == complete("ssecast --timeout 2s ") == complete(
+        "ssecast --timeout=2s "
+    ) == commands()
     for command in commands():
         assert complete(f"ssecast --timeout 2s {command} --") == offered(CLI, command)
 
@@ -316,7 +357,9 @@ def test_every_command_and_its_flags_are_completed(complete):
 @pytest.mark.parametrize("complete", SHELLS)
 def test_values_are_completed_where_they_are_known(complete):
     assert complete("ssecast-broker --log-level ") == {"error", "warn", "info", "debug"}
-    assert {"query", "cookie", "header", "env", "remote-user"} <= {v.rstrip(":") for v in complete("ssecast-fcgi --session-from ")}
+    assert {"query", "cookie", "header", "env", "remote-user"} <= {
+        v.rstrip(":") for v in complete("ssecast-fcgi --session-from ")
+    }
 
 
 def test_bash_completes_behind_an_equals_sign():
@@ -327,5 +370,7 @@ def test_bash_completes_behind_an_equals_sign():
 def test_bash_offers_only_what_begins_so(bench):
     (bench.folder / "broker.conf").touch()
     assert completed("ssecast-fcgi --hea") == {"--heartbeat", "--header"}
-    assert completed(f"ssecast-broker --config {bench.folder}/br") == {f"{bench.folder}/broker.conf"}
+    assert (
+        completed(f"ssecast-broker --config {bench.folder}/br") == {f"{bench.folder}/broker.conf"}
+    )
     assert completed("ssecast publish ") == completed("ssecast publish --key ") == set()

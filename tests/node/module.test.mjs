@@ -7,7 +7,9 @@ import { EventStream, publish } from "../../client/js/ssecast.js";
 const HEARTBEAT = 1000;
 const FIRST = { connection: "c-1", heartbeat: HEARTBEAT, owner: "anna's" };
 
-const STREAM = { ok: true, status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+const STREAM = { ok: true, status: 200,
+                 headers: new Headers({ "Content-Type": "text/event-stream" }),
+                 json: async () => ({}) };
 
 const sources = [];
 const { BroadcastChannel } = globalThis;
@@ -115,7 +117,8 @@ afterEach(() => {
 
 // Names that EventSource uses itself
 
-for (const name of ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "stopped"])
+for (const name of ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired",
+                    "stopped"])
   test(`a published event named ${name} is an event and nothing else`, async () => {
     const { stream, events, told } = await opened([name]);
     sources[0].send(name, "published", "7");
@@ -178,7 +181,8 @@ for (const name of ["ssecast.checkpoint", "m"])
     assert.deepEqual(told, [["online", {}]]);
   });
 
-test("other tabs are told of a checkpoint when the cursor moves, and not of each heartbeat", async () => {
+test("other tabs are told of a checkpoint when the cursor moves, and not of each heartbeat",
+    async () => {
   const posted = [];
   mock.method(BroadcastChannel.prototype, "postMessage", (message) => posted.push(message));
   withLocks(async (name, options, granted) => granted());
@@ -187,7 +191,8 @@ test("other tabs are told of a checkpoint when the cursor moves, and not of each
   sources[0].open();
   for (const [data, id] of [["{}", "1"], ["{}", ""], ["{}", "2"], ["{}", "2"]])
     sources[0].send("ssecast.checkpoint", data, id);
-  assert.deepEqual(posted.filter(({ kind }) => kind === "entry").map(({ entry }) => entry.id), ["1", "2"]);
+  assert.deepEqual(posted.filter(({ kind }) => kind === "entry").map(({ entry }) => entry.id),
+                   ["1", "2"]);
   assert.equal(stream.lastEventId, "2");
 });
 
@@ -229,7 +234,8 @@ test("an event that takes long to arrive arrives", async () => {
 test("a large state behind a gap arrives", async () => {
   const { events, told } = await opened(["m"]);
   let at = sources.length, gone = 0;
-  for (let ms = 0; ms < 60 * HEARTBEAT && told.filter(([what]) => what === "online").length < 2; ms += 50, gone += 50) {
+  for (let ms = 0; ms < 60 * HEARTBEAT
+         && told.filter(([what]) => what === "online").length < 2; ms += 50, gone += 50) {
     await pass(50);
     if (sources.length > at) {
       at = sources.length;
@@ -240,7 +246,8 @@ test("a large state behind a gap arrives", async () => {
     }
     if (sources.length > 1 && gone === 6 * HEARTBEAT) {
       sources.at(-1).send("m", "large", "1");
-      sources.at(-1).send("ssecast.checkpoint", JSON.stringify({ ...FIRST, connection: `c-${at}` }), "9");
+      sources.at(-1).send("ssecast.checkpoint", JSON.stringify({ ...FIRST, connection: `c-${at}` }),
+                          "9");
     }
   }
   assert.deepEqual(events.at(-1), ["m", "large", "1"]);
@@ -335,7 +342,8 @@ test("a stream that was shut down and meets a 503 on its way back goes on", asyn
   await pass(30000);
   sources.at(-1).open();
   assert.equal(stream.state, "online");
-  assert.deepEqual(told.filter(([what]) => what !== "offline"), [["online", {}], ["shutdown", { reason: "upgrade" }], ["online", {}]]);
+  assert.deepEqual(told.filter(([what]) => what !== "offline"),
+                   [["online", {}], ["shutdown", { reason: "upgrade" }], ["online", {}]]);
 });
 
 test("one that is refused again and again does not ask without pauses", async () => {
@@ -344,7 +352,8 @@ test("one that is refused again and again does not ask without pauses", async ()
   sources[0].send("ssecast.shutdown", `{"reason":"upgrade"}`, "2");
   for (let ms = 0; ms < 30 * 1000; ms += 50) {
     if (sources.at(-1).readyState !== FakeEventSource.CLOSED)
-      sources.at(-1).lose(FakeEventSource.CLOSED); // a stream gets 503, although the answer to HEAD is 200
+      // a stream gets 503, although the answer to HEAD is 200
+      sources.at(-1).lose(FakeEventSource.CLOSED);
     await pass(50);
   }
   assert.ok(asked.length < 20, asked.length);
@@ -369,7 +378,8 @@ test("one that is refused afterwards gives the refusal", async () => {
   answer = refusal(401, { message: "token required" });
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(500);
-  assert.deepEqual(told.slice(1), [["shutdown", { reason: "logout" }], ["stopped", { status: 401, reason: "token required" }]]);
+  assert.deepEqual(told.slice(1), [["shutdown", { reason: "logout" }],
+                                   ["stopped", { status: 401, reason: "token required" }]]);
 });
 
 // What the module asks before it opens a stream again
@@ -406,7 +416,8 @@ for (const status of [405, 501])
 
 for (const type of ["text/html", "application/json", ""])
   test(`where a web server answers HEAD with ${type || "no type"}, GET counts`, async () => {
-    const asked = server({ HEAD: { ...STREAM, headers: new Headers(type ? { "Content-Type": type } : {}) } });
+    const asked =
+      server({ HEAD: { ...STREAM, headers: new Headers(type ? { "Content-Type": type } : {}) } });
     const { stream } = await opened();
     sources[0].lose(FakeEventSource.CLOSED);
     await pass(500);
@@ -416,7 +427,8 @@ for (const type of ["text/html", "application/json", ""])
   });
 
 test("a refusal's reason is in the answer to GET", async () => {
-  const asked = server({ HEAD: { ...refusal(403), json: async () => { throw new SyntaxError(); } }, GET: refusal(403, { message: "no such channel" }) });
+  const asked = server({ HEAD: { ...refusal(403), json: async () => { throw new SyntaxError(); } },
+                         GET: refusal(403, { message: "no such channel" }) });
   const { told } = await opened();
   sources[0].lose(FakeEventSource.CLOSED);
   await pass(500);
@@ -437,8 +449,10 @@ async function pauseAfter(wait) {
   return told.filter(([what]) => what === "offline").at(-1)[1].retryIn;
 }
 
-for (const [wait, least] of [["2", 2000], ["120", 2 * MINUTE], ["3600", HOUR], ["99999999999", HOUR], ["-5", 0], ["soon", 0], ["", 0], [null, 0]])
-  test(`after a 503 with Retry-After: ${wait} the next attempt comes after ${least} ms`, async () => {
+for (const [wait, least] of [["2", 2000], ["120", 2 * MINUTE], ["3600", HOUR],
+                             ["99999999999", HOUR], ["-5", 0], ["soon", 0], ["", 0], [null, 0]])
+  test(`after a 503 with Retry-After: ${wait} the next attempt comes after ${least} ms`,
+      async () => {
     const pause = await pauseAfter(wait);
     assert.ok(pause >= least, pause);
     assert.ok(pause <= (least ? least + Math.min(least, LONGEST) : 200), pause);
@@ -477,7 +491,8 @@ test("without such a wait it makes the pause shorter", async () => {
 });
 
 test("pages that were told the same time do not come back together", async () => {
-  assert.ok(new Set([await pauseAfter("120"), await pauseAfter("120"), await pauseAfter("120")]).size > 1);
+  assert.ok(
+    new Set([await pauseAfter("120"), await pauseAfter("120"), await pauseAfter("120")]).size > 1);
 });
 
 // Publishing
@@ -489,18 +504,21 @@ async function published(answers, options = {}) {
     sent.push([now, JSON.parse(body).id]);
     return answers[Math.min(sent.length, answers.length) - 1];
   };
-  publish(options.url ?? "https://example.org/sse/publish", { data: 1 }, { firstPause: 100, longestPause: 5000, ...options })
+  publish(options.url ?? "https://example.org/sse/publish", { data: 1 },
+          { firstPause: 100, longestPause: 5000, ...options })
     .then((reply) => { result = reply; }, (error) => { result = error; });
   await pass(20000);
   return { sent, result };
 }
 
 const HTML = async () => { throw new SyntaxError("Unexpected token '<'"); };
-const DONE = { ok: true, status: 200, headers: new Headers(), json: async () => ({ ok: true, seq: 7 }) };
+const DONE = { ok: true, status: 200, headers: new Headers(),
+               json: async () => ({ ok: true, seq: 7 }) };
 
 for (const status of [408, 425, 429, 502, 503])
   for (const json of [HTML, async () => ({ error: "busy", message: "later" })])
-    test(`an event that was answered ${status} ${json === HTML ? "with a page" : "with a reason"} is sent again`, async () => {
+    test(`an event that was answered ${status} ${
+      json === HTML ? "with a page" : "with a reason"} is sent again`, async () => {
       const { sent, result } = await published([{ ...refusal(status), json }, DONE]);
       assert.equal(result.seq, 7);
       assert.equal(sent.length, 2);
@@ -512,7 +530,8 @@ for (const reply of [null, "ok", 7, [], {}, { message: "Forbidden" }])
     test(`${JSON.stringify(reply)} with ${status} is not the worker's reply`, async () => {
       const answered = { ...refusal(status), ok: status === 200, json: async () => reply };
       const { sent, result } = await published([answered], { tries: 2 });
-      assert.deepEqual([result.name, result.status, result.code], ["PublishError", status, "no_reply"]);
+      assert.deepEqual([result.name, result.status, result.code],
+                       ["PublishError", status, "no_reply"]);
       assert.equal(sent.length, status === 403 ? 1 : 2);
     });
 
@@ -523,7 +542,9 @@ for (const json of [HTML, async () => ({ error: "bad_request", message: "no" })]
     assert.equal(sent.length, 1);
   });
 
-for (const [what, options] of [["an address", { url: "https://" }], ["a token", { token: "päss\nwörd" }], ["a token", { token: "\u20ac" }]])
+for (const [what, options] of [["an address", { url: "https://" }],
+                               ["a token", { token: "päss\nwörd" }],
+                               ["a token", { token: "\u20ac" }]])
   test(`${what} that cannot be sent is an error at once`, async () => {
     const { sent, result } = await published([DONE], options);
     assert.ok(result instanceof TypeError, result);
@@ -538,7 +559,8 @@ test("a program has no address of its own to add to a part of one", async () => 
 });
 
 test("an event waits for as long as it is told, and no longer than its longest pause", async () => {
-  const { sent } = await published([refusal(429, {}, { "Retry-After": "2" }), refusal(429, {}, { "Retry-After": "3600" }), DONE]);
+  const { sent } = await published(
+    [refusal(429, {}, { "Retry-After": "2" }), refusal(429, {}, { "Retry-After": "3600" }), DONE]);
   assert.ok(sent[1][0] - sent[0][0] >= 2000);
   assert.ok(sent[2][0] - sent[1][0] >= 2500 && sent[2][0] - sent[1][0] <= 5100);
 });
@@ -546,8 +568,9 @@ test("an event waits for as long as it is told, and no longer than its longest p
 // Options
 
 test("an option that is undefined has its default", async () => {
-  const { stream } = await opened(["message"], { shared: undefined, channels: undefined, lastEventId: undefined, from: undefined, last: undefined,
-                                                 since: undefined, firstPause: undefined, longestPause: undefined });
+  const { stream } = await opened(["message"], {
+    shared: undefined, channels: undefined, lastEventId: undefined, from: undefined,
+    last: undefined, since: undefined, firstPause: undefined, longestPause: undefined });
   assert.deepEqual([...sources[0].url.searchParams.keys()], ["checkpoints"]);
   assert.equal(stream.lastEventId, "1");
   answer = refusal(503);
@@ -588,7 +611,8 @@ test("a stream that has stopped is not held by the page", async () => {
   assert.equal(listeners.size, 0);
 });
 
-test("a page that was left and kept while its stream was stopped opens nothing on the way back", async () => {
+test("a page that was left and kept while its stream was stopped opens nothing on the way back",
+    async () => {
   await opened();
   answer = refusal(401);
   sources[0].lose(FakeEventSource.CLOSED);
@@ -626,7 +650,8 @@ test("the connection's id is known while the stream is open", async () => {
   assert.equal(stream.connection, null);
 });
 
-test("a stream that comes back as another session's is stopped before its first event", async () => {
+test("a stream that comes back as another session's is stopped before its first event",
+    async () => {
   const { stream, events, told } = await opened(["m"]);
   sources[0].lose();
   sources[0].open({ ...FIRST, owner: "bert's" }, "9");
@@ -663,13 +688,18 @@ for (const shared of [true, "", 7, {}])
 // Locks that a browser refuses
 
 function withLocks(request) {
-  Object.defineProperty(globalThis, "navigator", { value: { locks: { request } }, configurable: true });
+  Object.defineProperty(globalThis, "navigator",
+                        { value: { locks: { request } }, configurable: true });
 }
 
-for (const [how, refuse] of [["rejects", async () => { throw new DOMException("refused", "SecurityError"); }],
-                             ["aborts", async () => { throw new DOMException("refused", "AbortError"); }],
-                             ["throws", () => { throw new DOMException("refused", "SecurityError"); }]])
-  test(`a browser that ${how} when asked for a lock is asked once, and the tab has its own stream`, async () => {
+for (const [how, refuse] of [["rejects",
+                              async () => { throw new DOMException("refused", "SecurityError"); }],
+                             ["aborts",
+                              async () => { throw new DOMException("refused", "AbortError"); }],
+                             ["throws",
+                              () => { throw new DOMException("refused", "SecurityError"); }]])
+  test(`a browser that ${how} when asked for a lock is asked once, and the tab has its own stream`,
+      async () => {
     let asked = 0;
     withLocks((...given) => {
       asked++;
@@ -682,9 +712,11 @@ for (const [how, refuse] of [["rejects", async () => { throw new DOMException("r
     assert.equal(asked, 1);
   });
 
-test("so it does in a browser that refuses channels, and in a frame without an origin", async () => {
+test("so it does in a browser that refuses channels, and in a frame without an origin",
+    async () => {
   withLocks(() => assert.fail("asked for a lock"));
-  mock.method(globalThis, "BroadcastChannel", function refuse() { throw new DOMException("refused", "SecurityError"); });
+  mock.method(globalThis, "BroadcastChannel",
+              function refuse() { throw new DOMException("refused", "SecurityError"); });
   const { stream } = await opened(["m"], { shared: "anna" });
   assert.equal(stream.state, "online");
   globalThis.origin = "null";
@@ -703,7 +735,8 @@ test("the user's name is part of the lock's name", async () => {
 
 // Tabs that share a stream
 
-/* The locks of one browser: the first tab that asks has the lock until it gives it back, or another takes it. */
+/* The locks of one browser: the first tab that asks has the lock until it gives it back, or another
+ * takes it. */
 function oneBrowser() {
   const locks = new Map();
   const grant = async (name) => {
@@ -842,8 +875,10 @@ test("a tab that leads no more cannot bring back those that follow another", asy
   first.onmessage = () => {}; // suspended
   await pass(600);
   sources[1].open(FIRST, "1");
-  const { n, from } = post.mock.calls.map((call) => call.arguments[0]).filter(({ kind }) => kind === "join").at(-1);
-  follower.onmessage({ data: { kind: "welcome", from: "first", to: from, n, names: [], missed: [], cursor: "1", state: ["online", {}], stream: null } });
+  const { n, from } = post.mock.calls.map((call) => call.arguments[0])
+    .filter(({ kind }) => kind === "join").at(-1);
+  follower.onmessage({ data: { kind: "welcome", from: "first", to: from, n, names: [], missed: [],
+                               cursor: "1", state: ["online", {}], stream: null } });
   sources[1].send("a", "x", "5");
   await settle();
   assert.equal(sources.length, 2);
@@ -875,7 +910,8 @@ for (const [how, says, connections] of [["is told so", true, 1], ["is gone", fal
   });
 
 for (const ends of [false, true])
-  test(`a tab that begins before a gap hears of it from the server, ${ends ? "after" : "within"} the state that follows it`, async () => {
+  test("a tab that begins before a gap hears of it from the server, "
+       + `${ends ? "after" : "within"} the state that follows it`, async () => {
     oneBrowser();
     const { told } = await share(["a", "k"]);
     sources[0].open();

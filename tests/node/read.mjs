@@ -1,7 +1,8 @@
-// Read streams until killed. A line of standard input begins with a reader's number: {"number":1,"reader":"eventsource","url":"...",
-// "types":["message"]} starts one, {"number":1} ends it. Lines of output begin with that number too: "1 open" when the stream is (each
-// time), and "1 [type, data, id]" for each event. A reader is the name of a package; those that come back are left to do so by themselves.
-// Each package has a thread, with globals of its own.
+// Read streams until killed. A line of standard input begins with a reader's number:
+// {"number":1,"reader":"eventsource","url":"...", "types":["message"]} starts one, {"number":1}
+// ends it. Lines of output begin with that number too: "1 open" when the stream is (each time), and
+// "1 [type, data, id]" for each event. A reader is the name of a package; those that come back are
+// left to do so by themselves. Each package has a thread, with globals of its own.
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -56,7 +57,8 @@ const readers = {
     async "@microsoft/fetch-event-source"({ url, open, say }) {
         const nothing = () => {};
         globalThis.window = globalThis; // it is for pages
-        globalThis.document = { hidden: false, addEventListener: nothing, removeEventListener: nothing };
+        globalThis.document = { hidden: false, addEventListener: nothing,
+                                removeEventListener: nothing };
         const { fetchEventSource } = await import("@microsoft/fetch-event-source");
         const ending = new AbortController();
         class StayAway extends Error {}
@@ -72,7 +74,8 @@ const readers = {
                 if (data || id) // else a block of `retry:` alone
                     say(event || "message", data, id);
             },
-            onclose() { throw new Error("come back"); }, // else it is done when a stream ends in order
+            // else it is done when a stream ends in order
+            onclose() { throw new Error("come back"); },
             onerror(error) {
                 if (error instanceof StayAway)
                     throw error;
@@ -114,9 +117,11 @@ const readers = {
         const ending = new AbortController(), { signal } = ending;
         (async () => {
             while (!signal.aborted) {
-                const parser = createParser({ onEvent: ({ event, data, id }) => say(event ?? "message", data, id) });
+                const parser = createParser(
+                    { onEvent: ({ event, data, id }) => say(event ?? "message", data, id) });
                 try {
-                    const response = await fetch(url, { signal, headers: last() ? { "Last-Event-ID": last() } : {} });
+                    const response = await fetch(
+                        url, { signal, headers: last() ? { "Last-Event-ID": last() } : {} });
                     if (response.status === 204)
                         return;
                     open();

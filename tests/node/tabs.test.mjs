@@ -1,7 +1,8 @@
-// client/js/ssecast.js in many tabs that share a stream, each in a world of its own: tabs are opened, suspended, frozen
-// and killed at random, connections are lost, tokens expire, the server forgets events or is full, and others are published meanwhile. In the end each tab that
-// is left has each event of its names once, in order, from where it began; where some are missing it was told `gap`. SEED and RUNS choose
-// the runs; a failure names its seed.
+// client/js/ssecast.js in many tabs that share a stream, each in a world of its own: tabs are
+// opened, suspended, frozen and killed at random, connections are lost, tokens expire, the server
+// forgets events or is full, and others are published meanwhile. In the end each tab that is left
+// has each event of its names once, in order, from where it began; where some are missing it was
+// told `gap`. SEED and RUNS choose the runs; a failure names its seed.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -9,10 +10,12 @@ import { test } from "node:test";
 const SEED = Number(process.env.SEED ?? 1), RUNS = Number(process.env.RUNS ?? 100);
 const HEARTBEAT = 1000, STEPS = 60, TABS = 6;
 const NAMES = ["a", "b", "c"];
-const GLOBALS = ["EventSource", "fetch", "setTimeout", "setInterval", "clearTimeout", "clearInterval", "BroadcastChannel", "navigator",
-                 "addEventListener", "removeEventListener", "performance", "crypto", "location", "globalThis"];
+const GLOBALS = ["EventSource", "fetch", "setTimeout", "setInterval", "clearTimeout",
+                 "clearInterval", "BroadcastChannel", "navigator", "addEventListener",
+                 "removeEventListener", "performance", "crypto", "location", "globalThis"];
 
-const source = readFileSync(new URL("../../client/js/ssecast.js", import.meta.url), "utf8").replaceAll("export ", "");
+const source = readFileSync(new URL("../../client/js/ssecast.js", import.meta.url), "utf8")
+  .replaceAll("export ", "");
 const load = new Function(...GLOBALS, `${source}\nreturn EventStream;`);
 
 async function settle() {
@@ -144,7 +147,8 @@ function sourcesOf(world, tab) {
           return this.lose();
         if (world.expired)
           return this.refuse();
-        this.#place = Math.max(Number(this.url.searchParams.get("lastEventId")), this.#cursor) || world.head;
+        this.#place = Math.max(Number(this.url.searchParams.get("lastEventId")), this.#cursor)
+          || world.head;
         this.readyState = 1;
         this.dispatchEvent(new Event("open"));
         if (world.full)
@@ -167,7 +171,8 @@ function sourcesOf(world, tab) {
     #send(name, data) {
       this.#signAt = world.now;
       this.#cursor = this.#place;
-      this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data), lastEventId: String(this.#place) }));
+      this.dispatchEvent(
+        new MessageEvent(name, { data: JSON.stringify(data), lastEventId: String(this.#place) }));
     }
 
     async receive() {
@@ -193,7 +198,8 @@ function sourcesOf(world, tab) {
     }
 
     expire() {
-      this.dispatchEvent(new MessageEvent("ssecast.expired", { data: `{"reason":"expired"}`, lastEventId: String(this.#cursor) }));
+      this.dispatchEvent(new MessageEvent(
+        "ssecast.expired", { data: `{"reason":"expired"}`, lastEventId: String(this.#cursor) }));
     }
 
     close() {
@@ -217,7 +223,8 @@ function channelsOf(world, tab) {
           continue;
         const at = Math.max(world.now + world.random() * 8, (this.#last.get(one) ?? 0) + 1e-6);
         this.#last.set(one, at);
-        world.later(one.tab, at - world.now, () => world.channels.has(one) && one.onmessage({ data }));
+        world.later(one.tab, at - world.now,
+                    () => world.channels.has(one) && one.onmessage({ data }));
       }
     }
 
@@ -235,7 +242,8 @@ function locksOf(world, tab) {
       });
       if (steal && holder) {
         world.lock.holder = null;
-        world.later(holder.tab, world.random() * 30, () => holder.failed(new DOMException("stolen", "AbortError")));
+        world.later(holder.tab, world.random() * 30,
+                    () => holder.failed(new DOMException("stolen", "AbortError")));
       }
       world.lock.waiting[steal ? "unshift" : "push"](asked);
       world.grant();
@@ -256,7 +264,8 @@ function timersOf(world, tab) {
     again();
     return timer;
   };
-  return { setTimeout: (run, ms) => world.later(tab, ms, run), setInterval: every, clearTimeout: cancel, clearInterval: cancel };
+  return { setTimeout: (run, ms) => world.later(tab, ms, run), setInterval: every,
+           clearTimeout: cancel, clearInterval: cancel };
 }
 
 class Tab {
@@ -268,31 +277,40 @@ class Tab {
   #document = Object.assign(new EventTarget(), { hidden: false, baseURI: "https://example.org/" });
 
   constructor(world, number, names, from) {
-    const page = new EventTarget(), timers = timersOf(world, this), channel = channelsOf(world, this);
-    const answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
-    const refusal = { status: 401, headers: new Headers(), json: async () => ({ message: "expired" }) };
+    const page = new EventTarget(), timers = timersOf(world, this),
+      channel = channelsOf(world, this);
+    const answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }),
+                     json: async () => ({}) };
+    const refusal = { status: 401, headers: new Headers(),
+                      json: async () => ({ message: "expired" }) };
     const navigator = { locks: locksOf(world, this) };
     const globals = {
       navigator,
       ...timers,
       EventSource: sourcesOf(world, this),
       BroadcastChannel: channel,
-      fetch: async () => { if (world.down) throw new Error("down"); return world.expired ? refusal : answer; },
+      fetch: async () => {
+        if (world.down) throw new Error("down");
+        return world.expired ? refusal : answer;
+      },
       addEventListener: page.addEventListener.bind(page),
       removeEventListener: page.removeEventListener.bind(page),
       performance: { now: () => world.now },
       crypto: { randomUUID: () => `tab ${number} ${world.random()}` },
       location: { href: "https://example.org/" },
-      globalThis: { navigator, BroadcastChannel: channel, isSecureContext: true, document: this.#document },
+      globalThis: { navigator, BroadcastChannel: channel, isSecureContext: true,
+                    document: this.#document },
     };
     const EventStream = load(...GLOBALS.map((name) => globals[name]));
 
     this.names = names;
     this.begins = from;
-    this.stream = new EventStream("https://example.org/sse", { shared: "anna", leaderTimeout: 1000, firstPause: 100, longestPause: 400,
-                                                               lastEventId: from === null ? "" : String(from) });
+    this.stream = new EventStream("https://example.org/sse", {
+      shared: "anna", leaderTimeout: 1000, firstPause: 100, longestPause: 400,
+      lastEventId: from === null ? "" : String(from) });
     for (const name of names)
-      this.stream.on(name, (event) => JSON.parse(event.data).state || this.had.push(Number(event.lastEventId)));
+      this.stream.on(name, (event) => JSON.parse(event.data).state
+                       || this.had.push(Number(event.lastEventId)));
     this.stream.addEventListener("gap", () => this.had.push(null));
     this.stream.addEventListener("online", () => { this.begins ??= world.head; });
     this.stream.addEventListener("stopped", () => world.later(this, world.random() * 500, () => {
@@ -309,28 +327,43 @@ class Tab {
 
 function openTab(world) {
   const names = NAMES.filter(() => world.random() < 0.5);
-  const back = world.random() < 0.4 ? Math.floor(world.random() * Math.min(6, world.head - 99)) : null;
-  world.tabs.push(new Tab(world, world.tabs.length, names.length ? names : ["a"], back === null ? null : world.head - back));
+  const back = world.random() < 0.4
+    ? Math.floor(world.random() * Math.min(6, world.head - 99)) : null;
+  world.tabs.push(new Tab(world, world.tabs.length, names.length ? names : ["a"],
+                          back === null ? null : world.head - back));
 }
 
 /* What may happen, each with how often it does. */
 const HAPPENINGS = [
-  [45, (world) => { for (let i = 0; i < 1 + world.random() * 3; i++) world.publish(world.pick(NAMES)); }],
+  [45, (world) => {
+    for (let i = 0; i < 1 + world.random() * 3; i++) world.publish(world.pick(NAMES));
+  }],
   [13, (world, tabs) => tabs.length < TABS && openTab(world)],
   [6, (world, tabs) => tabs.length > 1 && world.kill(world.pick(tabs))],
   [6, (world, tabs) => { const tab = world.pick(tabs); tab.suspended ||= !tab.frozen; }],
-  [8, (_, tabs) => { const tab = tabs.find((one) => one.suspended); if (tab) tab.suspended = false; }],
-  [5, (world) => { const one = world.pick([...world.sources]); if (one?.readyState === 1 && !one.tab.suspended) one.lose(); }],
-  [5, (world, tabs) => { const tab = world.pick(tabs); if (!tab.suspended) tab.freeze(!tab.frozen); }],
+  [8, (_, tabs) => {
+    const tab = tabs.find((one) => one.suspended);
+    if (tab) tab.suspended = false;
+  }],
+  [5, (world) => {
+    const one = world.pick([...world.sources]);
+    if (one?.readyState === 1 && !one.tab.suspended) one.lose();
+  }],
+  [5, (world, tabs) => {
+    const tab = world.pick(tabs);
+    if (!tab.suspended) tab.freeze(!tab.frozen);
+  }],
   [3, (world) => { world.oldest = world.head; }],
   [3, (world) => { world.full = !world.full; }],
   [3, (world) => {
     world.expired = true;
-    [...world.sources].filter((one) => one.readyState === 1 && !one.tab.suspended).forEach((one) => one.expire());
+    [...world.sources].filter((one) => one.readyState === 1 && !one.tab.suspended)
+      .forEach((one) => one.expire());
   }],
   [3, (world) => {
     world.down = !world.down;
-    [...world.sources].filter((one) => world.down && one.readyState === 1 && !one.tab.suspended).forEach((one) => one.lose());
+    [...world.sources].filter((one) => world.down && one.readyState === 1 && !one.tab.suspended)
+      .forEach((one) => one.lose());
   }],
 ];
 
@@ -354,7 +387,8 @@ async function calm(world) {
   await world.pass(6000);
 }
 
-/* What is missing in what a tab had, or came again. After a gap that may be anything up to the next event that came. */
+/* What is missing in what a tab had, or came again. After a gap that may be anything up to the next
+ * event that came. */
 function missing(had, all) {
   const wrong = [];
   let next = 0, gap = false;
@@ -386,7 +420,8 @@ test("each tab has each event once, whatever happens to the others", async () =>
       if (dead)
         continue;
       assert.notEqual(begins, null, `seed ${seed}: tab ${number} was never online`);
-      const all = world.published.filter(({ id, name }) => id > begins && names.includes(name)).map(({ id }) => id);
+      const all = world.published.filter(({ id, name }) => id > begins && names.includes(name))
+        .map(({ id }) => id);
       assert.deepEqual(missing(had, all), [], `seed ${seed}: tab ${number}`);
       stream.close();
     }

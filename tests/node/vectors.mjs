@@ -1,5 +1,6 @@
-// What a reader makes of streams. node vectors.mjs READER URL...: for each URL one line, a JSON list of [type, data, lastEventId].
-// eventsource opens the URL until the server answers 204; parser is given the bytes of one response, cut in pieces of a byte.
+// What a reader makes of streams. node vectors.mjs READER URL...: for each URL one line, a JSON
+// list of [type, data, lastEventId]. eventsource opens the URL until the server answers 204; parser
+// is given the bytes of one response, cut in pieces of a byte.
 import { EventSource } from "eventsource";
 import { createParser } from "eventsource-parser";
 

@@ -1,6 +1,7 @@
 """Sites under faults, one after the other, each for some rounds; every round is judged.
 
-In each second round what fails may fail for long, longer than the lease and the silence after which the other side is taken for gone.
+In each second round what fails may fail for long, longer than the lease and the silence after which
+the other side is taken for gone.
 """
 
 from support.apache import ApacheBalancer, ApacheHandoff
@@ -27,15 +28,18 @@ class ClusterWithMembers(FaultyCluster):
 _SITES = [
     ("a store on disk", FaultySite, {}),
     ("three NATS servers and two brokers", FaultyCluster, {}),
-    ("three NATS servers and workers that know both brokers", FaultyCluster, {"roam": True, "keyed": 0.4, "readers": 60}),
+    ("three NATS servers and workers that know both brokers", FaultyCluster,
+     {"roam": True, "keyed": 0.4, "readers": 60}),
     ("a store on disk and keys", FaultySite, {"keys": True}),
     ("a store on disk and Apache", FaultySite, {"web": ApacheBalancer}),
-    ("a store on disk and sockets handed over by Apache", FaultySite, {"web": ApacheHandoff, "workers": 1}),
+    ("a store on disk and sockets handed over by Apache", FaultySite,
+     {"web": ApacheHandoff, "workers": 1}),
     ("a broker without a memory", FaultySite, {"durable": False}),
     ("a history that is too small", FaultySite, {"history_events": 100}),
     ("members and a store on disk", SiteWithMembers, {"members": 40, "readers": 60}),
     ("members and two brokers", ClusterWithMembers, {"members": 40, "readers": 60}),
-    ("members and a broker without a memory", SiteWithMembers, {"members": 40, "readers": 60, "durable": False}),
+    ("members and a broker without a memory", SiteWithMembers,
+     {"members": 40, "readers": 60, "durable": False}),
 ]
 
 
@@ -55,6 +59,10 @@ def one_site(seed, what, make, options, seconds, progress):
             if left <= 0 and n:
                 break
             stretch = _LONG if n % 2 else 1
-            site.round(min(_ROUND, max(5, left)), stretch=stretch, progress=lambda what, n=n: progress.show(f"round {n + 1} of SEED={seed}: {what}"))
+            site.round(
+                min(_ROUND, max(5, left)), stretch=stretch,
+                progress=lambda what, n=n: progress.show(f"round {n + 1} of SEED={seed}: {what}")
+            )
             site.wait_presence()
-            progress.keep(f"round {n + 1}: {site.verdict}, {len(site.log)} faults and ends of faults")
+            progress.keep(f"round {n + 1}: {site.verdict}, "
+                          f"{len(site.log)} faults and ends of faults")

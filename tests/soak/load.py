@@ -1,6 +1,8 @@
-"""Thousands of streams through one lighttpd under an even load: everything arrives in order, and memory stays flat.
+"""Thousands of streams through one lighttpd under an even load: everything arrives in order, and
+memory stays flat.
 
-The history's and the window's limits are reached early, so that from then on nothing has a reason to grow.
+The history's and the window's limits are reached early, so that from then on nothing has a reason
+to grow.
 """
 
 import time
@@ -11,19 +13,23 @@ from support.site import Site
 
 _SAMPLE = 5          # seconds between two looks at the memory
 _WARM_UP = 0.3       # of the whole time
-_GROWTH = 0.02       # of a process's memory, and _GROWTH_LEAST bytes: what it may grow by after that
+# of a process's memory, and _GROWTH_LEAST bytes: what it may grow by after that
+_GROWTH = 0.02
 _GROWTH_LEAST = 2 << 20
 
 
 def run(streams, rate, seconds, progress):
     with Bench() as bench:
         site = Site(bench, workers=2, worker={"window_bytes": "256K", "retry": "1s"},
-                    broker={"store": str(bench.folder / "store"), "history_events": max(100, int(rate * seconds / 10))})
+                    broker={"store": str(bench.folder / "store"),
+                            "history_events": max(100, int(rate * seconds / 10))})
         programs = [site.broker, *site.workers, site.web]
         with Load(bench.folder, site.web.port) as client:
             took = client.open(streams, "/sse?session=s%n", seconds=120)
-            progress.keep(f"{streams} streams are open, after {took:.1f} s; {rate:g} events a second, each to every stream")
-            publisher = start_publisher("--dealer", site.broker.endpoint("commands"), "--rate", rate, "--seconds", seconds)
+            progress.keep(f"{streams} streams are open, after {took:.1f} s; "
+                          f"{rate:g} events a second, each to every stream")
+            publisher = start_publisher("--dealer", site.broker.endpoint("commands"), "--rate",
+                                        rate, "--seconds", seconds)
             client.begin()
             samples = watch(programs, seconds, progress)
             published = result(publisher)
@@ -48,15 +54,16 @@ def judge(streams, published, seen, programs, samples, progress):
     expected = published["events"] * streams
     progress.keep(f"{published['events']} events, {seen['events']} of {expected} deliveries, "
                   f"p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms")
-    problems = [f"{seen[what]} {what}" for what in ("lost", "disordered", "gaps", "ended", "refused") if seen[what]]
+    problems = [f"{seen[what]} {what}"
+                for what in ("lost", "disordered", "gaps", "ended", "refused") if seen[what]]
     if seen["events"] != expected:
         problems.append(f"{seen['events']} deliveries instead of {expected}")
     if published["failed"] or published["unanswered"]:
         problems.append(f"publisher: {published}")
     for p in programs:
         grown, allowed = growth([(t, rss[p.name]) for t, rss in samples])
-        progress.keep(f"{p.name}: {samples[-1][1][p.name] / 1e6:.1f} MB, grew by {grown / 1e3:.0f} kB after the warm-up "
-                      f"(allowed {allowed / 1e3:.0f})")
+        progress.keep(f"{p.name}: {samples[-1][1][p.name] / 1e6:.1f} MB, grew by {grown / 1e3:.0f} "
+                      f"kB after the warm-up (allowed {allowed / 1e3:.0f})")
         if grown > allowed:
             problems.append(f"{p.name} grew by {grown / 1e6:.1f} MB")
     assert not problems, "\n".join(problems)

@@ -1,4 +1,5 @@
-"""Power failures at many moments: brokers are recorded under load, and each image of the disk is opened and compared with what was acknowledged."""
+"""Power failures at many moments: brokers are recorded under load, and each image of the disk is
+opened and compared with what was acknowledged."""
 
 import concurrent.futures
 import itertools
@@ -17,7 +18,10 @@ def run(seed, images, progress):
     for seed in itertools.count(seed):
         if done >= images:
             break
-        done += _one_recording(seed, min(_IMAGES, images - done), lambda n, done=done: progress.show(f"power failures: {done + n} of {images}"))
+        done += _one_recording(
+            seed, min(_IMAGES, images - done),
+            lambda n, done=done: progress.show(f"power failures: {done + n} of {images}")
+        )
     progress.keep(f"power failures: {done} images of disks, all sound")
 
 
@@ -25,7 +29,8 @@ def _one_recording(seed, count, progress):
     with Bench() as bench, tempfile.TemporaryDirectory() as folder:
         recording = Recording(bench).run(seed)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            checks = [pool.submit(image.check, f"{folder}/{n}") for n, image in enumerate(recording.images(count))]
+            checks = [pool.submit(image.check, f"{folder}/{n}")
+                      for n, image in enumerate(recording.images(count))]
             for n, check in enumerate(concurrent.futures.as_completed(checks), 1):
                 check.result()
                 progress(n)

@@ -1,4 +1,5 @@
-"""Apache with the configurations of apache/, settings as a user makes them: Define before Include."""
+"""Apache with the configurations of apache/, settings as a user makes them: Define before
+Include."""
 
 import os
 import re
@@ -86,7 +87,8 @@ class Apache(_Apache):
 
 
 class ApacheHandoff(_Apache):
-    """Streams go from the worker directly to the browser: ssecast-handoff.conf. It has as few threads as Apache can do with."""
+    """Streams go from the worker directly to the browser: ssecast-handoff.conf. It has as few
+    threads as Apache can do with."""
 
     name = "apache-handoff"
     modules = ("proxy", "proxy_scgi", "proxy_fcgi", "proxy_fdpass", "setenvif")
@@ -99,7 +101,8 @@ class ApacheHandoff(_Apache):
 
     @classmethod
     def worker_options(cls, bench, name):
-        return {"handoff": bench.folder / f"{name}.handoff", "handoff_listen": bench.folder / f"{name}.scgi"}
+        return {"handoff": bench.folder / f"{name}.handoff",
+                "handoff_listen": bench.folder / f"{name}.scgi"}
 
     def settings(self):
         options = self.worker.options
@@ -108,8 +111,10 @@ class ApacheHandoff(_Apache):
 
     def size(self):
         if self.mpm == "prefork":
-            return ["StartServers 2", f"ServerLimit {self.threads}", f"MaxRequestWorkers {self.threads}"]
-        return ["StartServers 1", "ServerLimit 2", f"ThreadsPerChild {self.threads}", f"MaxRequestWorkers {2 * self.threads}"]
+            return ["StartServers 2", f"ServerLimit {self.threads}",
+                    f"MaxRequestWorkers {self.threads}"]
+        return ["StartServers 1", "ServerLimit 2", f"ThreadsPerChild {self.threads}",
+                f"MaxRequestWorkers {2 * self.threads}"]
 
 
 class ApacheHandoffWorker(ApacheHandoff):
@@ -123,7 +128,8 @@ class ApacheHandoffPrefork(ApacheHandoff):
 
 
 class ApacheBalancer(Apache):
-    """Two workers behind one mount point, with the lines that ssecast.conf has for it in a comment."""
+    """Two workers behind one mount point, with the lines that ssecast.conf has for it in a
+    comment."""
 
     name = "apache-balancer"
     modules = (*Apache.modules, "slotmem_shm", "proxy_balancer", "lbmethod_bybusyness")
@@ -166,13 +172,17 @@ class ApacheCgi(_Apache):
         return self
 
     def _serves_cgi(self):
-        """mod_cgid gives its socket to Apache's user after the port is open; until then a request is answered 503."""
-        return any(not as_root() or socket.owner() == USER for socket in self.place.glob("cgi.sock.*"))
+        """mod_cgid gives its socket to Apache's user after the port is open; until then a request
+        is answered 503."""
+        return any(not as_root()
+                   or socket.owner() == USER for socket in self.place.glob("cgi.sock.*"))
 
     def settings(self):
         shutil.copy2(WORKER, self.place)  # where Apache's user surely may go
-        return {"SSECAST_BIN": self.place / WORKER.name, "SSECAST_FEED": self.feed, "SSECAST_SYNC": self.sync}
+        return {"SSECAST_BIN": self.place / WORKER.name, "SSECAST_FEED": self.feed,
+                "SSECAST_SYNC": self.sync}
 
     def more(self):
         return [f"ScriptSock {self.place}/cgi.sock", '<Location "/sse">',
-                *(f'SetEnv {name} "{value}"' for name, value in environment(self.options).items()), "</Location>"]
+                *(f'SetEnv {name} "{value}"' for name, value in environment(self.options).items()),
+                "</Location>"]

@@ -1,4 +1,5 @@
-"""A worker that gives commands for others, as docs/protocol.md has it (COMMAND and REPLY): for what no worker of ours would say.
+"""A worker that gives commands for others, as docs/protocol.md has it (COMMAND and REPLY): for what
+no worker of ours would say.
 
     with Asker(broker.endpoint("sync")) as worker:
         worker.publish("token:anna", text="hi", id="order-1")
@@ -39,7 +40,9 @@ class Asker:
         """Ask for publisher, who may do everything of that role. Returns the request's number."""
         number, name = next(self._numbers), publisher.encode()
         head = struct.pack("<QBBH", number, roles, 0, len(name)) + name + struct.pack("<HH", 0, 0)
-        self.socket.send(b"SSC" + bytes([VERSION, COMMAND, 0, 0, 0]) + head + json.dumps(request).encode())
+        self.socket.send(
+            b"SSC" + bytes([VERSION, COMMAND, 0, 0, 0]) + head + json.dumps(request).encode()
+        )
         return number
 
     def receive(self, timeout=None):

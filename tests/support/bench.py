@@ -3,8 +3,9 @@
     with Bench() as bench:
         broker = Broker(bench).start()
 
-At its end every program is ended by its own process id, in the opposite order, and judged: one that died by itself, ended
-with a status other than 0, had to be killed or left a sanitizer's report is a failure of the test.
+At its end every program is ended by its own process id, in the opposite order, and judged: one that
+died by itself, ended with a status other than 0, had to be killed or left a sanitizer's report is a
+failure of the test.
 """
 
 import os

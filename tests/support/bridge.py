@@ -11,7 +11,8 @@ class Bridge(processes.Program):
     """program: processes.PGSQL or processes.MQTT. Started when it is connected."""
 
     def __init__(self, bench, broker, program, name=None, **options):
-        options = {"commands": broker.endpoint("commands"), "timeout": "1s", "log_level": "debug", **options}
+        options = {"commands": broker.endpoint("commands"), "timeout": "1s", "log_level": "debug",
+                   **options}
         super().__init__(name or program.name, [program, *arguments(options)], bench.folder)
         bench.adopt(self)
 
@@ -41,7 +42,9 @@ def events(broker):
     found, more = [], True
     with broker.commands() as commands:
         while more:
-            reply = commands.demand({"op": "history", "since": found[-1]["seq"] if found else 0, "limit": 1000})
+            reply = commands.demand(
+                {"op": "history", "since": found[-1]["seq"] if found else 0, "limit": 1000}
+            )
             found, more = found + reply["events"], reply["more"]
     return found
 
@@ -56,11 +59,13 @@ def values(broker):
 
 
 def wait_data(broker, expected):
-    wait_until(lambda: len(data(broker)) >= len(expected), what=lambda: f"{expected}; have {data(broker)}")
+    wait_until(lambda: len(data(broker)) >= len(expected),
+               what=lambda: f"{expected}; have {data(broker)}")
     assert data(broker) == expected
 
 
 def state(broker):
     """{key: event} of the current state."""
     with broker.commands() as commands:
-        return {entry["key"]: entry for entry in commands.demand({"op": "state", "limit": 1000})["keys"]}
+        return {entry["key"]: entry
+                for entry in commands.demand({"op": "state", "limit": 1000})["keys"]}

@@ -1,10 +1,12 @@
-"""A real browser: headless Chromium with a profile of its own, and the EventSources that a test opens in it.
+"""A real browser: headless Chromium with a profile of its own, and the EventSources that a test
+opens in it.
 
-Mostly it is chromium-headless-shell: the same engine without a browser around it, which takes half as long. Tests that are about
-tabs, or about the browser that people have, take the whole Chromium.
+Mostly it is chromium-headless-shell: the same engine without a browser around it, which takes half
+as long. Tests that are about tabs, or about the browser that people have, take the whole Chromium.
 
     browser = Browser(folder)
-    browser.goto("http://127.0.0.1:8080/")             # an EventSource belongs to a page: this gives it its origin
+    browser.goto("http://127.0.0.1:8080/")             # an EventSource belongs to a page: this
+                                                       gives it its origin
     source = browser.listen("/sse?session=anna", names=["greeting"])
     source.wait_for(1)[0] == {"type": "greeting", "data": "\"hello\"", "id": "1763…"}
 """
@@ -21,12 +23,15 @@ from .waiting import TIMEOUT, wait_until
 
 CONNECTING, OPEN, CLOSED = 0, 1, 2
 
-SHELL = pathlib.Path("/usr/lib/chromium/chromium-headless-shell")  # of Debian; elsewhere the whole Chromium is taken
+# of Debian; elsewhere the whole Chromium is taken
+SHELL = pathlib.Path("/usr/lib/chromium/chromium-headless-shell")
 
-_FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-            --disable-component-update --disable-sync --disable-dev-shm-usage
-            --disable-site-isolation-trials --disable-features=SpareRendererForSitePerProcess """
-# With the last two, a tab keeps its process from page to page. Without them nearly every page that is loaded starts one.
+_FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run
+            --disable-background-networking --disable-component-update --disable-sync
+            --disable-dev-shm-usage --disable-site-isolation-trials
+            --disable-features=SpareRendererForSitePerProcess """
+# With the last two, a tab keeps its process from page to page. Without them nearly every page that
+# is loaded starts one.
 
 # Tabs get no processes of their own, either.
 _ONE_RENDERER = "--renderer-process-limit=1"
@@ -39,7 +44,8 @@ const record = { source, events: [], opens: 0, errors: 0 };
 source.onopen = () => record.opens++;
 source.onerror = () => record.errors++;
 for (const name of ["message", "ssecast.gap", "ssecast.shutdown", ...names])
-    source.addEventListener(name, (e) => record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
+    source.addEventListener(name, (e) =>
+        record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
 (window.records ??= {})[key] = record;
 """
 
@@ -60,7 +66,8 @@ class Page:
 class Browser(Page):
     """One Chromium. folder: where its profile may be. Close it: it is also a context manager.
 
-    whole: with a process for each tab, so that one can crash, be frozen or be busy without the others.
+    whole: with a process for each tab, so that one can crash, be frozen or be busy without the
+    others.
     """
 
     def __init__(self, folder, flags=(), whole=False):
@@ -96,7 +103,8 @@ class Browser(Page):
 
     def errors(self):
         """What the console has complained about since the last time."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [entry["message"] for entry in self.driver.get_log("browser")
+                if entry["level"] == "SEVERE"]
 
     def forget(self):
         """One empty tab and no cookies, whatever a test has left."""
@@ -124,7 +132,8 @@ class Browser(Page):
 
 
 class SharedBrowser:
-    """A browser for many tests, one after the other. It starts with the first of them, and again when one has broken it."""
+    """A browser for many tests, one after the other. It starts with the first of them, and again
+    when one has broken it."""
 
     def __init__(self, folder):
         self._folder, self._browser = folder, None
@@ -173,7 +182,8 @@ class Source:
         self._record("source.close()")
 
     def wait_open(self, times=1):
-        wait_until(lambda: self.opens() >= times and self.ready_state() == OPEN, what=f"EventSource open ({times})")
+        wait_until(lambda: self.opens() >= times and self.ready_state() == OPEN,
+                   what=f"EventSource open ({times})")
         return self
 
     def wait_closed(self):
@@ -182,4 +192,5 @@ class Source:
 
     def wait_for(self, count):
         """The events, as soon as there are count of them. (More may follow.)"""
-        return wait_until(lambda: (e := self.events()) and len(e) >= count and e, what=lambda: f"{count} events, have {self.events()}")
+        return wait_until(lambda: (e := self.events()) and len(e) >= count and e,
+                          what=lambda: f"{count} events, have {self.events()}")

@@ -1,16 +1,19 @@
 """Judges what readers saw by what publishers know. Records in, complaints out: no socket, no clock.
 
-A publisher keeps a Publication for each event, with what became of it: acknowledged (it has a seq, and must reach each reader that it
-concerns), refused (nobody may ever see it), or unknown (no answer came: it may appear, but then to all concerned). A reader keeps a
-Diary: every block of its streams in the order of their arrival, over all of its connections.
+A publisher keeps a Publication for each event, with what became of it: acknowledged (it has a seq,
+and must reach each reader that it concerns), refused (nobody may ever see it), or unknown (no
+answer came: it may appear, but then to all concerned). A reader keeps a Diary: every block of its
+streams in the order of their arrival, over all of its connections.
 
-What each diary must show: every event that concerns its reader exactly once and in the order of the seqs, from where its first stream
-began to the end; and no checkpoint that is ahead of what was sent. Only an `ssecast.gap` excuses what is missing, and no more of it than
-lies before the checkpoint that follows it.
+What each diary must show: every event that concerns its reader exactly once and in the order of the
+seqs, from where its first stream began to the end; and no checkpoint that is ahead of what was
+sent. Only an `ssecast.gap` excuses what is missing, and no more of it than lies before the
+checkpoint that follows it.
 
-An event with a key (`replaces`) may be missing when a later one with this key, which concerns the reader as well, is there: a reader that is
-behind may be sent the newest only. It comes in order all the same, so that nobody sees an older value after a newer one. A value that
-follows a gap or that a stream begins with may have no `id:` line of its own.
+An event with a key (`replaces`) may be missing when a later one with this key, which concerns the
+reader as well, is there: a reader that is behind may be sent the newest only. It comes in order all
+the same, so that nobody sees an older value after a newer one. A value that follows a gap or that a
+stream begins with may have no `id:` line of its own.
 """
 
 import bisect
@@ -23,22 +26,28 @@ _AT_MOST = 5  # complaints about one reader
 
 
 class Publication:
-    """An event as its publisher knows it. to and without are the request's `to` and `except`; key begins the event's text; replaces is the
-    request's `key`. private: no channel of `to` brings it to a reader, because readers have no token."""
+    """An event as its publisher knows it. to and without are the request's `to` and `except`; key
+    begins the event's text; replaces is the request's `key`. private: no channel of `to` brings it
+    to a reader, because readers have no token."""
 
     __slots__ = ("key", "own_id", "to", "without", "fate", "seq", "replaces", "private")
 
-    def __init__(self, key, own_id=False, to=None, without=None, fate=UNKNOWN, seq=None, replaces=None, private=False):
-        self.key, self.own_id, self.to, self.without, self.fate, self.seq = key, own_id, to, without, fate, seq
+    def __init__(self, key, own_id=False, to=None, without=None, fate=UNKNOWN, seq=None,
+                 replaces=None, private=False):
+        self.key, self.own_id, self.to, self.without, self.fate, self.seq = (
+            key, own_id, to, without, fate, seq
+        )
         self.replaces, self.private = replaces, private
 
     @property
     def place(self):
-        """Where one event replaces another: its key and its target, of which it is a part whether it is private."""
+        """Where one event replaces another: its key and its target, of which it is a part whether
+        it is private."""
         return self.replaces, json.dumps(self.to, sort_keys=True), self.private
 
     def acknowledge(self, seq):
-        """The broker's ok. What is wrong with it, or None: a second one has to name the same seq."""
+        """The broker's ok. What is wrong with it, or None: a second one has to name the same
+        seq."""
         if self.seq is not None and self.seq != seq:
             return f"{self.key}: acknowledged as {self.seq} and as {seq}"
         self.fate, self.seq = ACKNOWLEDGED, seq
@@ -58,15 +67,18 @@ class Publication:
 
 
 def _names(target, session, channels):
-    return session in target.get("sessions", ()) or any(c in channels for c in target.get("channels", ()))
+    return (session in target.get("sessions", ())
+            or any(c in channels for c in target.get("channels", ())))
 
 
 class Diary:
-    """What one reader saw. blocks: as sse.Decoder keeps them; type is None for a checkpoint. start: the seq after which its reading
-    begins, None when its first block says so."""
+    """What one reader saw. blocks: as sse.Decoder keeps them; type is None for a checkpoint. start:
+    the seq after which its reading begins, None when its first block says so."""
 
     def __init__(self, name, session, channels, blocks, start=None):
-        self.name, self.session, self.channels, self.blocks, self.start = name, session, frozenset(channels), blocks, start
+        self.name, self.session, self.channels, self.blocks, self.start = (
+            name, session, frozenset(channels), blocks, start
+        )
 
 
 class Verdict:
@@ -75,7 +87,8 @@ class Verdict:
         self.deliveries = self.gaps = self.expected = 0
 
     def __str__(self):
-        return f"{self.deliveries} deliveries of {self.expected} events, {self.gaps} gaps, {len(self.complaints)} complaints"
+        return (f"{self.deliveries} deliveries of {self.expected} events, {self.gaps} gaps, "
+                f"{len(self.complaints)} complaints")
 
 
 def key_of(block):
@@ -84,7 +97,8 @@ def key_of(block):
 
 
 def check(publications, diaries, end, gaps_allowed=False):
-    """A Verdict. end: the seq of the last event that everybody must have come to, one for everybody."""
+    """A Verdict. end: the seq of the last event that everybody must have come to, one for
+    everybody."""
     verdict, known = Verdict(), {p.key: p for p in publications}
     _learn_from_readers(known, diaries, verdict.complaints)
     facts = _Facts(known, verdict.complaints)
@@ -99,7 +113,8 @@ def check(publications, diaries, end, gaps_allowed=False):
 
 
 def _learn_from_readers(known, diaries, complaints):
-    """The seqs of unacknowledged events that one stream got: every other stream must get them too."""
+    """The seqs of unacknowledged events that one stream got: every other stream must get them
+    too."""
     for block in itertools.chain.from_iterable(d.blocks for d in diaries):
         if block.type != "m":
             continue
@@ -116,7 +131,8 @@ class _Facts:
 
     def __init__(self, known, complaints):
         self.known = known
-        self.in_order = sorted((p for p in known.values() if p.seq is not None), key=lambda p: p.seq)
+        self.in_order = sorted((p for p in known.values() if p.seq is not None),
+                               key=lambda p: p.seq)
         for a, b in itertools.pairwise(self.in_order):
             if a.seq == b.seq:
                 complaints.append(f"{a} and {b} have the same seq")
@@ -144,7 +160,8 @@ class _Facts:
 
 
 class _Walk:
-    """Through one diary. position: the seq up to which everything that concerns the reader was sent."""
+    """Through one diary. position: the seq up to which everything that concerns the reader was
+    sent."""
 
     def __init__(self, facts, diary, gaps_allowed):
         self.facts, self.diary, self.gaps_allowed = facts, diary, gaps_allowed
@@ -208,7 +225,8 @@ class _Walk:
             self._in_order(p)
 
     def _is_state(self, p):
-        """Before its first checkpoint a stream is sent the values of its keys, which are no place to go on from."""
+        """Before its first checkpoint a stream is sent the values of its keys, which are no place
+        to go on from."""
         return bool(p.replaces) and (self.position is None or self.after_gap)
 
     def _in_state(self, p):
@@ -230,7 +248,8 @@ class _Walk:
         """Complain about what lies between the position and seq."""
         if self.position is None:
             return
-        first, last = bisect.bisect_right(self.seqs, self.position), bisect.bisect_left(self.seqs, seq)
+        first, last = bisect.bisect_right(self.seqs,
+                                          self.position), bisect.bisect_left(self.seqs, seq)
         missing = [p for p in self.mine[first:last] if not self.facts.is_replaced(p)]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

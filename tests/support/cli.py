@@ -38,7 +38,8 @@ class Tail:
 
     def __init__(self, argv, env):
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=env)
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+                                        text=True, env=env)
 
     def __enter__(self):
         return self

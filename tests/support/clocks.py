@@ -14,7 +14,9 @@ def skip_unless_time_can_be_faked():
     """A program with a sanitizer cannot be given another library first."""
     if not FAKETIME:
         pytest.skip("faketime is not installed")
-    done = subprocess.run([processes.BROKER, "--version"], env=processes.clean_environment(LD_PRELOAD=str(FAKETIME)), capture_output=True, check=False)
+    done = subprocess.run([processes.BROKER, "--version"],
+                          env=processes.clean_environment(LD_PRELOAD=str(FAKETIME)),
+                          capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip("not with a sanitizer")
 
@@ -25,7 +27,8 @@ def set_clock(broker, offset):
         broker.env = processes.clean_environment()
         return
     skip_unless_time_can_be_faked()
-    broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1")
+    broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME=offset,
+                                             FAKETIME_DONT_FAKE_MONOTONIC="1")
 
 
 class Clock:
@@ -35,8 +38,10 @@ class Clock:
         skip_unless_time_can_be_faked()
         self._file = bench.folder / "clock"
         self.set("+0")
-        broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_NO_CACHE="1",
-                                                 FAKETIME_DONT_FAKE_MONOTONIC="1")
+        broker.env = processes.clean_environment(
+            LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self._file),
+            FAKETIME_NO_CACHE="1", FAKETIME_DONT_FAKE_MONOTONIC="1"
+        )
 
     def set(self, offset):
         """"+1h", "-60s", "+0"."""

@@ -1,7 +1,8 @@
 """A client of the broker's commands socket: JSON over a ZeroMQ DEALER.
 
-publish() and the other verbs wait for their reply and raise Refused when it is not ok; ask() gives any reply as it is; send() and
-receive() are the two halves, for tests with many requests under way. Each request carries a ref, by which its reply is found.
+publish() and the other verbs wait for their reply and raise Refused when it is not ok; ask() gives
+any reply as it is; send() and receive() are the two halves, for tests with many requests under way.
+Each request carries a ref, by which its reply is found.
 """
 
 import itertools
@@ -29,7 +30,8 @@ class Commands:
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
-        self.socket.setsockopt(zmq.SNDTIMEO, int(TIMEOUT * 1000))  # libzmq gives up a connection whose key was refused, and sending would block
+        # libzmq gives up a connection whose key was refused, and sending would block
+        self.socket.setsockopt(zmq.SNDTIMEO, int(TIMEOUT * 1000))
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self.socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
         if identity:
@@ -74,7 +76,8 @@ class Commands:
         return None if reply is None else json.loads(reply)
 
     def _bytes_before(self, deadline, unless=None):
-        """The next reply as it came; None after the deadline. When `unless` (a descriptor or socket) is readable first, None at once."""
+        """The next reply as it came; None after the deadline. When `unless` (a descriptor or
+        socket) is readable first, None at once."""
         poller = zmq.Poller()
         for waited_for in (self.socket, unless):
             if waited_for is not None:
@@ -86,7 +89,8 @@ class Commands:
     # One request, one reply
 
     def try_ask(self, request, timeout=None, payload=None, unless=None):
-        """The reply to this request, or None when there is none in time. Other replies are dropped."""
+        """The reply to this request, or None when there is none in time. Other replies are
+        dropped."""
         ref = self.send(request, payload)
         deadline = Deadline(timeout)
         while True:
@@ -113,7 +117,8 @@ class Commands:
     # The verbs
 
     def publish(self, event=None, payload=None, timeout=None, **fields):
-        """publish("greeting", data={...}, to={"sessions": ["a"]}); payload=b"..." is the second frame."""
+        """publish("greeting", data={...}, to={"sessions": ["a"]}); payload=b"..." is the second
+        frame."""
         request = {"op": "publish", **fields}
         if event is not None:
             request["event"] = event
@@ -123,7 +128,8 @@ class Commands:
         return self.demand({"op": "publish", "events": list(events)}, timeout)
 
     def publish_many(self, requests, timeout=None):
-        """Send all requests at once and wait for all replies. Returns them in the order of the requests."""
+        """Send all requests at once and wait for all replies. Returns them in the order of the
+        requests."""
         refs = [self.send({"op": "publish", **r}) for r in requests]
         replies, deadline = {}, Deadline(timeout)
         while len(replies) < len(refs):

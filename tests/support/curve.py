@@ -1,4 +1,5 @@
-"""A client of ZMTP with CURVE, spoken by hand, so that it may also be spoken wrongly. libsodium computes.
+"""A client of ZMTP with CURVE, spoken by hand, so that it may also be spoken wrongly. libsodium
+computes.
 
     peer = CurvePeer(port, keys.add("publisher", "shop"))
     peer.send(peer.message(b'{"op":"ping"}'))
@@ -18,13 +19,16 @@ _GREETING = b"\xff\0\0\0\0\0\0\0\1\x7f\3\0" + b"CURVE".ljust(20, b"\0") + bytes(
 
 def _box(text, nonce, public, secret):
     out = ctypes.create_string_buffer(len(text) + _MAC)
-    assert _sodium.crypto_box_easy(out, text, ctypes.c_ulonglong(len(text)), nonce, public, secret) == 0
+    assert _sodium.crypto_box_easy(out, text, ctypes.c_ulonglong(len(text)), nonce,
+                                   public, secret) == 0
     return out.raw
 
 
 def _open(box, nonce, public, secret):
     out = ctypes.create_string_buffer(max(len(box) - _MAC, 1))
-    assert _sodium.crypto_box_open_easy(out, box, ctypes.c_ulonglong(len(box)), nonce, public, secret) == 0, "a box that does not open"
+    assert _sodium.crypto_box_open_easy(
+        out, box, ctypes.c_ulonglong(len(box)), nonce, public, secret
+    ) == 0, "a box that does not open"
     return out.raw[:len(box) - _MAC]
 
 
@@ -52,7 +56,8 @@ COMMAND = 4
 
 
 class CurvePeer:
-    """A connection to 127.0.0.1:port that has been welcomed, and with finish() is ready. key: a Key (keys.py)."""
+    """A connection to 127.0.0.1:port that has been welcomed, and with finish() is ready. key: a Key
+    (keys.py)."""
 
     def __init__(self, port, key, metadata=None, finish=True):
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -60,7 +65,8 @@ class CurvePeer:
         self._broker = z85.decode(key.broker)
         self._own = z85.decode(key.public), z85.decode(key.secret)
         self._short, self._count = _pair(), 0
-        self._metadata = properties(Socket_Type=b"DEALER", Identity=b"") if metadata is None else metadata
+        self._metadata = (properties(Socket_Type=b"DEALER", Identity=b"")
+                          if metadata is None else metadata)
         self._say_hello()
         if finish:
             self.send(self.initiate())
@@ -82,15 +88,19 @@ class CurvePeer:
 
     def initiate(self):
         nonce = os.urandom(16)
-        vouch = nonce + _box(self._short[0] + self._broker, b"VOUCH---" + nonce, self._session, self._own[1])
+        vouch = nonce + _box(self._short[0] + self._broker, b"VOUCH---" + nonce, self._session,
+                             self._own[1])
         count, prefix = self._next_count(), b"CurveZMQINITIATE"
-        box = _box(self._own[0] + vouch + self._metadata, prefix + count, self._session, self._short[1])
+        box = _box(self._own[0] + vouch + self._metadata, prefix + count, self._session,
+                   self._short[1])
         return frame(COMMAND, b"\x08INITIATE" + self._cookie + count + box)
 
     def message(self, body, flags=0):
         """A message. flags, within the box: 1: more follows, 2: a command."""
         count = self._next_count()
-        return frame(0, b"\7MESSAGE" + count + _box(bytes([flags]) + body, b"CurveZMQMESSAGEC" + count, self._session, self._short[1]))
+        return frame(0, b"\7MESSAGE" + count + _box(
+            bytes([flags]) + body, b"CurveZMQMESSAGEC" + count, self._session, self._short[1]
+        ))
 
     def wrong_message(self):
         """One that does not open."""

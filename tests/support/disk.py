@@ -5,8 +5,8 @@
         disk.fill()
         disk.empty()
 
-Tmpfs is a real small disk and needs root; FileLimit does without, by limits on what the broker's process may write.
-HangingDisk is slow instead: syncs wait while the test says so.
+Tmpfs is a real small disk and needs root; FileLimit does without, by limits on what the broker's
+process may write. HangingDisk is slow instead: syncs wait while the test says so.
 """
 
 import contextlib
@@ -24,14 +24,16 @@ def can_mount():
     """Not every root may: a container's may not."""
     if not as_root():
         return False
-    return subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], check=False, capture_output=True).returncode == 0
+    return subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+                          check=False, capture_output=True).returncode == 0
 
 
 class Tmpfs:
     def __init__(self, folder, size="16m"):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", self.folder], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", self.folder],
+                       check=True)
 
     def fill(self, _=None):
         """Take all the space that is left."""
@@ -61,14 +63,16 @@ class Tmpfs:
 
 
 class FileLimit:
-    """The same to a broker: grow=True: no file may become larger (a full disk), else nothing can be written at all (a read-only one)."""
+    """The same to a broker: grow=True: no file may become larger (a full disk), else nothing can be
+    written at all (a read-only one)."""
 
     def __init__(self, folder, grow):
         self.folder, self._grow = pathlib.Path(folder), grow
         self.folder.mkdir()
 
     def fill(self, broker):
-        size = os.stat(pathlib.Path(broker.options["store"]) / "data.mdb").st_size if self._grow else 0
+        size = (os.stat(pathlib.Path(broker.options["store"]) / "data.mdb").st_size
+                if self._grow else 0)
         self._limit(broker, size)
 
     def empty(self, broker):
@@ -83,7 +87,8 @@ class FileLimit:
 
 
 class HangingDisk:
-    """The disk of this broker, which it is restarted for. Syncs of the store's file wait within `with disk.hanging():`."""
+    """The disk of this broker, which it is restarted for. Syncs of the store's file wait within
+    `with disk.hanging():`."""
 
     def __init__(self, bench, broker):
         self._fail = bench.folder / "disk-fails"

@@ -1,4 +1,5 @@
-"""A FastCGI client: what a web server says to the worker, spoken by hand, so that it may also be said wrongly.
+"""A FastCGI client: what a web server says to the worker, spoken by hand, so that it may also be
+said wrongly.
 
     with FastCgi(worker.socket) as web:
         web.get("session=anna")
@@ -16,7 +17,8 @@ RESPONDER, AUTHORIZER = 1, 2
 
 
 def record(kind, content=b"", request=1, padding=0, version=1):
-    return struct.pack(">BBHHBB", version, kind, request, len(content), padding, 0) + content + b"\0" * padding
+    return struct.pack(">BBHHBB", version, kind, request, len(content),
+                       padding, 0) + content + b"\0" * padding
 
 
 def begin(role=RESPONDER, flags=0, request=1):
@@ -41,8 +43,9 @@ def params(pairs, request=1, piece=60000):
 
 def environment(query="", **more):
     """The parameters of a GET request. Keywords add to them; None removes one."""
-    out = {"GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/sse", "REQUEST_URI": "/sse?" + query,
-           "QUERY_STRING": query, "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "SERVER_SOFTWARE": "test"}
+    out = {"GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/sse",
+           "REQUEST_URI": "/sse?" + query, "QUERY_STRING": query, "SERVER_PROTOCOL": "HTTP/1.1",
+           "REMOTE_ADDR": "127.0.0.1", "SERVER_SOFTWARE": "test"}
     out.update(more)
     return {k: v for k, v in out.items() if v is not None}
 
@@ -56,7 +59,8 @@ class FastCgi:
     """One connection to a worker: to a unix socket's path, or to (host, port)."""
 
     def __init__(self, address):
-        self.socket = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
+        self.socket = socket.socket(socket.AF_INET
+                                    if isinstance(address, tuple) else socket.AF_UNIX)
         self.socket.connect(address)
         self._buffer = b""
         self.text = b""      # what came in FCGI_STDOUT
@@ -127,7 +131,9 @@ class FastCgi:
         deadline = Deadline(timeout)
         while not condition():
             if not self._read(deadline) and not condition():
-                raise Timeout(f"{what}: {'hung up' if self.eof else 'nothing'} after {self.text[-300:]!r}")
+                raise Timeout(
+                    f"{what}: {'hung up' if self.eof else 'nothing'} after {self.text[-300:]!r}"
+                )
         return self
 
     def wait_text(self, part):
@@ -144,10 +150,12 @@ class FastCgi:
 
     @property
     def head(self):
-        """The response's head: a dictionary, names in lower case; "status" is the first word of Status."""
+        """The response's head: a dictionary, names in lower case; "status" is the first word of
+        Status."""
         self.wait(lambda: b"\r\n\r\n" in self.text, "a response head")
         lines = self.text.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
-        out = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        out = {name.lower(): value.strip()
+               for name, _, value in (line.partition(":") for line in lines)}
         out["status"] = int(out.get("status", "200").split()[0])
         return out
 

@@ -1,4 +1,5 @@
-"""Firefox, driven through Marionette, the protocol that is built in: geckodriver is no package of Debian 12.
+"""Firefox, driven through Marionette, the protocol that is built in: geckodriver is no package of
+Debian 12.
 
     with Firefox(folder) as firefox:
         firefox.goto("http://127.0.0.1:8080/")
@@ -20,8 +21,10 @@ from .ports import free_port
 from .waiting import TIMEOUT, wait_until
 
 _PREFERENCES = {
-    "app.update.enabled": False, "browser.shell.checkDefaultBrowser": False, "datareporting.policy.dataSubmissionEnabled": False,
-    "network.captive-portal-service.enabled": False, "network.connectivity-service.enabled": False, "toolkit.telemetry.enabled": False,
+    "app.update.enabled": False, "browser.shell.checkDefaultBrowser": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "network.captive-portal-service.enabled": False, "network.connectivity-service.enabled": False,
+    "toolkit.telemetry.enabled": False,
     "services.settings.server": "data:,", "extensions.systemAddon.update.enabled": False,
 }
 
@@ -38,11 +41,15 @@ class Firefox(Page):
         profile = self._folder / "firefox"
         profile.mkdir()
         preferences = {**_PREFERENCES, "marionette.port": port}
-        (profile / "user.js").write_text("".join(f'user_pref("{k}", {json.dumps(v)});\n' for k, v in preferences.items()))
+        (profile / "user.js").write_text(
+            "".join(f'user_pref("{k}", {json.dumps(v)});\n' for k, v in preferences.items())
+        )
         self._log = open(self._folder / "firefox.log", "wb")
         self._process = subprocess.Popen(
-            [program, "--headless", "--no-remote", "--marionette", "--profile", profile], stdin=subprocess.DEVNULL, stdout=self._log,
-            stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "HOME": str(profile), "MOZ_CRASHREPORTER_DISABLE": "1"})
+            [program, "--headless", "--no-remote", "--marionette", "--profile", profile],
+            stdin=subprocess.DEVNULL, stdout=self._log,
+            stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "HOME": str(profile), "MOZ_CRASHREPORTER_DISABLE": "1"})
         self._socket = wait_until(lambda: self._connect(port), 60, "Firefox listens")
         self._socket.settimeout(TIMEOUT)
         self._buffer = b""
@@ -69,8 +76,10 @@ class Firefox(Page):
         self._command("WebDriver:Navigate", {"url": url})
 
     def run(self, script, *arguments):
-        return self._command("WebDriver:ExecuteScript", {
-            "script": script, "args": list(arguments), "sandbox": None, "newSandbox": False})["value"]
+        return self._command(
+            "WebDriver:ExecuteScript", {
+                "script": script, "args": list(arguments), "sandbox": None, "newSandbox": False}
+        )["value"]
 
     # Its protocol: the length of a JSON text, a colon, the text
 

@@ -1,4 +1,5 @@
-"""HAProxy as a FastCGI client, with FCGI_GET_VALUES (`option get-values`): before its first request it asks what the worker can do."""
+"""HAProxy as a FastCGI client, with FCGI_GET_VALUES (`option get-values`): before its first request
+it asks what the worker can do."""
 
 from .webserver import USER, WebServer, program
 from .processes import as_root
@@ -39,7 +40,8 @@ backend worker
 
 
 class HaproxyTls(WebServer):
-    """Terminates TLS in front of another web server, to which it speaks HTTP/1.1 and names the client."""
+    """Terminates TLS in front of another web server, to which it speaks HTTP/1.1 and names the
+    client."""
 
     name = "haproxy-tls"
 

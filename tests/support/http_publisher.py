@@ -12,7 +12,8 @@ from .waiting import TIMEOUT
 
 
 class HttpPublisher:
-    """url: the mount point of the streams. One connection, kept open between requests when the server keeps it."""
+    """url: the mount point of the streams. One connection, kept open between requests when the
+    server keeps it."""
 
     def __init__(self, url, token=None):
         parts = urllib.parse.urlsplit(url)
@@ -37,10 +38,12 @@ class HttpPublisher:
         return {name: value for name, value in out.items() if value is not None}
 
     def send(self, body, headers=None, method="POST", query="", chunked=False):
-        """(status, headers with names in lower case, the reply). body: bytes, or what becomes JSON; an iterable of bytes when chunked."""
+        """(status, headers with names in lower case, the reply). body: bytes, or what becomes JSON;
+        an iterable of bytes when chunked."""
         if not chunked and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        self.connection.request(method, self.path + query, body=body, headers=self.headers(headers), encode_chunked=chunked)
+        self.connection.request(method, self.path + query, body=body, headers=self.headers(headers),
+                                encode_chunked=chunked)
         response = self.connection.getresponse()
         text = response.read()
         fields = {name.lower(): value for name, value in response.getheaders()}

@@ -36,7 +36,8 @@ class Hub(Site):
     def __init__(self, bench, web=Lighttpd, broker=None, workers=1, **worker):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
-        worker = {"mercure": True, "jwt_secret_file": self.issuer.secret_file, "session_from": ["query:session", "jwt", "none"],
+        worker = {"mercure": True, "jwt_secret_file": self.issuer.secret_file,
+                  "session_from": ["query:session", "jwt", "none"],
                   "channels_from": ["query:channels", "jwt"], "cors_origin": GOOD, **worker}
         super().__init__(bench, web=web, workers=workers, broker=broker, worker=worker)
         self.hub = self.web.url + PATH
@@ -46,16 +47,20 @@ class Hub(Site):
     def old_token(self, publish=None, subscribe=None, seconds=3600, payload=None, **claims):
         """Dialect 0.x."""
         lists = {"publish": publish, "subscribe": subscribe, "payload": payload}
-        return self.issuer.token(seconds, mercure={k: v for k, v in lists.items() if v is not None}, **claims)
+        return self.issuer.token(seconds, mercure={k: v for k, v in lists.items() if v is not None},
+                                 **claims)
 
-    def new_token(self, publish=(), subscribe=(), seconds=3600, typ="at+jwt", match_type="exact", **claims):
+    def new_token(self, publish=(), subscribe=(), seconds=3600, typ="at+jwt",
+                  match_type="exact", **claims):
         """Dialect 1.0."""
-        details = [{"type": DETAIL, "actions": [action], "topics": [{"match": t, "match_type": match_type} for t in topics]}
+        details = [{"type": DETAIL, "actions": [action],
+                    "topics": [{"match": t, "match_type": match_type} for t in topics]}
                    for action, topics in (("publish", publish), ("subscribe", subscribe)) if topics]
-        claims = {"iss": "https://issuer.example", "aud": self.hub, "exp": int(time.time()) + seconds, "sub": "anna",
+        claims = {"iss": "https://issuer.example", "aud": self.hub,
+                  "exp": int(time.time()) + seconds, "sub": "anna",
                   "authorization_details": details, **claims}
-        return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.issuer.secret, algorithm="HS256",
-                          headers={"typ": typ})
+        return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.issuer.secret,
+                          algorithm="HS256", headers={"typ": typ})
 
     # Requests
 
@@ -70,11 +75,14 @@ class Hub(Site):
                 headers["Authorization"] = f"Bearer {token}"
             if body is not None:
                 headers.setdefault("Content-Type", FORM)
-                body = body if isinstance(body, bytes) else urllib.parse.urlencode(list(body)).encode()
-            connection.request(method, path + ("?" + query if query else ""), body=body, headers=headers)
+                body = (body
+                        if isinstance(body, bytes) else urllib.parse.urlencode(list(body)).encode())
+            connection.request(method, path + ("?" + query if query else ""), body=body,
+                               headers=headers)
             response = connection.getresponse()
             fields = {name.lower(): value for name, value in response.getheaders()}
-            stream = response.status == 200 and fields.get("content-type") == "text/event-stream" and method == "GET"
+            stream = (response.status == 200 and fields.get("content-type") == "text/event-stream"
+                      and method == "GET")
             return response.status, fields, b"" if stream else response.read()
         finally:
             connection.close()
@@ -82,7 +90,8 @@ class Hub(Site):
     def post(self, *topics, token=None, headers=None, **fields):
         """Publish an update with these topics."""
         token = token if token is not None else self.old_token(publish=["*"])
-        return self.ask("POST", body=[("topic", t) for t in topics] + list(fields.items()), token=token or None, headers=headers)
+        return self.ask("POST", body=[("topic", t) for t in topics] + list(fields.items()),
+                        token=token or None, headers=headers)
 
     def update(self, *topics, **fields):
         """Publish, and the update's id."""
@@ -90,13 +99,15 @@ class Hub(Site):
         assert status == 200 and headers["content-type"].startswith("text/plain"), body
         return body.decode()
 
-    def start_subscribe(self, *topics, name="topic", token=None, cursor=None, headers=None, **query):
+    def start_subscribe(self, *topics, name="topic", token=None, cursor=None,
+                        headers=None, **query):
         pairs = [(name, t) for t in topics] + list(query.items())
         headers = dict(headers or {})
         token = token if token is not None else self.old_token(subscribe=[])
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return self.readers.open(self.hub + "?" + urllib.parse.urlencode(pairs), cursor, headers=headers)
+        return self.readers.open(self.hub + "?" + urllib.parse.urlencode(pairs), cursor,
+                                 headers=headers)
 
     def subscribe(self, *topics, **options):
         return self.start_subscribe(*topics, **options).wait_open()

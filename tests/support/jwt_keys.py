@@ -24,11 +24,13 @@ class _Key:
         self.kid = kid
 
     def token(self, seconds=3600, headers=None, algorithm=None, **claims):
-        """A token with these claims, which expires after this number of seconds (None: never; negative: expired)."""
+        """A token with these claims, which expires after this number of seconds (None: never;
+        negative: expired)."""
         if seconds is not None:
             claims.setdefault("exp", time.time() + seconds)
         headers = {**({"kid": self.kid} if self.kid else {}), **(headers or {})}
-        return jwt.encode(claims, self.private, algorithm=algorithm or self.algorithm, headers=headers)
+        return jwt.encode(claims, self.private, algorithm=algorithm or self.algorithm,
+                          headers=headers)
 
 
 class Secret(_Key):
@@ -44,7 +46,8 @@ class Secret(_Key):
         return self.private + "\n"
 
     def jwk(self):
-        return {"kty": "oct", "k": jwt.utils.base64url_encode(self.private.encode()).decode(), **named(self)}
+        return {"kty": "oct", "k": jwt.utils.base64url_encode(self.private.encode()).decode(),
+                **named(self)}
 
 
 class _Pair(_Key):
@@ -55,17 +58,22 @@ class _Pair(_Key):
 
     @property
     def private_file(self):
-        return self.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                          serialization.NoEncryption()).decode()
+        return self.private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()
+        ).decode()
 
     def jwk(self):
-        jwk = jwt.algorithms.get_default_algorithms()[self.algorithm].to_jwk(self.private.public_key()) \
-            if self.algorithm == "RS256" else self._point()
-        return {**(json.loads(jwk) if isinstance(jwk, str) else jwk), "use": "sig", "alg": self.algorithm, **named(self)}
+        jwk = jwt.algorithms.get_default_algorithms()[self.algorithm].to_jwk(
+            self.private.public_key()
+        ) if self.algorithm == "RS256" else self._point()
+        return {**(json.loads(jwk) if isinstance(jwk, str) else jwk), "use": "sig",
+                "alg": self.algorithm, **named(self)}
 
     def _point(self):
         numbers = self.private.public_key().public_numbers()
-        x, y = (jwt.utils.base64url_encode(n.to_bytes(32, "big")).decode() for n in (numbers.x, numbers.y))
+        x, y = (jwt.utils.base64url_encode(n.to_bytes(32, "big")).decode()
+                for n in (numbers.x, numbers.y))
         return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
@@ -101,7 +109,8 @@ def option_for(text):
 
 
 def put(file, text):
-    """The file, with this text from one moment to the next; secret, as far as workers of the tests allow."""
+    """The file, with this text from one moment to the next; secret, as far as workers of the tests
+    allow."""
     new = file.with_name(file.name + ".new")
     new.write_text(text)
     new.chmod(0o644)

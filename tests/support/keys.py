@@ -20,12 +20,14 @@ _HANDSHAKES = {
 
 
 class Key:
-    """A pair: .public and .secret as text, .file with the secret half. broker: the public key of whom to talk to."""
+    """A pair: .public and .secret as text, .file with the secret half. broker: the public key of
+    whom to talk to."""
 
     def __init__(self, path, broker=None):
         self.public, self.secret = (key.decode() for key in zmq.curve_keypair())
         self.file, self.broker = path, broker
-        with open(path, "w", encoding="ascii", opener=lambda p, flags: os.open(p, flags, 0o640)) as f:
+        with open(path, "w", encoding="ascii",
+                  opener=lambda p, flags: os.open(p, flags, 0o640)) as f:
             f.write(self.secret + "\n")
         os.chmod(path, 0o640)
 
@@ -64,7 +66,9 @@ class Keys:
 
     def write(self, extra=""):
         fresh = self.file.with_suffix(".new")
-        fresh.write_text("# made by a test\n" + "".join(line + "\n" for line in self.lines.values()) + extra)
+        fresh.write_text(
+            "# made by a test\n" + "".join(line + "\n" for line in self.lines.values()) + extra
+        )
         fresh.replace(self.file)
 
     def broker_options(self):
@@ -87,7 +91,9 @@ class Watched:
 
     def look(self):
         while self._monitor.poll(0):
-            self.events.append(_HANDSHAKES[zmq.utils.monitor.recv_monitor_message(self._monitor)["event"]])
+            self.events.append(
+                _HANDSHAKES[zmq.utils.monitor.recv_monitor_message(self._monitor)["event"]]
+            )
         return self.events
 
     def close(self):
@@ -98,7 +104,8 @@ class Watched:
 
 
 def handshake(endpoint, key=None, kind=zmq.DEALER, broker=None, timeout=None):
-    """How connecting goes: "in", "refused" (the broker knows who we are and does not want us) or "failed"."""
+    """How connecting goes: "in", "refused" (the broker knows who we are and does not want us) or
+    "failed"."""
     with zmq.Context() as context, context.socket(kind) as socket:
         socket.setsockopt(zmq.LINGER, 0)
         if key:

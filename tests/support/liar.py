@@ -1,12 +1,15 @@
-"""A network that tells one lie: it loses an event, swaps two or doubles one, for one reader, and nothing else is disturbed.
+"""A network that tells one lie: it loses an event, swaps two or doubles one, for one reader, and
+nothing else is disturbed.
 
-What it passes on is as long as what it got, so that no chunk of HTTP is disturbed: what has to be filled is filled by a comment.
+What it passes on is as long as what it got, so that no chunk of HTTP is disturbed: what has to be
+filled is filled by a comment.
 """
 
 import re
 
 _BLOCK = rb"id: [^\n]+\nevent: m\ndata: [^\n]*\n\n"
-_ONE, _TWO = re.compile(rb"(?<=\n\n)" + _BLOCK), re.compile(rb"(?<=\n\n)(" + _BLOCK + rb")(" + _BLOCK + rb")")
+_ONE, _TWO = (re.compile(rb"(?<=\n\n)" + _BLOCK),
+              re.compile(rb"(?<=\n\n)(" + _BLOCK + rb")(" + _BLOCK + rb")"))
 
 
 class Liar:

@@ -1,4 +1,5 @@
-"""lighttpd with the configurations of lighttpd/, settings as a user makes them: in ssecast-settings.conf."""
+"""lighttpd with the configurations of lighttpd/, settings as a user makes them: in
+ssecast-settings.conf."""
 
 import shutil
 
@@ -35,12 +36,14 @@ class _Lighttpd(WebServer):
         return "\n".join(lines) + "\n"
 
     def install(self, name):
-        """A copy where lighttpd's user surely may go: it reads its files again for a graceful restart."""
+        """A copy where lighttpd's user surely may go: it reads its files again for a graceful
+        restart."""
         return shutil.copy2(_CONFIGURATIONS / name, self.place)
 
     def write_settings(self):
         (self.place / "ssecast-limits-settings.conf").write_text(
-            f"var.ssecast_max_fds := {self.max_fds}\nvar.ssecast_max_connections := {self.max_fds // 2}\n")
+            f"var.ssecast_max_fds := {self.max_fds}\nvar.ssecast_max_connections := "
+            f"{self.max_fds // 2}\n")
         (self.place / "ssecast-settings.conf").write_text(self.settings())
 
     def settings(self):
@@ -57,7 +60,8 @@ class Lighttpd(_Lighttpd):
         super().__init__(bench, name)
 
     def settings(self):
-        sockets = "".join(f'    ( "socket" => "{w.socket}" ) + var.ssecast_options,\n' for w in self.workers)
+        sockets = "".join(f'    ( "socket" => "{w.socket}" ) + var.ssecast_options,\n'
+                          for w in self.workers)
         return f"var.ssecast_workers := (\n{sockets})\n"
 
 
@@ -74,7 +78,8 @@ class _OwnProcesses(_Lighttpd):
     def settings(self):
         shutil.copy2(WORKER, self.place)  # where lighttpd's user surely may go
         variables = "".join(f'    "{n}" => "{v}",\n' for n, v in environment(self.options).items())
-        return f'var.ssecast_bin := "{self.place / WORKER.name}"\nvar.ssecast_environment := (\n{variables})\n'
+        return (f'var.ssecast_bin := "{self.place / WORKER.name}"\nvar.ssecast_environment := (\n'
+                f'{variables})\n')
 
 
 class LighttpdSpawning(_OwnProcesses):

@@ -1,4 +1,5 @@
-"""Web servers that run an application in PHP, and that ask it whose stream a request is: the files of docs/login.md.
+"""Web servers that run an application in PHP, and that ask it whose stream a request is: the files
+of docs/login.md.
 
     web, php = LIGHTTPD.prepare(bench)
     site = Site(bench, web=web, worker=SETTINGS)
@@ -49,12 +50,14 @@ class LighttpdPhp(_Php, Lighttpd):
     @property
     def extra(self):
         """As Debian's 15-fastcgi-php-fpm.conf."""
-        return f'fastcgi.server += ( ".php" => (( "socket" => "{self.php.socket}", "broken-scriptfilename" => "enable" )) )'
+        return (f'fastcgi.server += ( ".php" => (( "socket" => "{self.php.socket}", '
+                '"broken-scriptfilename" => "enable" )) )')
 
     def write_settings(self):
         super().write_settings()
         (self.place / "ssecast-login-settings.conf").write_text(
-            f'var.ssecast_php := "{self.php.socket}"\nvar.ssecast_authorize := "{self.put_pages()}"\n')
+            f'var.ssecast_php := "{self.php.socket}"\nvar.ssecast_authorize := '
+            f'"{self.put_pages()}"\n')
 
 
 class _ApachePhp(_Php):
@@ -67,15 +70,18 @@ class _ApachePhp(_Php):
         return ("ssecast-login.conf",) if self.asks else self.of.files
 
     def settings(self):
-        return {**super().settings(), "SSECAST_PHP": self.php.listen, "SSECAST_AUTHORIZE": self.put_pages(),
+        return {**super().settings(), "SSECAST_PHP": self.php.listen,
+                "SSECAST_AUTHORIZE": self.put_pages(),
                 "SSECAST_STREAMS": ROOT / "apache" / self.of.files[0], **self.backend()}
 
     def backend(self):
         return {}
 
     def more(self):
-        """As Debian's php-fpm.conf (GENERIC: php-cgi needs the plain path). A request with this header counts as one over TLS: the hand-off takes FastCGI for it."""
-        return ["<FilesMatch \\.php$>", f'SetHandler "proxy:fcgi://{self.php.listen}"', "ProxyFCGIBackendType GENERIC", "</FilesMatch>", "SetEnvIf X-Over-Tls yes HTTPS=on"]
+        """As Debian's php-fpm.conf (GENERIC: php-cgi needs the plain path). A request with this
+        header counts as one over TLS: the hand-off takes FastCGI for it."""
+        return ["<FilesMatch \\.php$>", f'SetHandler "proxy:fcgi://{self.php.listen}"',
+                "ProxyFCGIBackendType GENERIC", "</FilesMatch>", "SetEnvIf X-Over-Tls yes HTTPS=on"]
 
 
 class ApachePhp(_ApachePhp, Apache):
@@ -86,18 +92,23 @@ class ApacheHandoffPhp(_ApachePhp, ApacheHandoff):
     of = ApacheHandoff
 
     def backend(self):
-        return {"SSECAST_BACKEND": f"unix:{self.worker.options['handoff_listen']}|scgi://ssecast-login/"}
+        return {
+            "SSECAST_BACKEND": f"unix:{self.worker.options['handoff_listen']}|scgi://ssecast-login/"
+        }
 
 
 class NginxPhp(_Php, Nginx):
     @property
     def extra(self):
         """The block of docs/login.md, and the usual one for PHP."""
-        [block] = re.findall(r"^```nginx\n(.*?)^```", (ROOT / "docs" / "login.md").read_text(), re.M | re.S)
-        for documented, here in (("unix:/run/php/php-fpm.sock", f"unix:{self.php.socket}"), ("/etc/ssecast/authorize.php", str(self.put_pages()))):
+        [block] = re.findall(r"^```nginx\n(.*?)^```", (ROOT / "docs" / "login.md").read_text(),
+                             re.M | re.S)
+        for documented, here in (("unix:/run/php/php-fpm.sock", f"unix:{self.php.socket}"),
+                                 ("/etc/ssecast/authorize.php", str(self.put_pages()))):
             assert documented in block
             block = block.replace(documented, here)
-        php = (f"location ~ \\.php$ {{ include fastcgi_params; fastcgi_pass unix:{self.php.socket}; "
+        php = (f"location ~ \\.php$ {{ include fastcgi_params; "
+               f"fastcgi_pass unix:{self.php.socket}; "
                "fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; }")
         return (block if self.asks else "") + php
 
@@ -112,7 +123,8 @@ class Way:
     def prepare(self, bench, pages=None, settings=None, asks=True, **more):
         """(the class of the web server, the PHP that runs)."""
         php = self.php(bench, settings=settings, tcp=self.tcp).start()
-        return type(self.web.__name__, (self.web,), {"php": php, "pages": pages or {}, "asks": asks, **more}), php
+        return type(self.web.__name__, (self.web,),
+                    {"php": php, "pages": pages or {}, "asks": asks, **more}), php
 
 
 LIGHTTPD = Way(LighttpdPhp, PhpFpm)

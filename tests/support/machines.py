@@ -1,6 +1,8 @@
-"""Machines on a network that can be parted: network namespaces, each with an address, all on one bridge. As root only.
+"""Machines on a network that can be parted: network namespaces, each with an address, all on one
+bridge. As root only.
 
-Programs run in them with `ip netns exec`; what talks over ipc:// or a unix socket reaches them from anywhere.
+Programs run in them with `ip netns exec`; what talks over ipc:// or a unix socket reaches them from
+anywhere.
 """
 
 import contextlib
@@ -38,7 +40,8 @@ class Machine:
         self.name, self.address, self.command = name, address, ["ip", "netns", "exec", name]
 
     def call(self, function):
-        """What function gives when it is called on this machine. A socket that it opens there stays there."""
+        """What function gives when it is called on this machine. A socket that it opens there stays
+        there."""
         found = []
 
         def run():
@@ -74,7 +77,8 @@ class Machines:
     def _add(self, n):
         machine = Machine(f"ssecast-{os.getpid()}-{n}", f"192.0.2.{n + 1}")
         _ip("netns", "add", machine.name)
-        _ip("link", "add", f"port{n}", "netns", self.hub, "type", "veth", "peer", "name", "eth0", "netns", machine.name)
+        _ip("link", "add", f"port{n}", "netns", self.hub, "type", "veth", "peer", "name", "eth0",
+            "netns", machine.name)
         _ip("-n", self.hub, "link", "set", f"port{n}", "master", "bridge0", "up")
         _ip("-n", machine.name, "address", "add", f"{machine.address}/24", "dev", "eth0")
         for device in ("lo", "eth0"):

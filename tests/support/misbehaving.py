@@ -9,8 +9,8 @@ import time
 
 
 class Misbehaving:
-    """A web server that gives each request the next of its answers: (status, headers, body). With the body None the
-    connection ends within the headers."""
+    """A web server that gives each request the next of its answers: (status, headers, body). With
+    the body None the connection ends within the headers."""
 
     def __init__(self, *answers):
         todo = list(answers)

@@ -8,7 +8,8 @@ from .commands import Commands
 from .waiting import wait_until
 
 LIMIT = 16 << 20    # history-bytes and window-bytes
-BASE = 16 << 20     # beside the history: programs, libraries, sockets, and the largest request while it is parsed
+# beside the history: programs, libraries, sockets, and the largest request while it is parsed
+BASE = 16 << 20
 FACTOR = 1.5        # of the limit, at most; memory is below FACTOR * LIMIT + BASE
 UNDER_WAY = 20      # events
 ON_THE_FEED = 4 << 20    # bytes that the worker may be behind
@@ -58,12 +59,14 @@ MIXES = {
     "the same name": (same_names(1), 90_000),
     "the same 500 names": (same_names(500), 4_000),
     "large events": (large(900_000), 60),
-    "names and large events in phases": (in_phases(300, distinct_names(200, 30), large(60_000)), 2_400),
+    "names and large events in phases": (in_phases(300, distinct_names(200, 30), large(60_000)),
+                                         2_400),
 }
 
 
 def publish(client, make, count, catch_up):
-    """Event by event, a few under way at a time. catch_up() waits for the worker: what waits in sockets is not what is measured."""
+    """Event by event, a few under way at a time. catch_up() waits for the worker: what waits in
+    sockets is not what is measured."""
     numbers, behind = iter(range(count)), 0
     while chunk := list(itertools.islice(numbers, UNDER_WAY)):
         events = [make(n) for n in chunk]
@@ -77,7 +80,9 @@ def publish(client, make, count, catch_up):
 
 def own_memory(program):
     """Bytes of memory it has of its own: files that it has mapped (a store) do not count."""
-    for line in pathlib.Path(f"/proc/{program.pid}/status").read_text(encoding="ascii").splitlines():
+    for line in (
+        pathlib.Path(f"/proc/{program.pid}/status").read_text(encoding="ascii").splitlines()
+    ):
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no RssAnon")
@@ -88,7 +93,8 @@ def measure(broker, worker, mix):
     make, count = MIXES[mix]
     with Commands(broker.endpoint("commands")) as client:
         publish(client, make, count, lambda: wait_until(
-            lambda: [w["position"] for w in client.ask({"op": "workers"})["workers"]] == [client.stats()["history_head"]],
-            what="the worker has everything"))
+            lambda: [w["position"] for w in client.ask({"op": "workers"})["workers"]] == [
+                client.stats()["history_head"]
+            ], what="the worker has everything"))
         counted = client.stats()["history_bytes"]
     return {"broker": own_memory(broker), "worker": own_memory(worker), "counted": counted}

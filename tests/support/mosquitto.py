@@ -20,7 +20,8 @@ class Mosquitto(processes.Program):
         self.port, self.login, self.tls = free_port(), login, tls
         self.data = bench.subfolder(f"{name}-data")
         self.conf = bench.folder / f"{name}.conf"
-        lines = [f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {self.data}/",
+        lines = [f"listener {self.port} 127.0.0.1", "persistence true",
+                 f"persistence_location {self.data}/",
                  "autosave_interval 1", "user root", "log_type all", "max_queued_messages 0", extra]
         if tls:
             lines += [f"certfile {tls.cert}", f"keyfile {tls.key}"]
@@ -55,7 +56,8 @@ class Mosquitto(processes.Program):
     def publish(self, topic, payload=b"", retain=False, qos=1):
         """Returns when the MQTT broker has the message."""
         payload = payload.encode() if isinstance(payload, str) else payload
-        argv = ["mosquitto_pub", "-h", "127.0.0.1", "-p", self.port, "-t", topic, "-q", qos, *(["-r"] if retain else [])]
+        argv = ["mosquitto_pub", "-h", "127.0.0.1", "-p", self.port, "-t", topic, "-q", qos,
+                *(["-r"] if retain else [])]
         argv += ["-s"] if payload else ["-n"]
         argv += ["-u", self.login[0], "-P", self.login[1]] if self.login else []
         argv += ["--cafile", self.tls.ca] if self.tls else []

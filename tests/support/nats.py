@@ -1,5 +1,5 @@
-"""NATS servers with JetStream, one or three on loopback, and a client that speaks just enough of their protocol to look into them and to
-do what an administrator could."""
+"""NATS servers with JetStream, one or three on loopback, and a client that speaks just enough of
+their protocol to look into them and to do what an administrator could."""
 
 import base64
 import itertools
@@ -17,7 +17,8 @@ SERVER = shutil.which("nats-server") or "/usr/sbin/nats-server"
 
 
 class NatsServer(processes.Program):
-    """One server. It is stopped by SIGTERM and killed like any program; its data stay where they are."""
+    """One server. It is stopped by SIGTERM and killed like any program; its data stay where they
+    are."""
 
     ok_statuses = (0, 1)
 
@@ -27,7 +28,9 @@ class NatsServer(processes.Program):
         self.data = bench.folder / f"{name}-data"
         self.conf = bench.folder / f"{name}.conf"
         self.cluster, self.extra = cluster, extra
-        super().__init__(name, [*(machine.command if machine else []), SERVER, "-c", str(self.conf)], bench.folder, ours=False)
+        super().__init__(name,
+                         [*(machine.command if machine else []), SERVER, "-c", str(self.conf)],
+                         bench.folder, ours=False)
         bench.adopt(self)
 
     @property
@@ -35,11 +38,16 @@ class NatsServer(processes.Program):
         return f"{self.host}:{self.port}"
 
     def configure(self):
-        text = [f"server_name: {self.name}", f"listen: {self.host}:{self.port}",
-                f'jetstream {{ store_dir: "{self.data}", max_file_store: 1G, max_memory_store: 64M }}', self.extra]
+        text = [
+            f"server_name: {self.name}", f"listen: {self.host}:{self.port}",
+            f'jetstream {{ store_dir: "{self.data}", max_file_store: 1G, max_memory_store: 64M }}',
+            self.extra
+        ]
         if self.cluster:
-            routes = ", ".join(f"nats://{s.host}:{s.route_port}" for s in self.cluster.servers if s is not self)
-            text.append(f"cluster {{ name: test, listen: {self.host}:{self.route_port}, routes: [{routes}] }}")
+            routes = ", ".join(f"nats://{s.host}:{s.route_port}" for s in self.cluster.servers
+                               if s is not self)
+            text.append(f"cluster {{ name: test, listen: {self.host}:{self.route_port}, "
+                        f"routes: [{routes}] }}")
         self.conf.write_text("\n".join(text) + "\n")
 
     def start(self):
@@ -73,8 +81,8 @@ class NatsCluster:
 
     def __init__(self, bench, count=3, extra="", machines=()):
         self.servers = []
-        self.servers += [NatsServer(bench, f"nats{n}", self if count > 1 else None, extra, machines[n] if machines else None)
-                         for n in range(count)]
+        self.servers += [NatsServer(bench, f"nats{n}", self if count > 1 else None, extra,
+                                    machines[n] if machines else None) for n in range(count)]
 
     @property
     def url(self):
@@ -83,7 +91,8 @@ class NatsCluster:
     def start(self):
         for s in self.servers:
             s.start()
-        wait_until(lambda: all(map(_knows_leader, self.servers)), timeout=30, what="each server knows JetStream's leader")
+        wait_until(lambda: all(map(_knows_leader, self.servers)), timeout=30,
+                   what="each server knows JetStream's leader")
         return self
 
     def client(self):
@@ -113,7 +122,8 @@ class NatsClient:
         self.file = self.socket.makefile("rb")
         self.numbers = itertools.count(1)
         self.file.readline()
-        options = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True, "lang": "python", "version": "0", **login}
+        options = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True,
+                   "lang": "python", "version": "0", **login}
         self._send(f"CONNECT {json.dumps(options)}\r\nSUB _INBOX.test.> 1\r\nPING\r\n".encode())
         while not (line := self.file.readline()).startswith(b"PONG"):
             assert line, "the server closed the connection"
@@ -135,8 +145,11 @@ class NatsClient:
         """The payload of the answer."""
         reply = f"_INBOX.test.{next(self.numbers)}"
         if headers:
-            head = ("NATS/1.0\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n").encode()
-            self._send(f"HPUB {subject} {reply} {len(head)} {len(head) + len(data)}\r\n".encode() + head + data + b"\r\n")
+            head = (
+                "NATS/1.0\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+            ).encode()
+            self._send(f"HPUB {subject} {reply} {len(head)} "
+                       f"{len(head) + len(data)}\r\n".encode() + head + data + b"\r\n")
         else:
             self._send(f"PUB {subject} {reply} {len(data)}\r\n".encode() + data + b"\r\n")
         return self._answer(reply)
@@ -155,7 +168,10 @@ class NatsClient:
         raise TimeoutError(reply)
 
     def api(self, verb, body=None):
-        return json.loads(self.request(f"$JS.API.{verb}", json.dumps(body).encode() if body is not None else b"") or b'{"error":{"code":503}}')
+        return json.loads(
+            self.request(f"$JS.API.{verb}", json.dumps(body).encode() if body is not None else b"")
+            or b'{"error":{"code":503}}'
+        )
 
     def demand(self, verb, body=None):
         answer = self.api(verb, body)
@@ -179,9 +195,12 @@ def describe(data):
     """A batch in words."""
     if data[:5] != b"SSCL\x01":
         return f"{len(data)} bytes that are no batch"
-    broker, number, before, before_number, offset, position, incomplete = struct.unpack("<7Q", data[8:64])
+    broker, number, before, before_number, offset, position, incomplete = struct.unpack(
+        "<7Q", data[8:64]
+    )
     count, at = 0, 64
     while at < len(data):
         count, at = count + 1, at + struct.unpack("<I", data[at:at + 4])[0]
-    return (f"{broker % 10000}/{number} after {before % 10000}/{before_number} at {offset}, {position} + {count}"
-            f"{', begins' if data[5] & 1 else ''}{f', incomplete before {incomplete}' if incomplete else ''}")
+    return (f"{broker % 10000}/{number} after {before % 10000}/{before_number} "
+            f"at {offset}, {position} + {count}{', begins' if data[5] & 1 else ''}"
+            f"{f', incomplete before {incomplete}' if incomplete else ''}")

@@ -1,4 +1,5 @@
-"""A network that fails: passes connections on, in one thread for hundreds of them, and cuts, stalls, slows or falsifies what runs through.
+"""A network that fails: passes connections on, in one thread for hundreds of them, and cuts,
+stalls, slows or falsifies what runs through.
 
 relay.py is the plain one, which remembers what clients asked.
 """
@@ -20,7 +21,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Network(Turns):
     """Listens on .port and passes everything on to 127.0.0.1:upstream.
 
-    tamper(line, data): what to pass on instead of data that comes from upstream; None passes all on as it is.
+    tamper(line, data): what to pass on instead of data that comes from upstream; None passes all on
+    as it is.
     """
 
     def __init__(self, upstream, tamper=None):
@@ -42,7 +44,8 @@ class Network(Turns):
             line.close()
         self._listener.close()
 
-    # What a test does. pick(): whether a connection is concerned; those that come later never are, but by delays.
+    # What a test does. pick(): whether a connection is concerned; those that come later never are,
+    # but by delays.
 
     def cut(self, pick=lambda: True, reset=False):
         """End connections without a word, or with a reset."""
@@ -60,7 +63,9 @@ class Network(Turns):
         self.call_and_wait(lambda: self._selector.unregister(self._listener))
 
     def resume_accept(self):
-        self.call(lambda: self._selector.register(self._listener, selectors.EVENT_READ, self._accept))
+        self.call(
+            lambda: self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        )
 
     # In the thread
 
@@ -85,7 +90,8 @@ class Line:
 
     def __init__(self, network, client, server):
         self.network, self.open, self.stalled, self.state = network, True, False, None
-        up, down = self._directions = [_Direction(self, client, server, False), _Direction(self, server, client, True)]
+        up, down = self._directions = [_Direction(self, client, server, False),
+                                       _Direction(self, server, client, True)]
         self._ready, self._watched = {client: _both(up, down), server: _both(down, up)}, {}
         for sock in (client, server):
             sock.setblocking(False)

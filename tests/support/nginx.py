@@ -25,7 +25,8 @@ class Nginx(WebServer):
         assert _SOCKET in text
         http, server = (b.replace(_SOCKET, self.worker.socket) for b in _BLOCK.findall(text))
         (self.place / "fastcgi_params").write_text(open("/etc/nginx/fastcgi_params").read())
-        temp = "\n".join(f"    {kind}_temp_path {self.place}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temp = "\n".join(f"    {kind}_temp_path {self.place}/{kind};"
+                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return f"""
 daemon off;
 {f'user {USER};' if as_root() else ''}

@@ -1,4 +1,5 @@
-"""Node, and packages from npm: what a folder's package-lock.json pins, installed once below the build folder."""
+"""Node, and packages from npm: what a folder's package-lock.json pins, installed once below the
+build folder."""
 
 import hashlib
 import os
@@ -23,7 +24,8 @@ def program(name):
 
 
 def installed(folder):
-    """A copy of folder (of the repository) with its packages beside it. The test is skipped when npm cannot get them."""
+    """A copy of folder (of the repository) with its packages beside it. The test is skipped when
+    npm cannot get them."""
     source = processes.ROOT / folder
     files = sorted(p for p in source.iterdir() if p.is_file())
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:12]
@@ -52,13 +54,15 @@ def _install(files, place):
 def _run_npm(npm, place):
     """Without scripts of packages: what is used here needs none."""
     try:
-        done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=place, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=os.environ)
+        done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=place,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=PATIENCE_SECONDS, env=os.environ)
     except subprocess.TimeoutExpired:
         _give_up(f"npm got no packages within {PATIENCE_SECONDS} s")
     if done.returncode:
         codes = [line.split()[-1] for line in done.stderr.splitlines() if " code " in line]
-        _give_up(f"npm could not get the packages: {codes[0] if codes else f'exit status {done.returncode}'}")
+        _give_up("npm could not get the packages: "
+                 f"{codes[0] if codes else f'exit status {done.returncode}'}")
 
 
 def _give_up(why):

@@ -1,4 +1,5 @@
-"""Options of our programs, written as Python keywords: heartbeat="1s", cors_origin=["https://a", "https://b"], publish=True."""
+"""Options of our programs, written as Python keywords: heartbeat="1s", cors_origin=["https://a",
+"https://b"], publish=True."""
 
 
 def _values(value):
@@ -17,7 +18,8 @@ def _words(name, value):
 
 
 def arguments(options):
-    """For a command line: --heartbeat 1s --cors-origin https://a --cors-origin https://b. None leaves an option out."""
+    """For a command line: --heartbeat 1s --cors-origin https://a --cors-origin https://b. None
+    leaves an option out."""
     out = []
     for name, value in options.items():
         if value is None:

@@ -48,7 +48,8 @@ class _Php(processes.Program):
 
     def ini(self):
         """Settings of PHP: those of a careful application."""
-        return {"session.save_path": self.folder_of_sessions, "display_errors": "0", "log_errors": "1", "error_log": self.place / "php.log",
+        return {"session.save_path": self.folder_of_sessions, "display_errors": "0",
+                "log_errors": "1", "error_log": self.place / "php.log",
                 "opcache.enable": "0", "error_reporting": "32767"}
 
     def start(self):
@@ -57,14 +58,16 @@ class _Php(processes.Program):
         return self
 
     def _listens(self):
-        family, address = (socket.AF_INET, ("127.0.0.1", self.port)) if self.port else (socket.AF_UNIX, self.socket)
+        family, address = ((socket.AF_INET, ("127.0.0.1", self.port))
+                           if self.port else (socket.AF_UNIX, self.socket))
         with socket.socket(family) as s:
             return s.connect_ex(address) == 0
 
     def complaints(self):
         """What PHP wrote to its log: warnings and errors of programs."""
         file = self.place / "php.log"
-        return [line for line in file.read_text().splitlines() if "PHP " in line] if file.exists() else []
+        return ([line for line in file.read_text().splitlines() if "PHP " in line]
+                if file.exists() else [])
 
     def forget_complaints(self):
         """Those so far were expected."""
@@ -81,10 +84,12 @@ class PhpFpm(_Php):
         return str(found[-1]) if found else None
 
     def command(self):
-        owner = [f"user = {USER}", f"group = {USER}", f"listen.owner = {USER}", f"listen.group = {USER}"] if processes.as_root() else []
+        owner = [f"user = {USER}", f"group = {USER}", f"listen.owner = {USER}",
+                 f"listen.group = {USER}"] if processes.as_root() else []
         limits = [f"php_admin_value[{name}] = {value}" for name, value in self.limits.items()]
-        lines = ["[global]", "daemonize = no", f"error_log = {self.place}/fpm.log", f"pid = {self.place}/fpm.pid",
-                 "[www]", *owner, f"listen = {self.listen}", "pm = static", f"pm.max_children = {self.workers}", "catch_workers_output = yes",
+        lines = ["[global]", "daemonize = no", f"error_log = {self.place}/fpm.log",
+                 f"pid = {self.place}/fpm.pid", "[www]", *owner, f"listen = {self.listen}",
+                 "pm = static", f"pm.max_children = {self.workers}", "catch_workers_output = yes",
                  *(f"php_admin_value[{name}] = {value}" for name, value in self.ini().items()),
                  *limits,
                  *(f"env[{name}] = {value}" for name, value in self.settings.items())]
@@ -100,9 +105,12 @@ class PhpCgi(_Php):
         return shutil.which("php-cgi")
 
     def environment(self):
-        return processes.clean_environment(PHP_FCGI_CHILDREN=str(self.workers), PHP_FCGI_MAX_REQUESTS="10000", **self.settings)
+        return processes.clean_environment(PHP_FCGI_CHILDREN=str(self.workers),
+                                           PHP_FCGI_MAX_REQUESTS="10000", **self.settings)
 
     def command(self):
-        settings = [part for name, value in self.ini().items() for part in ("-d", f"{name}={value}")]
-        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if processes.as_root() else []
+        settings = [part for name, value in self.ini().items()
+                    for part in ("-d", f"{name}={value}")]
+        user = (["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+                if processes.as_root() else [])
         return [*user, self.program(), "-b", self.listen, *settings]

@@ -1,4 +1,5 @@
-"""A PNG as a browser's screenshot has it, as colours to count. The browser reads it: in Python that would take seconds."""
+"""A PNG as a browser's screenshot has it, as colours to count. The browser reads it: in Python that
+would take seconds."""
 
 import base64
 import collections
@@ -6,10 +7,12 @@ import collections
 _COUNT = """
 const [png, left, top, right, bottom, done] = arguments;
 const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
-createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" }).then((bitmap) => {
+const blob = new Blob([bytes], { type: "image/png" });
+createImageBitmap(blob, { colorSpaceConversion: "none" }).then((bitmap) => {
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height), pen = canvas.getContext("2d");
     pen.drawImage(bitmap, 0, 0);
-    const { data } = pen.getImageData(left, top, (right ?? bitmap.width) - left, (bottom ?? bitmap.height) - top);
+    const { data } = pen.getImageData(left, top, (right ?? bitmap.width) - left,
+                                      (bottom ?? bitmap.height) - top);
     const counts = new Map();
     for (let i = 0; i < data.length; i += 4) {
         const colour = (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];

@@ -1,4 +1,5 @@
-"""A PostgreSQL cluster of its own on loopback, in the bench's folder, as an account that is not root.
+"""A PostgreSQL cluster of its own on loopback, in the bench's folder, as an account that is not
+root.
 
     postgres = Postgres(bench).start()
     postgres.sql("INSERT INTO ...")
@@ -20,25 +21,29 @@ from .waiting import Deadline, Timeout, readable
 
 @functools.cache
 def _program(name):
-    """Debian's /usr/bin/psql is a Perl program, which takes twice as long to start as what it then runs."""
-    found = next(iter(sorted(map(str, pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)), None) or shutil.which(name)
+    """Debian's /usr/bin/psql is a Perl program, which takes twice as long to start as what it then
+    runs."""
+    found = next(iter(sorted(map(str, pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}")),
+                             reverse=True)), None) or shutil.which(name)
     assert found, f"no {name}: is postgresql installed?"
     return found
 
 
 def _as_owner():
-    return [shutil.which("setpriv"), "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"] if processes.as_root() else []
+    return [shutil.which("setpriv"), "--reuid", "postgres", "--regid", "postgres",
+            "--clear-groups", "--"] if processes.as_root() else []
 
 
 @functools.cache
 def _fresh():
-    """The folder of a cluster that nobody has used: copying it takes a tenth of the time of initdb."""
+    """The folder of a cluster that nobody has used: copying it takes a tenth of the time of
+    initdb."""
     place = pathlib.Path(tempfile.mkdtemp(prefix="ssecast-postgres-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     if processes.as_root():
         shutil.chown(place, "postgres", "postgres")
-    done = processes.run([*_as_owner(), _program("initdb"), "-D", place / "data", "-U", "test", "-A", "trust", "-E", "UTF8",
-                          "--locale=C", "--no-sync"])
+    done = processes.run([*_as_owner(), _program("initdb"), "-D", place / "data", "-U", "test",
+                          "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
     assert done.returncode == 0, done.stderr
     return place / "data"
 
@@ -52,7 +57,8 @@ class Disconnected(Failure):
 
 
 class _Psql:
-    """One psql for many statements. To start it for each, and a process of the server with it, takes a tenth of a second of a core.
+    """One psql for many statements. To start it for each, and a process of the server with it,
+    takes a tenth of a second of a core.
 
     folder: where its complaints go.
     """
@@ -62,8 +68,9 @@ class _Psql:
     def __init__(self, dsn, folder):
         self._complaints = tempfile.TemporaryFile(dir=folder)
         self._process = subprocess.Popen(
-            [_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn], bufsize=0,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints, env=processes.clean_environment())
+            [_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn],
+            bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
+            env=processes.clean_environment())
 
     def run(self, sql):
         """The lines of the answer. With a Failure, the psql has ended."""
@@ -100,7 +107,8 @@ class Postgres(processes.Program):
 
     def __init__(self, bench, name="postgres"):
         self.port, self.data = free_port(), bench.subfolder(f"{name}-data")
-        super().__init__(name, [*_as_owner(), _program("postgres"), "-D", self.data], bench.folder, ours=False)
+        super().__init__(name, [*_as_owner(), _program("postgres"), "-D", self.data], bench.folder,
+                         ours=False)
         self._psql = None
         bench.adopt(self)
 
@@ -125,7 +133,8 @@ class Postgres(processes.Program):
         self.data.rmdir()
         processes.run(["cp", "-a", _fresh(), self.data]).check_returncode()
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
-            conf.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n"
+            conf.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n"
+                       "unix_socket_directories = ''\n"
                        "fsync = off\nshared_buffers = 8MB\nmax_connections = 20\n")
 
     def stop(self, timeout=None):
@@ -146,7 +155,8 @@ class Postgres(processes.Program):
         return self.start()
 
     def sql(self, sql):
-        """Run statements. The lines of what they answer. A question waits for a server that is about to go on after a crash."""
+        """Run statements. The lines of what they answer. A question waits for a server that is
+        about to go on after a crash."""
         if not sql.startswith("SELECT"):
             return self._run(sql)
         deadline = Deadline()

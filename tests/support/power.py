@@ -1,12 +1,17 @@
-"""Power failures: what a disk may look like afterwards, and whether a broker finds everything on it that it had acknowledged.
+"""Power failures: what a disk may look like afterwards, and whether a broker finds everything on it
+that it had acknowledged.
 
-    recording = Recording(bench).run(seed)      # a broker under load; each write, sync and reply in order
+    recording = Recording(bench).run(seed)      # a broker under load; each write, sync and reply in
+                                                order
     for image in recording.images(count):       # the disk as power may have failed there
-        image.check()                           # AssertionError says what is lost or what is there that must not be
+        image.check()                           # AssertionError says what is lost or what is there
+                                                that must not be
 
-The model of the disk: what was written before the last completed sync is there. Of what was written since, each sector of 512 bytes may be
-there or not, whatever the order of the writes. A write through O_DSYNC is there when it has returned. A new file may be missing until the
-directory that names it was synced. A file that grew may have its new size without the new bytes, which are then zero.
+The model of the disk: what was written before the last completed sync is there. Of what was written
+since, each sector of 512 bytes may be there or not, whatever the order of the writes. A write
+through O_DSYNC is there when it has returned. A new file may be missing until the directory that
+names it was synced. A file that grew may have its new size without the new bytes, which are then
+zero.
 """
 
 import json
@@ -26,8 +31,10 @@ HISTORY_EVENTS = 200
 
 
 def recorder_environment(log, fail, **extra):
-    """For a broker whose store tests/power/recorder.c records and disturbs, as the file `fail` says."""
-    return processes.clean_environment(LD_PRELOAD=str(processes.BUILD / "power-recorder.so"), POWER_LOG=str(log), POWER_FAIL=str(fail),
+    """For a broker whose store tests/power/recorder.c records and disturbs, as the file `fail`
+    says."""
+    return processes.clean_environment(LD_PRELOAD=str(processes.BUILD / "power-recorder.so"),
+                                       POWER_LOG=str(log), POWER_FAIL=str(fail),
                                        ASAN_OPTIONS="verify_asan_link_order=0", **extra)
 
 
@@ -39,8 +46,11 @@ class Recording:
         self._folder.mkdir()
         self._log, self._fail = self._folder / "log", self._folder / "fail"
         self.store = self._folder / "store"
-        self.broker = Broker(bench, store=self.store, history_events=HISTORY_EVENTS, max_event_bytes="64K")
-        self.broker.env = recorder_environment(self._log, self._fail, **({"POWER_SKIP_SYNC": str(skip_sync)} if skip_sync else {}))
+        self.broker = Broker(bench, store=self.store, history_events=HISTORY_EVENTS,
+                             max_event_bytes="64K")
+        self.broker.env = recorder_environment(
+            self._log, self._fail, **({"POWER_SKIP_SYNC": str(skip_sync)} if skip_sync else {})
+        )
         self.texts = {}    # ref -> the texts of the request
         self.keys = {}     # text -> (key and target, whether it removes the key)
         self.seed = None
@@ -145,9 +155,11 @@ class Image:
     def check(self, folder):
         """The broker opens it; what was acknowledged is there; what was refused is not."""
         acknowledged, refused = self._promised()
-        where = f"SEED={self._recording.seed}, moment {self.moment} of {len(self._recording.records)}"
+        where = (f"SEED={self._recording.seed}, "
+                 f"moment {self.moment} of {len(self._recording.records)}")
         if self.data is None:
-            assert not acknowledged, f"{where}: the file is not there, and {len(acknowledged)} events were acknowledged"
+            assert not acknowledged, (f"{where}: the file is not there, "
+                                      f"and {len(acknowledged)} events were acknowledged")
             return
         store = self.write(folder)
         done = processes.run([processes.BROKER, "--dump-store", store])
@@ -157,7 +169,8 @@ class Image:
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         there = {e["seq"]: e["data"] for e in lines if "seq" in e}
         self._compare(where, there, acknowledged, refused)
-        kept = {line["kept"]["seq"]: line["kept"]["data"] for line in lines if "kept" in line and "sound" not in line}
+        kept = {line["kept"]["seq"]: line["kept"]["data"] for line in lines if "kept" in line
+                and "sound" not in line}
         self._compare_state(where, {**kept, **there}, acknowledged, refused)
 
     def _promised(self):
@@ -178,9 +191,13 @@ class Image:
     @staticmethod
     def _compare(where, there, acknowledged, refused):
         oldest = min(there, default=0)
-        missing = {seq for seq, text in acknowledged.items() if seq >= oldest and there.get(seq) != text}
-        assert not missing, f"{where}: acknowledged and not there, or another: {sorted(missing)[:5]}"
-        assert len(there) >= min(HISTORY_EVENTS, len(acknowledged)), f"{where}: {len(there)} events are there, {len(acknowledged)} were acknowledged"
+        missing = {seq for seq, text in acknowledged.items() if seq >= oldest
+                   and there.get(seq) != text}
+        assert not missing, (f"{where}: acknowledged and not there, or another: "
+                             f"{sorted(missing)[:5]}")
+        assert len(there) >= min(
+            HISTORY_EVENTS, len(acknowledged)
+        ), f"{where}: {len(there)} events are there, {len(acknowledged)} were acknowledged"
         unwanted = refused & set(there.values())
         assert not unwanted, f"{where}: refused and there: {[text[:20] for text in unwanted]}"
 
@@ -193,14 +210,20 @@ class Image:
             if place in maybe_removed:
                 continue
             if text is None:
-                assert state.get(place, (0, None))[0] > seq or state.get(place, (0, None))[1] is None, f"{where}: {place} was removed and is there"
+                assert (
+                    state.get(place, (0, None))[0] > seq or state.get(place, (0, None))[1] is None
+                ), f"{where}: {place} was removed and is there"
             else:
-                assert state.get(place, (0, None))[0] >= seq, f"{where}: the newest of {place} is {seq}, and there is {state.get(place)}"
+                assert (
+                    state.get(place, (0, None))[0] >= seq
+                ), f"{where}: the newest of {place} is {seq}, and there is {state.get(place)}"
         unwanted = refused & {text for _, text in state.values()}
-        assert not unwanted, f"{where}: refused and in the state: {[text[:20] for text in unwanted]}"
+        assert not unwanted, (f"{where}: refused and in the state: "
+                              f"{[text[:20] for text in unwanted]}")
 
     def _maybe_removed(self, acknowledged, refused):
-        """Keys and targets of removals that nobody knows of whether they were stored. The history may have forgotten them."""
+        """Keys and targets of removals that nobody knows of whether they were stored. The history
+        may have forgotten them."""
         settled = refused | set(acknowledged.values())
         last = max((int(text.partition(".")[0]) for text in settled), default=0)
         return {place for text, (place, remove) in self._recording.keys.items()

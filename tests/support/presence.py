@@ -51,11 +51,15 @@ class Presence:
         self.messages.clear()
 
     def wait_subscribed(self, broker):
-        """The broker has our subscription when its messages arrive: those of a worker whose only connection comes and goes."""
+        """The broker has our subscription when its messages arrive: those of a worker whose only
+        connection comes and goes."""
         seen = len(self._probes)
         with Liar(broker, PROBE) as liar:
-            wait_until(lambda: liar.flicker() or self._probes[seen:], what="the subscription is in force")
-            wait_until(lambda: (self._probes[-1]["connection"], self._probes[-1]["type"]) == (liar.last, "session_offline"), what="quiet")
+            wait_until(lambda: liar.flicker() or self._probes[seen:],
+                       what="the subscription is in force")
+            wait_until(lambda: (
+                self._probes[-1]["connection"], self._probes[-1]["type"]
+            ) == (liar.last, "session_offline"), what="quiet")
 
     def pause(self):
         self._paused.set()
@@ -78,17 +82,21 @@ class Presence:
 
     def of(self, session):
         """The types of the session's messages, with the causes of ends."""
-        return [m["type"] + (f":{m['cause']}" if "cause" in m else "") for m in list(self.messages) if m["session"] == session]
+        return [m["type"] + (f":{m['cause']}" if "cause" in m else "") for m in list(self.messages)
+                if m["session"] == session]
 
     def wait(self, session, *types, timeout=None):
         """Wait until exactly these changes of the session were reported."""
-        wait_until(lambda: self.of(session) == list(types), timeout, what=lambda: f"{types} of {session}; got {self.of(session)}")
+        wait_until(lambda: self.of(session) == list(types), timeout,
+                   what=lambda: f"{types} of {session}; got {self.of(session)}")
 
     def wait_count(self, session, count, timeout=None):
-        wait_until(lambda: len(self.of(session)) >= count, timeout, what=lambda: f"{count} messages of {session}; have {self.of(session)}")
+        wait_until(lambda: len(self.of(session)) >= count, timeout,
+                   what=lambda: f"{count} messages of {session}; have {self.of(session)}")
 
     def check(self, commands, before=()):
-        """No change is repeated, numbers have no holes within an epoch, and the changes add up to the connections."""
+        """No change is repeated, numbers have no holes within an epoch, and the changes add up to
+        the connections."""
         here, sessions, last = {c["connection"]: c["session"] for c in before}, {}, {}
         for c in before:
             sessions[c["session"]] = sessions.get(c["session"], 0) + 1
@@ -115,7 +123,9 @@ def take_change(here, sessions, m):
         assert here.pop(connection, None) == session, f"was not here: {m}"
         sessions[session] -= 1
     else:
-        assert (sessions.get(session, 0) > 0) == (m["type"] == "session_online"), f"{m}, with {sessions.get(session)}"
+        assert (sessions.get(session, 0) > 0) == (
+            m["type"] == "session_online"
+        ), f"{m}, with {sessions.get(session)}"
 
 
 def everybody(commands):
@@ -130,7 +140,8 @@ def everybody(commands):
 
 
 class Liar:
-    """A worker without a web server: it says what a worker says, about connections that do not exist (docs/protocol.md, 3)."""
+    """A worker without a web server: it says what a worker says, about connections that do not
+    exist (docs/protocol.md, 3)."""
 
     def __init__(self, broker, name, position=0):
         self.name, self.position, self.n, self.count = name, position, 0, 0
@@ -142,7 +153,8 @@ class Liar:
         self.report(full=True)
 
     def hello(self):
-        self._send(3, struct.pack("<Q", self.position) + _name(self.name) + struct.pack("<HQ", 0, 0))
+        self._send(3,
+                   struct.pack("<Q", self.position) + _name(self.name) + struct.pack("<HQ", 0, 0))
         assert self._socket.poll(10_000)
         self._socket.recv()
 

@@ -1,7 +1,8 @@
-"""Programs under test: started with their output in files, watched, and ended by their own process id.
+"""Programs under test: started with their output in files, watched, and ended by their own process
+id.
 
-A program that ends when nobody asked it to, ends with a status other than 0, or leaves a sanitizer's report in its log is a
-failure of the test it ran in: check() says so.
+A program that ends when nobody asked it to, ends with a status other than 0, or leaves a
+sanitizer's report in its log is a failure of the test it ran in: check() says so.
 """
 
 import grp
@@ -30,7 +31,8 @@ def _is_sanitized():
 
 SANITIZED = _is_sanitized()  # the programs were built with SAN=...
 SANITIZER_REPORT = re.compile(
-    r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: (Thread|Memory)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer"
+    r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: "
+    r"(Thread|Memory)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
 
 def as_root():
@@ -38,7 +40,8 @@ def as_root():
 
 
 def clean_environment(**extra):
-    """This process's environment without settings of ours that would reach the programs, and with `extra`."""
+    """This process's environment without settings of ours that would reach the programs, and with
+    `extra`."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("SSECAST_")}
     env.update(extra)
     return env
@@ -51,11 +54,13 @@ _SETPRIV = shutil.which("setpriv") or "/usr/bin/setpriv"
 def _dies_with_the_tests(group, argv):
     """A command that becomes argv.
 
-    Python's own ways (preexec_fn, group) would fork this process, which takes 40 ms. setpriv takes 6 ms, the starter 1.
+    Python's own ways (preexec_fn, group) would fork this process, which takes 40 ms. setpriv takes
+    6 ms, the starter 1.
     """
     if _STARTER.exists():
         return [str(_STARTER), str(grp.getgrnam(group).gr_gid) if group else "-", *map(str, argv)]
-    return [_SETPRIV, "--pdeathsig", "KILL", *(["--regid", group, "--keep-groups"] if group else []), "--", *map(str, argv)]
+    return [_SETPRIV, "--pdeathsig", "KILL",
+            *(["--regid", group, "--keep-groups"] if group else []), "--", *map(str, argv)]
 
 
 class Program:
@@ -77,8 +82,10 @@ class Program:
     stderr = None   # a descriptor, instead of the log file
 
     def start(self, stdin=subprocess.DEVNULL, argv=None, pass_fds=()):
-        """Start it (again). Returns itself; when it is ready is another question. argv: a command that ends in it."""
-        assert self.process is None or self.process.poll() is not None, f"{self.name} is running already"
+        """Start it (again). Returns itself; when it is ready is another question. argv: a command
+        that ends in it."""
+        assert (self.process is None
+                or self.process.poll() is not None), f"{self.name} is running already"
         self.expected_end = False
         with open(self.logs[0], "ab") as log:
             self.process = subprocess.Popen(
@@ -100,7 +107,9 @@ class Program:
 
         def ready():
             if not self.running():
-                raise AssertionError(f"{self.name} ended with status {self.process.returncode}\n{self.report()}")
+                raise AssertionError(
+                    f"{self.name} ended with status {self.process.returncode}\n{self.report()}"
+                )
             return condition()
 
         try:
@@ -114,7 +123,8 @@ class Program:
         os.kill(self.pid, number)
 
     def freeze(self):
-        """Stop it in the middle of whatever it does, until thaw(). Waits until all its threads stand still."""
+        """Stop it in the middle of whatever it does, until thaw(). Waits until all its threads
+        stand still."""
         self.signal(signal.SIGSTOP)
         wait_until(self._stands_still, what=f"{self.name} stands still")
 
@@ -165,7 +175,8 @@ class Program:
     stuck = False
 
     def _ends_within(self, seconds):
-        """The kernel reports the end at once. Popen.wait() looks for it in pauses that grow to 50 ms."""
+        """The kernel reports the end at once. Popen.wait() looks for it in pauses that grow to 50
+        ms."""
         if self.process.poll() is not None:
             return True
         descriptor = os.pidfd_open(self.pid)
@@ -217,9 +228,11 @@ class Program:
 
 
 def run(argv, env=None, stdin="", timeout=None, text=True):
-    """Run a program to its end. Returns subprocess.CompletedProcess with output as text; a sanitizer's report fails."""
+    """Run a program to its end. Returns subprocess.CompletedProcess with output as text; a
+    sanitizer's report fails."""
     done = subprocess.run(
-        [str(a) for a in argv], input=stdin, capture_output=True, text=text, timeout=Deadline(timeout).seconds,
+        [str(a) for a in argv], input=stdin, capture_output=True, text=text,
+        timeout=Deadline(timeout).seconds,
         env=clean_environment() if env is None else env, check=False,
     )
     errors = done.stderr if text else done.stderr.decode(errors="replace")

@@ -1,7 +1,8 @@
 """Publishers that keep publishing, whatever happens, and remember what became of each event.
 
-Most of what a publisher sends carries an own id: without an answer it is sent again, until there is one. The rest is sent once; without
-an answer its fate stays unknown. Single events and batches, to everyone, to sessions and channels, with exceptions.
+Most of what a publisher sends carries an own id: without an answer it is sent again, until there is
+one. The rest is sent once; without an answer its fate stays unknown. Single events and batches, to
+everyone, to sessions and channels, with exceptions.
 """
 
 import json
@@ -25,18 +26,24 @@ class _Request:
 
 
 class Publisher:
-    """A DEALER in a thread. sessions, channels: to whom it publishes; rate: events a second; name: begins its events' keys;
-    own_ids: what share of its requests carries own ids; keyed: what share of its events replaces earlier ones (`key`)."""
+    """A DEALER in a thread. sessions, channels: to whom it publishes; rate: events a second; name:
+    begins its events' keys; own_ids: what share of its requests carries own ids; keyed: what share
+    of its events replaces earlier ones (`key`)."""
 
-    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7, identity=None, keyed=0.0):
+    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7, identity=None,
+                 keyed=0.0):
         self._identity = identity  # a Key (keys.py), for a broker with keys
         self._keyed = keyed
         self._endpoint, self._name, self._rate, self._own_ids = endpoint, name, rate, own_ids
-        self._sessions, self._channels, self._chance = sessions, channels, random.Random(f"{seed} {name}")
+        self._sessions, self._channels, self._chance = sessions, channels, random.Random(
+            f"{seed} {name}"
+        )
         self._requests, self._settled, self._next, self._numbers, self._allowed = {}, {}, 0, 0, 0.0
         self.publications, self.complaints = [], []
         self.counts = {"acknowledged": 0, "sent again": 0, "store_failed": 0}
-        self._publishing, self._stopping, self._turns, self.failure = threading.Event(), False, 0, None
+        self._publishing, self._stopping, self._turns, self.failure = (
+            threading.Event(), False, 0, None
+        )
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -54,7 +61,8 @@ class Publisher:
         wait_until(lambda: self.failure or self._turns > turns + 1, what=f"{self._name} pauses")
 
     def wait_idle(self):
-        wait_until(lambda: self.failure or not self._open(), 30, what=lambda: f"answers for {self._name}: {len(self._open())} requests open")
+        wait_until(lambda: self.failure or not self._open(), 30,
+                   what=lambda: f"answers for {self._name}: {len(self._open())} requests open")
         assert not self.failure, self.failure
 
     def forget_settled(self):
@@ -69,7 +77,8 @@ class Publisher:
 
     def _run(self):
         socket = zmq.Context.instance().socket(zmq.DEALER)
-        for option, value in ((zmq.LINGER, 0), (zmq.SNDHWM, 0), (zmq.RECONNECT_IVL, 20), (zmq.RECONNECT_IVL_MAX, 200)):
+        for option, value in ((zmq.LINGER, 0), (zmq.SNDHWM, 0), (zmq.RECONNECT_IVL, 20),
+                              (zmq.RECONNECT_IVL_MAX, 200)):
             socket.setsockopt(option, value)
         if self._identity:
             self._identity.use(socket)
@@ -81,9 +90,11 @@ class Publisher:
                 if socket.poll(10):
                     self._receive(socket)
                 now = time.monotonic()
-                self._allowed, last = min(self._allowed + (now - last) * self._rate, self._rate), now
+                self._allowed, last = min(self._allowed + (now - last) * self._rate,
+                                          self._rate), now
                 self._send_again(socket, now)
-                while self._publishing.is_set() and self._allowed >= 1 and len(self._open()) < _WINDOW:
+                while (self._publishing.is_set() and self._allowed >= 1
+                       and len(self._open()) < _WINDOW):
                     self._send_new(socket)
         except Exception as e:  # raised by the next wait
             self.failure = f"{self._name}: {e!r}"
@@ -112,7 +123,8 @@ class Publisher:
         if publications is None:
             return  # of a list long gone
         seqs = reply.get("seqs") or [reply["seq"]]
-        self.complaints += [c for p, s in zip(publications, seqs, strict=True) if (c := p.acknowledge(s))]
+        self.complaints += [c for p, s in zip(publications, seqs, strict=True)
+                            if (c := p.acknowledge(s))]
         if request:
             self.counts["acknowledged"] += len(publications)
             self._settle(reply["ref"])
@@ -150,10 +162,12 @@ class Publisher:
         count = chance.randint(2, 20) if chance.random() < 0.1 else 1
         events = [self._event(own_id) for _ in range(count)]
         body = events[0] if count == 1 else {"events": events}
-        publications = [Publication(e["text"].partition(" ")[0], own_id, e.get("to"), e.get("except"), replaces=e.get("key"),
+        publications = [Publication(e["text"].partition(" ")[0], own_id, e.get("to"),
+                                    e.get("except"), replaces=e.get("key"),
                                     private=e.get("private", False)) for e in events]
         self.publications += publications
-        self._requests[ref] = _Request(publications, json.dumps({"op": "publish", "ref": ref, **body}).encode())
+        self._requests[ref] = _Request(publications,
+                                       json.dumps({"op": "publish", "ref": ref, **body}).encode())
         self._next += 1
         self._allowed -= count
         self._send(socket, self._requests[ref])
@@ -172,19 +186,22 @@ class Publisher:
         elif kind < 0.8:
             event["to"] = {"channels": chance.sample(self._channels, chance.randint(1, 2))}
         elif kind < 0.95:
-            event["to"] = {"sessions": chance.sample(self._sessions, 2), "channels": [chance.choice(self._channels)]}
+            event["to"] = {"sessions": chance.sample(self._sessions, 2),
+                           "channels": [chance.choice(self._channels)]}
             event["except"] = {"sessions": chance.sample(self._sessions, 3)}
         elif kind < 0.97:
             event["except"] = {"channels": [chance.choice(self._channels)]}
         return event
 
     def _with_key(self, event):
-        """A few keys of this publisher, some of which are removed now and then. Some values are private."""
+        """A few keys of this publisher, some of which are removed now and then. Some values are
+        private."""
         chance = self._chance
         event["key"] = f"{self._name}-state-{chance.randrange(6)}"
         if chance.random() < 0.2:
             event["remove"] = True
-        event.update(chance.choice([{}, {"to": {"sessions": [chance.choice(self._sessions)]}}, {"to": {"channels": [chance.choice(self._channels)]}}]))
+        event.update(chance.choice([{}, {"to": {"sessions": [chance.choice(self._sessions)]}},
+                                    {"to": {"channels": [chance.choice(self._channels)]}}]))
         if "to" in event and chance.random() < 0.3:
             event["private"] = True
         return event

@@ -1,8 +1,11 @@
-"""An application in Python behind a web server, as docs/python.md has it, and a browser that visits it.
+"""An application in Python behind a web server, as docs/python.md has it, and a browser that visits
+it.
 
-    way = behind(Lighttpd)                   # a class of web server, with a port for the application
+    way = behind(Lighttpd)                   # a class of web server, with a port for the
+                                             application
     site = Site(bench, web=way)
-    Application(bench, way.port_of_application, ["manage.py", "runserver", ...], folder, settings).start()
+    Application(bench, way.port_of_application, ["manage.py", "runserver", ...], folder,
+    settings).start()
 """
 
 import http.cookiejar
@@ -45,7 +48,8 @@ class _Apache(Apache):
     modules = (*Apache.modules, "proxy_http")
 
     def more(self):
-        return [f"<VirtualHost 127.0.0.1:{self.port}>", _block("apache", self.port_of_application), "</VirtualHost>"]
+        return [f"<VirtualHost 127.0.0.1:{self.port}>", _block("apache", self.port_of_application),
+                "</VirtualHost>"]
 
 
 class _Nginx(Nginx):
@@ -67,8 +71,10 @@ class Application(processes.Program):
 
     def __init__(self, bench, port, argv, folder, settings):
         self.port = port
-        env = processes.clean_environment(PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1", **settings)
-        super().__init__("application", ["env", "-C", folder, PYTHON, *argv], bench.folder, env=env, ours=False)
+        env = processes.clean_environment(PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1",
+                                          **settings)
+        super().__init__("application", ["env", "-C", folder, PYTHON, *argv], bench.folder, env=env,
+                         ours=False)
         bench.adopt(self)
 
     def start(self):
@@ -96,7 +102,8 @@ class Visitor:
         """The status; its headers are in answer_headers. body: bytes, or the fields of a form."""
         body = urllib.parse.urlencode(body).encode() if isinstance(body, dict) else body
         try:
-            with self.opener.open(urllib.request.Request(self.origin + path, body, headers), timeout=20) as answer:
+            with self.opener.open(urllib.request.Request(self.origin + path, body, headers),
+                                  timeout=20) as answer:
                 self.answer_headers = answer.headers
                 return answer.status
         except urllib.error.HTTPError as error:
@@ -106,4 +113,5 @@ class Visitor:
     @property
     def headers(self):
         """Of a request for a stream."""
-        return {"Cookie": f"ssecast_token={self.cookie('ssecast_token').value}"} if self.cookie("ssecast_token") else {}
+        return ({"Cookie": f"ssecast_token={self.cookie('ssecast_token').value}"}
+                if self.cookie("ssecast_token") else {})

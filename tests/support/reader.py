@@ -5,9 +5,9 @@
     anna.wait_for(2)[1].data
     bert = readers.open(url, last_event_id=anna.last_event_id, reconnect=True)
 
-A Reader keeps what it saw: status, headers, events, the cursor (last_event_id) and the checkpoints that moved it. Like
-EventSource it comes back after an end of the stream or a network error when asked to (reconnect), and gives up on any
-status other than 200.
+A Reader keeps what it saw: status, headers, events, the cursor (last_event_id) and the checkpoints
+that moved it. Like EventSource it comes back after an end of the stream or a network error when
+asked to (reconnect), and gives up on any status other than 200.
 """
 
 import collections
@@ -81,24 +81,30 @@ class Readers(Turns):
 class Reader:
     """One EventSource.
 
-    reconnect: come back after the end of the stream, after the stream's own `retry:` or `retry` seconds if given;
-    stubborn: also after a 5xx, as a page does that opens a new EventSource when a web server has no worker.
-    headers: more request headers. keep_body: keep what was received in .body (bodies of refusals are always kept).
-    receive_buffer: bytes of SO_RCVBUF, for slow readers; paused: read nothing until resume(). keep_blocks: keep all blocks, events and
+    reconnect: come back after the end of the stream, after the stream's own `retry:` or `retry`
+    seconds if given; stubborn: also after a 5xx, as a page does that opens a new EventSource when a
+    web server has no worker. headers: more request headers. keep_body: keep what was received in
+    .body (bodies of refusals are always kept). receive_buffer: bytes of SO_RCVBUF, for slow
+    readers; paused: read nothing until resume(). keep_blocks: keep all blocks, events and
     checkpoints in their order, in .decoder.blocks, and nothing in .events.
     """
 
-    def __init__(self, loop, url, last_event_id=None, *, headers=None, reconnect=False, stubborn=False, retry=None, keep_body=False,
+    def __init__(self, loop, url, last_event_id=None, *, headers=None, reconnect=False,
+                 stubborn=False, retry=None, keep_body=False,
                  receive_buffer=None, paused=False, method="GET", keep_blocks=False):
         self.url, self.reconnect, self._loop = url, reconnect, loop
         self._target = urllib.parse.urlsplit(url)
         self._headers, self._method = dict(headers or {}), method
         self._stubborn = stubborn
-        self._retry, self._keep_body, self._receive_buffer, self._paused = retry, keep_body, receive_buffer, paused
+        self._retry, self._keep_body, self._receive_buffer, self._paused = (
+            retry, keep_body, receive_buffer, paused
+        )
         self.status, self.headers, self.body = None, {}, bytearray()
         self.events = []
         self.starts = []        # the cursor that the first block of each connection named
-        self.visits = []        # of each connection: when it was tried, when its first block came, when it was over (unix time, or None)
+        # of each connection: when it was tried, when its first block came, when it was over (unix
+        # time, or None)
+        self.visits = []
         self.opens = 0          # how often a stream was opened with status 200
         self.attempts = 0
         self.ended = False      # no connection, and none will follow
@@ -160,8 +166,10 @@ class Reader:
         return self
 
     def wait_open(self, times=1):
-        """Until the stream is open and its first block, with the cursor, has come: nothing published from now on is missed."""
-        self.wait(lambda: (self.opens >= times and len(self.starts) >= times) or self._ended_early(), f"open ({times})")
+        """Until the stream is open and its first block, with the cursor, has come: nothing
+        published from now on is missed."""
+        self.wait(lambda: (self.opens >= times and len(self.starts) >= times)
+                      or self._ended_early(), f"open ({times})")
         assert self.opens >= times, f"not open: {self}"
         return self
 
@@ -172,12 +180,14 @@ class Reader:
 
     def wait_type(self, kind, count=1, timeout=None):
         """The count-th event of this type."""
-        return self.wait(lambda: (found := [e for e in self.events if e.type == kind]) and len(found) >= count and found,
-                         f"{kind} ({count})", timeout)[count - 1]
+        return self.wait(lambda: (
+            found := [e for e in self.events if e.type == kind]
+        ) and len(found) >= count and found, f"{kind} ({count})", timeout)[count - 1]
 
     def wait_data(self, data, timeout=None):
         """Until an event with this data has come."""
-        self.wait(lambda: any(e.data == data for e in reversed(self.events)), f"data {data!r}", timeout)
+        self.wait(lambda: any(e.data == data for e in reversed(self.events)),
+                  f"data {data!r}", timeout)
         return self
 
     def wait_end(self, timeout=None):
@@ -189,7 +199,8 @@ class Reader:
 
     def __repr__(self):
         tail = ", ".join(f"{e.type}:{e.data[:40]!r}#{e.id}" for e in self.events[-5:])
-        return (f"<{self._target.path}?{self._target.query} status {self.status}, opens {self.opens}, cursor {self.last_event_id}, "
+        return (f"<{self._target.path}?{self._target.query} status {self.status}, "
+                f"opens {self.opens}, cursor {self.last_event_id}, "
                 f"error {self.error}, ended {self.ended}, {len(self.events)} events: ...{tail}>")
 
     # What a test does
@@ -252,8 +263,8 @@ class Reader:
 
     def _request(self):
         path = self._target.path + ("?" + self._target.query if self._target.query else "")
-        lines = [f"{self._method} {path} HTTP/1.1", f"Host: {self._target.netloc}", "Accept: text/event-stream",
-                 "Cache-Control: no-cache"]
+        lines = [f"{self._method} {path} HTTP/1.1", f"Host: {self._target.netloc}",
+                 "Accept: text/event-stream", "Cache-Control: no-cache"]
         if self.last_event_id or (self._given_id is not None and not self.opens):
             lines.append(f"Last-Event-ID: {self.last_event_id}")
         lines += [f"{name}: {value}" for name, value in self._headers.items()]
@@ -325,7 +336,8 @@ class Reader:
             if self._first_block and (events or len(self.decoder.checkpoints) > before):
                 self._first_block = False
                 self.visits[-1][1] = time.time()
-                self.starts.append(self.decoder.checkpoints[before] if len(self.decoder.checkpoints) > before else None)
+                self.starts.append(self.decoder.checkpoints[before]
+                                   if len(self.decoder.checkpoints) > before else None)
             if self.decoder.blocks is None:
                 self.events += events
         if self._length.complete:
@@ -351,14 +363,16 @@ class Reader:
 
     def _lost(self, error, watched=True):
         self.error = error
-        self.complete = self.status is not None and isinstance(self._length, _UntilEnd) and error is None
+        self.complete = (self.status is not None and isinstance(self._length, _UntilEnd)
+                         and error is None)
         self._over()
 
     def _over(self):
         self._drop()
         refused = self.status not in (None, 200) and not (self._stubborn and self.status >= 500)
         if (self.reconnect or self._stubborn) and not refused and not self._closed:
-            seconds = self._retry if self._retry is not None else (self.decoder.retry or 1000) / 1000
+            seconds = (self._retry
+                       if self._retry is not None else (self.decoder.retry or 1000) / 1000)
             self._loop.later(seconds, self._begin)
         else:
             self.ended = True
@@ -435,7 +449,8 @@ def wait_all(readers, condition, what, timeout=None):
         missing[:] = [r for r in missing if not condition(r)]
         return not missing
 
-    wait_until(all_of_them, timeout, what=lambda: f"{what}: {len(missing)} of {len(readers)} not, for example {missing[0]}", pause=0.05)
+    wait_until(all_of_them, timeout, what=lambda: f"{what}: {len(missing)} of {len(readers)} not, "
+               f"for example {missing[0]}", pause=0.05)
 
 
 def wait_all_open(readers, timeout=None):

@@ -1,6 +1,8 @@
-"""A relay between a client and a web server that can cut what runs through it, as a lost network does.
+"""A relay between a client and a web server that can cut what runs through it, as a lost network
+does.
 
-It also keeps what each client asked, so that a test can see the headers a browser sends when it reconnects.
+It also keeps what each client asked, so that a test can see the headers a browser sends when it
+reconnects.
 """
 
 import socket
@@ -45,14 +47,17 @@ class Relay:
                 pass
 
     def requests(self, path):
-        """The requests for this path so far, each a dictionary of its headers (names in lower case)."""
+        """The requests for this path so far, each a dictionary of its headers (names in lower
+        case)."""
         with self._lock:
             heads = [bytes(h) for h in self._heads]
         lines = [h.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n") for h in heads]
-        return [dict(_header(line) for line in rest) for first, *rest in lines if first.split(" ")[1].split("?")[0] == path]
+        return [dict(_header(line) for line in rest) for first, *rest in lines
+                if first.split(" ")[1].split("?")[0] == path]
 
     def wait_for_requests(self, path, count):
-        return wait_until(lambda: len(r := self.requests(path)) >= count and r, what=f"{count} requests for {path}")
+        return wait_until(lambda: len(r := self.requests(path)) >= count and r,
+                          what=f"{count} requests for {path}")
 
     def sent_down(self):
         """All bytes that came from the web server."""
@@ -72,8 +77,10 @@ class Relay:
                 continue
             with self._lock:
                 self._pairs.append((client, server))
-            threading.Thread(target=self._pump, args=(client, server, self._note_up), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, self._note_down), daemon=True).start()
+            threading.Thread(target=self._pump, args=(client, server, self._note_up),
+                             daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, self._note_down),
+                             daemon=True).start()
 
     def _pump(self, source, target, note):
         try:

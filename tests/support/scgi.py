@@ -13,8 +13,9 @@ PLAIN = {"REQUEST_SCHEME": "http", "SERVER_PROTOCOL": "HTTP/1.1"}
 
 def request(query="", body=b"", **more):
     """The bytes of a request. Keywords add parameters; None removes one."""
-    pairs = {"CONTENT_LENGTH": str(len(body)), "SCGI": "1", "REQUEST_METHOD": "GET", "REQUEST_URI": "/sse?" + query,
-             "QUERY_STRING": query, "REMOTE_ADDR": "127.0.0.1", "SERVER_SOFTWARE": "test", **PLAIN, **more}
+    pairs = {"CONTENT_LENGTH": str(len(body)), "SCGI": "1", "REQUEST_METHOD": "GET",
+             "REQUEST_URI": "/sse?" + query, "QUERY_STRING": query, "REMOTE_ADDR": "127.0.0.1",
+             "SERVER_SOFTWARE": "test", **PLAIN, **more}
     text = b"".join(f"{n}\0{v}\0".encode() for n, v in pairs.items() if v is not None)
     return b"%d:%b,%b" % (len(text), text, body)
 
@@ -23,7 +24,9 @@ class Answer:
     def __init__(self, text):
         head, _, self.body = text.partition(b"\r\n\r\n")
         self.text = text
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))}
+        self.headers = {name.lower(): value.strip() for name, _, value in (
+            line.partition(":") for line in head.decode().split("\r\n")
+        )}
         self.location = self.headers.get("location", "")
 
     @property

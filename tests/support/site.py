@@ -19,7 +19,8 @@ from .worker import Worker
 
 
 class Site:
-    """web: a class of lighttpd.py, apache.py or nginx.py. broker, worker: options of those programs."""
+    """web: a class of lighttpd.py, apache.py or nginx.py. broker, worker: options of those
+    programs."""
 
     def __init__(self, bench, web=Lighttpd, workers=1, broker=None, worker=None):
         self.bench, worker = bench, {"retry": "200ms", **(worker or {})}
@@ -30,7 +31,9 @@ class Site:
             self.web = web(bench, broker=self.broker, **worker).start()
         else:
             names = [f"worker-{n + 1}" for n in range(workers)]
-            self.workers = [Worker(bench, self.broker, name, **web.worker_options(bench, name), **worker).start() for name in names]
+            self.workers = [Worker(
+                bench, self.broker, name, **web.worker_options(bench, name), **worker
+            ).start() for name in names]
             self.web = web(bench, self.workers).start()
         self.commands = bench.closing(self.broker.commands())
         self.readers = bench.closing(Readers())
@@ -40,7 +43,8 @@ class Site:
         return self.workers[0]
 
     def endpoints(self):
-        """Options of the workers that say where the broker is; for tests that put something in between."""
+        """Options of the workers that say where the broker is; for tests that put something in
+        between."""
         return {}
 
     # Streams
@@ -54,15 +58,16 @@ class Site:
 
     def start_open(self, session="anna", channels=(), last_event_id=None, query=None, **options):
         """Begin to open a stream, and do not wait."""
-        return self.readers.open(self.url(session, channels, **(query or {})), last_event_id, **options)
+        return self.readers.open(self.url(session, channels, **(query or {})), last_event_id,
+                                 **options)
 
     def open(self, session="anna", channels=(), last_event_id=None, **options):
         """Open a stream and wait until it is: nothing published from now on is missed."""
         return self.start_open(session, channels, last_event_id, **options).wait_open()
 
     def open_counted(self, *args, **options):
-        """Open a stream and wait until the broker counts it, as `online` and `closed` of a reply do. (It is open before the broker
-        knows: the worker's report goes another way.)"""
+        """Open a stream and wait until the broker counts it, as `online` and `closed` of a reply
+        do. (It is open before the broker knows: the worker's report goes another way.)"""
         reader = self.open(*args, **options)
         self.wait_counted(reader)
         return reader
@@ -80,10 +85,12 @@ class Site:
         connection = http.client.HTTPConnection("127.0.0.1", self.web.port, timeout=TIMEOUT)
         try:
             url = urllib.parse.urlsplit(self.url(session, **query))
-            connection.request(method, url.path + path + ("?" + url.query if url.query else ""), headers=headers or {})
+            connection.request(method, url.path + path + ("?" + url.query if url.query else ""),
+                               headers=headers or {})
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
-            stream = response.status == 200 and method == "GET" and headers.get("content-type") == "text/event-stream"
+            stream = (response.status == 200 and method == "GET"
+                      and headers.get("content-type") == "text/event-stream")
             return response.status, headers, b"" if stream else response.read()
         finally:
             connection.close()
@@ -92,21 +99,27 @@ class Site:
 
     def wait_connections(self, session, count, timeout=None):
         """Wait until the broker counts this number of connections of the session."""
-        wait_until(lambda: self.commands.connections_of(session) == count, timeout,
-                   what=lambda: f"{count} connections of {session}; have {self.commands.online(session)}")
+        wait_until(
+            lambda: self.commands.connections_of(session) == count, timeout,
+            what=lambda: f"{count} connections of {session}; have {self.commands.online(session)}"
+        )
 
     def wait_counted(self, *readers):
         """Wait until the broker counts the streams of these readers."""
         for reader in readers:
-            before = reader.connection[:-1] + chr(ord(reader.connection[-1]) - 1) + "~"  # no other id is between this and its own
-            wait_until(lambda after=before, known=reader.connection: [c["connection"] for c in self.commands.connections(
-                after=after, limit=1)["connections"]] == [known], what=f"the broker counts {reader.connection}")
+            # no other id is between this and its own
+            before = reader.connection[:-1] + chr(ord(reader.connection[-1]) - 1) + "~"
+            wait_until(lambda after=before, known=reader.connection: [
+                c["connection"]
+                for c in self.commands.connections(after=after, limit=1)["connections"]
+            ] == [known], what=f"the broker counts {reader.connection}")
 
     def stat(self, name):
         return self.commands.stats()[name]
 
     def settle(self):
-        """Until every worker has seen everything that was published so far. (A reply says stored, not yet everywhere.)"""
+        """Until every worker has seen everything that was published so far. (A reply says stored,
+        not yet everywhere.)"""
         for worker in self.workers:
             with FastCgi(worker.socket) as web:
                 web.get("session=settle").wait_open()
@@ -114,8 +127,8 @@ class Site:
                 web.wait_events(1)
 
     def wait_reported(self):
-        """Until every worker knows that the broker took its reports so far. (The broker acknowledges them on the same way, before it
-        replies to what the worker asks.)"""
+        """Until every worker knows that the broker took its reports so far. (The broker
+        acknowledges them on the same way, before it replies to what the worker asks.)"""
         for worker in self.workers:
             with FastCgi(worker.socket) as web:
                 web.get("", REQUEST_URI="/sse/metrics").wait_end()

@@ -1,24 +1,29 @@
-"""A decoder of event streams, written from the WHATWG standard and not from our encoder, so that it can judge it."""
+"""A decoder of event streams, written from the WHATWG standard and not from our encoder, so that it
+can judge it."""
 
 import collections
 import time
 
-# id: the cursor after this event (EventSource's lastEventId); at: when it was read, time.monotonic()
+# id: the cursor after this event (EventSource's lastEventId); at: when it was read,
+# time.monotonic()
 Event = collections.namedtuple("Event", "type data id at")
 
 
 class Decoder:
     """Checkpoints are not among the events: their ids are in .checkpoints.
 
-    blocks: a list that every block with an id or data is added to, in order; type is None where nothing was dispatched."""
+    blocks: a list that every block with an id or data is added to, in order; type is None where
+    nothing was dispatched."""
 
     def __init__(self, last_event_id="", blocks=None):
         self.blocks = blocks
         self.last_event_id = last_event_id
         self.retry = None       # milliseconds, as the stream last said
         self.comments = 0       # comment lines
-        self.checkpoints = []   # ids of events ssecast.checkpoint, and of blocks that dispatched nothing
-        self.about = None       # what the first event ssecast.checkpoint said of the stream: its data, as text
+        # ids of events ssecast.checkpoint, and of blocks that dispatched nothing
+        self.checkpoints = []
+        # what the first event ssecast.checkpoint said of the stream: its data, as text
+        self.about = None
         self._rest, self._skip_lf, self._first = b"", False, True
         self._data, self._type, self._id = [], "", last_event_id
         self._had_id = False
@@ -71,7 +76,8 @@ class Decoder:
                 self.checkpoints.append(self._id)
                 self._keep(Event(None, "", self._id, time.monotonic()))
             return None
-        event = Event(kind or "message", b"\n".join(data).decode(errors="replace"), self._id, time.monotonic())
+        event = Event(kind or "message", b"\n".join(data).decode(errors="replace"), self._id,
+                      time.monotonic())
         self._keep(event)
         return event
 

@@ -1,4 +1,5 @@
-"""What systemd does for a service, as far as a program sees it: passes listening sockets, and hears how it is."""
+"""What systemd does for a service, as far as a program sees it: passes listening sockets, and hears
+how it is."""
 
 import os
 import socket
@@ -7,10 +8,11 @@ import sys
 from .processes import clean_environment
 from .waiting import Deadline
 
-# Runs in the new process: the descriptors become number 3 and so on, LISTEN_PID this very process, then the program takes its place.
+# Runs in the new process: the descriptors become number 3 and so on, LISTEN_PID this very process,
+# then the program takes its place.
 _LAUNCHER = """
 import fcntl, os, sys
-fds, count, names, argv = [int(fd) for fd in sys.argv[1].split(",")], sys.argv[2], sys.argv[3], sys.argv[4:]
+fds, (count, names), argv = [int(fd) for fd in sys.argv[1].split(",")], sys.argv[2:4], sys.argv[4:]
 for number, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in fds], 3):
     os.dup2(fd, number)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES=names)
@@ -19,13 +21,15 @@ os.execv(argv[0], argv)
 
 
 def passed(listener, argv, count=1):
-    """The command that runs argv with this socket as descriptor 3. Start it with pass_fds=[listener.fileno()]."""
+    """The command that runs argv with this socket as descriptor 3. Start it with
+    pass_fds=[listener.fileno()]."""
     return _launch([listener], argv, count, "connection")
 
 
 def passed_by_name(listeners, argv):
     """The same with several, each (name, socket), from descriptor 3 on."""
-    return _launch([s for _, s in listeners], argv, len(listeners), ":".join(name for name, _ in listeners))
+    return _launch([s for _, s in listeners], argv, len(listeners),
+                   ":".join(name for name, _ in listeners))
 
 
 def _launch(listeners, argv, count, names):
@@ -48,7 +52,8 @@ class Manager:
     def __init__(self, address):
         self.address = str(address)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.address.replace("@", "\0", 1) if self.address.startswith("@") else self.address)
+        self.socket.bind(self.address.replace("@", "\0", 1)
+                         if self.address.startswith("@") else self.address)
         self.environment = clean_environment(NOTIFY_SOCKET=self.address)
         self.heard = []
 

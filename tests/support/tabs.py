@@ -25,7 +25,8 @@ const address = URL.createObjectURL(new Blob([module], { type: "text/javascript"
 import(address).then(({ EventStream }) => {
     const stream = new EventStream(url, options);
     const record = { stream, events: [], told: [] };
-    record.listen = (name) => stream.on(name, (e) => record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
+    record.listen = (name) => stream.on(name, (e) =>
+        record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
     for (const what of ["online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"])
         stream.addEventListener(what, (e) => record.told.push([what, e.detail]));
     names.forEach(record.listen);
@@ -67,7 +68,8 @@ class Tab:
         self.driver.execute_cdp_cmd("Page.setWebLifecycleState", {"state": "active"})
 
     def block(self, seconds):
-        """Keep its code busy, so that it hears nothing and says nothing; from the moment on when another tab is looked at."""
+        """Keep its code busy, so that it hears nothing and says nothing; from the moment on when
+        another tab is looked at."""
         self.run("""const ms = arguments[0];
             document.addEventListener("visibilitychange", function block() {
                 if (!document.hidden)
@@ -109,7 +111,8 @@ def open_stream(page, url, names=("message",), **options):
     key = str(next(_numbers))
     options = {"firstPause": 200, "longestPause": 1000, **options}
     page.run(_OPEN, key, MODULE.read_text(), url, list(names), options)
-    begun = wait_until(lambda: page.run("return window.begun?.[arguments[0]]", key), what="the module in the page")
+    begun = wait_until(lambda: page.run("return window.begun?.[arguments[0]]", key),
+                       what="the module in the page")
     assert not begun["error"], begun["error"]
     return Stream(page, key)
 
@@ -121,7 +124,8 @@ class Stream:
         self.tab, self.key = tab, key
 
     def ask(self, what, *arguments):
-        return self.tab.run(f"const [key, a] = arguments; const record = streams[key]; return record.{what}", self.key, *arguments)
+        return self.tab.run("const [key, a] = arguments; const record = streams[key]; "
+                            f"return record.{what}", self.key, *arguments)
 
     def events(self):
         return self.ask("events")
@@ -156,12 +160,15 @@ class Stream:
 
     def wait_for(self, count):
         """The events, as soon as there are count of them. (More may follow.)"""
-        return wait_until(lambda: (e := self.events()) and len(e) >= count and e, what=lambda: f"{count} events, have {self.events()}")
+        return wait_until(lambda: (e := self.events()) and len(e) >= count and e,
+                          what=lambda: f"{count} events, have {self.events()}")
 
     def wait_state(self, state):
-        wait_until(lambda: self.state() == state, what=lambda: f"{state}, is {self.state()}: {self.told()}")
+        wait_until(lambda: self.state() == state,
+                   what=lambda: f"{state}, is {self.state()}: {self.told()}")
         return self
 
     def wait_told(self, what, times=1):
         """The detail of the times-th event of this kind."""
-        return wait_until(lambda: len(t := self.told(what)) >= times and t, what=lambda: f"{times} {what}, told {self.told()}")[times - 1][1]
+        return wait_until(lambda: len(t := self.told(what)) >= times and t,
+                          what=lambda: f"{times} {what}, told {self.told()}")[times - 1][1]

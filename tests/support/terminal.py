@@ -1,4 +1,5 @@
-"""A terminal of a given size with a program in it: what it writes is put on a screen of characters, as a terminal would.
+"""A terminal of a given size with a program in it: what it writes is put on a screen of characters,
+as a terminal would.
 
     with Terminal([CLI, "top"], columns=80, lines=24, env=env) as terminal:
         terminal.wait_text("connections")
@@ -28,13 +29,15 @@ class Terminal:
         self.columns, self.lines = columns, lines
         self._screen, self._row, self._column = None, 0, 0
         self.modes, self.status, self._old_frames = set(), None, 0
-        self._homes = 0  # how often it went to the upper left corner: at the beginning of a frame, and at its end
+        # how often it went to the upper left corner: at the beginning of a frame, and at its end
+        self._homes = 0
         self._text, self._decoder = "", codecs.getincrementaldecoder("utf-8")()
         self._clear()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             self._set_size(0)
-            os.execve(str(argv[0]), [str(a) for a in argv], {**(env or os.environ), "TERM": "xterm"})
+            os.execve(str(argv[0]), [str(a) for a in argv],
+                      {**(env or os.environ), "TERM": "xterm"})
         self._set_size(self.fd)
 
     def __enter__(self):
@@ -59,7 +62,8 @@ class Terminal:
         os.write(self.fd, keys.encode())
 
     def echoes(self):
-        """Does it show what is typed, line by line, as a terminal does before and after such programs?"""
+        """Does it show what is typed, line by line, as a terminal does before and after such
+        programs?"""
         flags = termios.tcgetattr(self.fd)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 
@@ -84,7 +88,9 @@ class Terminal:
         elif self._column >= self.columns and self._old_frames:
             pass
         else:
-            assert character >= " " and self._column < self.columns, f"{character!r} at {self._row}, {self._column}"
+            assert (
+                character >= " " and self._column < self.columns
+            ), f"{character!r} at {self._row}, {self._column}"
             self._screen[self._row][self._column] = character
             self._column += 1
 
@@ -96,12 +102,14 @@ class Terminal:
             self._old_frames = max(0, self._old_frames - 1)
             self._homes += 1
         elif letter in "KJ" and not argument:
-            row, column = self._screen[self._row], min(self._column, self.columns - 1)  # the last one, when it has been written to
+            # the last one, when it has been written to
+            row, column = self._screen[self._row], min(self._column, self.columns - 1)
             row[column:] = [" "] * (self.columns - column)
             for below in self._screen[self._row + 1:] if letter == "J" else []:
                 below[:] = [" "] * self.columns
         else:
-            assert letter == "m", f"an order this terminal does not know: {private}{argument}{letter}"
+            assert letter == "m", ("an order this terminal does not know: "
+                                   f"{private}{argument}{letter}")
 
     def _take(self, text):
         self._text += text
@@ -141,8 +149,9 @@ class Terminal:
         return self.wait(lambda: part in self.text(), f"'{part}' is shown")
 
     def redraw(self):
-        """Type keys that change nothing, until a frame that began after this call is complete. The second key is for one that was
-        being drawn: it counts as one of the three corners, and the first key may not be read before it ends."""
+        """Type keys that change nothing, until a frame that began after this call is complete. The
+        second key is for one that was being drawn: it counts as one of the three corners, and the
+        first key may not be read before it ends."""
         homes = self._homes
         for corners in (1, 3):
             self.type(" ")

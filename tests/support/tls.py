@@ -1,6 +1,7 @@
 """Certificates for tests, and web servers that speak TLS, and so HTTP/2, beside plain HTTP.
 
-A browser resolves the names below `.test` to this machine and accepts the certificates: give it flags().
+A browser resolves the names below `.test` to this machine and accepts the certificates: give it
+flags().
 """
 
 import base64
@@ -35,21 +36,25 @@ def certificate(file, *names):
     """Write a key and its self-signed certificate for these names into file."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.timezone.utc)
-    made = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(_key().public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
-            .sign(_key(), hashes.SHA256()))
-    key = _key().private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    made = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
+            .public_key(_key().public_key()).serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30)).add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False
+            ).sign(_key(), hashes.SHA256()))
+    key = _key().private_bytes(_PEM, serialization.PrivateFormat.PKCS8,
+                               serialization.NoEncryption())
     file.write_bytes(key + made.public_bytes(_PEM))
     return file
 
 
 def flags():
-    """What makes Chromium find the names and accept the certificates, as it does those of a known authority."""
+    """What makes Chromium find the names and accept the certificates, as it does those of a known
+    authority."""
     public = _key().public_key().public_bytes(_DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     pin = base64.b64encode(hashlib.sha256(public).digest()).decode()
-    return [f"--ignore-certificate-errors-spki-list={pin}", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+    return [f"--ignore-certificate-errors-spki-list={pin}",
+            "--host-resolver-rules=MAP *.test 127.0.0.1"]
 
 
 class _Tls:
@@ -80,7 +85,8 @@ class _Tls:
 
 
 class LighttpdTls(_Tls, Lighttpd):
-    """lighttpd chooses HTTP/2 for each client that can speak it over TLS. With the lines for streams in the comment of ssecast.conf."""
+    """lighttpd chooses HTTP/2 for each client that can speak it over TLS. With the lines for
+    streams in the comment of ssecast.conf."""
 
     name = "lighttpd-tls"
 
@@ -91,9 +97,11 @@ class LighttpdTls(_Tls, Lighttpd):
         [host] = re.findall(r'^#     (\$HTTP\["host"\].*)$', text, re.M)
         port = _with(port, {"/etc/lighttpd/site.pem": self.pem()})
         lines = ['server.modules += ("mod_openssl")']
-        lines += [_with(port, {":8443": f"127.0.0.1:{p}"}) for p in (self.tls_port, self.other_port)]
+        lines += [_with(port, {":8443": f"127.0.0.1:{p}"})
+                  for p in (self.tls_port, self.other_port)]
         if "events.pem" in self.names:
-            lines.append(_with(host, {"events.example.org": EVENTS, "/etc/lighttpd/events.pem": self.pem("events.pem")}))
+            lines.append(_with(host, {"events.example.org": EVENTS,
+                                      "/etc/lighttpd/events.pem": self.pem("events.pem")}))
         return "\n".join(lines)
 
 
@@ -110,8 +118,9 @@ class ApacheTls(_Tls, Apache):
     modules = (*Apache.modules, "ssl", "http2")
 
     def more(self):
-        return [f"Listen 127.0.0.1:{self.tls_port} https", "Protocols h2 http/1.1", f"<VirtualHost 127.0.0.1:{self.tls_port}>",
-                "SSLEngine on", f'SSLCertificateFile "{self.pem()}"', "</VirtualHost>", *self.even_more()]
+        return [f"Listen 127.0.0.1:{self.tls_port} https", "Protocols h2 http/1.1",
+                f"<VirtualHost 127.0.0.1:{self.tls_port}>", "SSLEngine on",
+                f'SSLCertificateFile "{self.pem()}"', "</VirtualHost>", *self.even_more()]
 
     def even_more(self):
         return []
@@ -131,7 +140,8 @@ class ApacheHandoffTls(_Tls, ApacheHandoff):
     modules = (*ApacheHandoff.modules, "ssl", "http2")
 
     def more(self):
-        return ["Protocols h2 h2c http/1.1", f"Listen 127.0.0.1:{self.tls_port} https", f"<VirtualHost 127.0.0.1:{self.tls_port}>",
+        return ["Protocols h2 h2c http/1.1", f"Listen 127.0.0.1:{self.tls_port} https",
+                f"<VirtualHost 127.0.0.1:{self.tls_port}>",
                 "SSLEngine on", f'SSLCertificateFile "{self.pem()}"', "</VirtualHost>"]
 
 
@@ -142,7 +152,8 @@ class ApacheTlsApart(ApacheTls):
 
     def even_more(self):
         block = self.block("Listen 8443 https")
-        for documented, value in {"Listen 8443": f"Listen 127.0.0.1:{self.other_port}", "*:8443": f"127.0.0.1:{self.other_port}",
+        for documented, value in {"Listen 8443": f"Listen 127.0.0.1:{self.other_port}",
+                                  "*:8443": f"127.0.0.1:{self.other_port}",
                                   "/etc/apache2/site.pem": f'"{self.pem()}"'}.items():
             block = _with(block, {documented: value})
         return [block]
@@ -158,6 +169,7 @@ class ApacheTlsTwice(ApacheTls):
     def even_more(self):
         inner = free_port()
         block = _with(self.block("Listen 127.0.0.1:8081"), {
-            "127.0.0.1:8081": f"127.0.0.1:{inner}", "conf-available/ssecast.conf": f'"{ROOT}/apache/ssecast.conf"'})
+            "127.0.0.1:8081": f"127.0.0.1:{inner}",
+            "conf-available/ssecast.conf": f'"{ROOT}/apache/ssecast.conf"'})
         outer = _with(self.block('<Location "/sse">'), {"127.0.0.1:8081": f"127.0.0.1:{inner}"})
         return [block, outer]

@@ -1,4 +1,5 @@
-"""JSON Web Tokens as an application makes them, and the secret's file that a worker judges them with.
+"""JSON Web Tokens as an application makes them, and the secret's file that a worker judges them
+with.
 
     issuer = Issuer(bench.folder / "jwt.key")
     worker = Worker(bench, broker, jwt_secret_file=issuer.secret_file)
@@ -21,9 +22,11 @@ class Issuer:
         self.secret_file.chmod(0o644)  # workers run as other users in some tests
 
     def token(self, seconds=3600, **claims):
-        """A token with these claims that expires after this number of seconds (negative: expired). A claim None is left out."""
+        """A token with these claims that expires after this number of seconds (negative: expired).
+        A claim None is left out."""
         claims = {"exp": int(time.time()) + seconds, **claims}
-        return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.secret, algorithm="HS256")
+        return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.secret,
+                          algorithm="HS256")
 
     def publisher(self, publish=True, **claims):
         """A token that may publish."""

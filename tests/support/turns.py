@@ -1,4 +1,5 @@
-"""A thread that waits for sockets, moments and calls, one turn after the other: what reader.py and network.py run in."""
+"""A thread that waits for sockets, moments and calls, one turn after the other: what reader.py and
+network.py run in."""
 
 import collections
 import heapq
@@ -13,7 +14,8 @@ from .waiting import TIMEOUT
 
 
 class Turns:
-    """call() and close() are for everybody; everything else is for what runs in the thread. begin() starts it."""
+    """call() and close() are for everybody; everything else is for what runs in the thread. begin()
+    starts it."""
 
     def __init__(self):
         self._selector = selectors.DefaultSelector()
@@ -21,7 +23,8 @@ class Turns:
         self._wake, self._wake_end = socket.socketpair()
         for sock in (self._wake, self._wake_end):
             sock.setblocking(False)
-        self._selector.register(self._wake_end, selectors.EVENT_READ, lambda _: self._wake_end.recv(65536))
+        self._selector.register(self._wake_end, selectors.EVENT_READ,
+                                lambda _: self._wake_end.recv(65536))
         self._stopping = False
         self.failure = None  # what ended the thread, as text
         self._thread = threading.Thread(target=self._run, daemon=True)

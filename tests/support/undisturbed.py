@@ -17,7 +17,8 @@ LATE = 4.0 * PATIENCE  # seconds from publishing to reading; the machine is shar
 
 
 class Undisturbed:
-    """readers: how many, half of them in a channel of their own; rate: events a second. late: seconds that an event may take."""
+    """readers: how many, half of them in a channel of their own; rate: events a second. late:
+    seconds that an event may take."""
 
     def __init__(self, site, readers=20, rate=50, late=LATE):
         self.site, self.count, self.rate, self.late = site, readers, rate, late
@@ -27,7 +28,8 @@ class Undisturbed:
     def __enter__(self):
         self.name = f"calm-{time.monotonic_ns()}"
         rooms = [[self.name] if n % 2 else [] for n in range(self.count)]
-        self.readers = [self.site.start_open(f"{self.name}-{n}", room, keep_blocks=True) for n, room in enumerate(rooms)]
+        self.readers = [self.site.start_open(f"{self.name}-{n}", room, keep_blocks=True)
+                        for n, room in enumerate(rooms)]
         wait_all_open(self.readers)
         self.rooms = rooms
         self._thread = threading.Thread(target=self._publish, daemon=True)
@@ -66,18 +68,22 @@ class Undisturbed:
     def _judge(self):
         assert not self.failure, self.failure
         end = max(p.seq for p in self.publications if p.to is None)
-        wait_all(self.readers, lambda r: any(b.id == str(end) for b in r.decoder.blocks[-10:]), "the last event")
+        wait_all(self.readers, lambda r: any(b.id == str(end) for b in r.decoder.blocks[-10:]),
+                 "the last event")
         last = max(p.seq for p in self.publications)
         wait_all([r for r, room in zip(self.readers, self.rooms, strict=True) if room],
-                 lambda r: any(b.id == str(last) for b in r.decoder.blocks[-10:]), "the last event of the channel")
+                 lambda r: any(b.id == str(last) for b in r.decoder.blocks[-10:]),
+                 "the last event of the channel")
         diaries = [Diary(f"reader {n}", f"{self.name}-{n}", room, self._own_blocks(reader))
                    for n, (reader, room) in enumerate(zip(self.readers, self.rooms, strict=True))]
         verdict = check(self.publications, diaries, end)
         assert not verdict.complaints, "\n".join(verdict.complaints)
         assert [r.opens for r in self.readers] == [1] * self.count
-        slowest = max(b.at - self.sent_at[b.data] for d in diaries for b in d.blocks if b.type == "m")
+        slowest = max(b.at - self.sent_at[b.data] for d in diaries for b in d.blocks
+                      if b.type == "m")
         assert slowest < self.late, f"an event took {slowest:.2f} s"
 
     def _own_blocks(self, reader):
         """Others may publish to everyone meanwhile."""
-        return [b for b in list(reader.decoder.blocks) if b.type is None or b.type.startswith("ssecast.") or b.data in self.sent_at]
+        return [b for b in list(reader.decoder.blocks) if b.type is None
+                or b.type.startswith("ssecast.") or b.data in self.sent_at]

@@ -18,11 +18,13 @@ class Vector:
 
 
 def vectors():
-    return [Vector(row) for row in json.loads((ROOT / "tests" / "data" / "sse_vectors.json").read_text())]
+    return [Vector(row)
+            for row in json.loads((ROOT / "tests" / "data" / "sse_vectors.json").read_text())]
 
 
 class Player:
-    """GET /N?KEY: a stream that says to come back soon, then the N-th vector, then 204. cursors[KEY]: the Last-Event-ID of the last request.
+    """GET /N?KEY: a stream that says to come back soon, then the N-th vector, then 204.
+    cursors[KEY]: the Last-Event-ID of the last request.
 
     Each KEY is one reader.
     """
@@ -43,7 +45,9 @@ class Player:
                 elif asked == 2:
                     self.answer(200, "text/event-stream", played[int(url.path[1:])].body)
                 else:
-                    player.cursors[url.query] = self.headers.get("Last-Event-ID", "").encode("latin-1").decode(errors="replace")
+                    player.cursors[url.query] = self.headers.get(
+                        "Last-Event-ID", ""
+                    ).encode("latin-1").decode(errors="replace")
                     self.send_response(204)
                     self.end_headers()
 

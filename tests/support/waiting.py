@@ -1,6 +1,7 @@
 """Waiting for conditions. Tests wait for what they need to be true, never for time to pass.
 
-Timeouts are generous, because sanitizer builds on a busy machine are slow; SSECAST_PATIENCE (default 1) multiplies them.
+Timeouts are generous, because sanitizer builds on a busy machine are slow; SSECAST_PATIENCE
+(default 1) multiplies them.
 """
 
 import os
@@ -45,9 +46,11 @@ _PAUSE_MAX = 0.1  # seconds
 
 
 def wait_until(condition, timeout=None, what=None, pause=0.005):
-    """Call condition() until it gives something true, and return that. `what` names it when it never does.
+    """Call condition() until it gives something true, and return that. `what` names it when it
+    never does.
 
-    The pauses grow, and a condition that takes long is asked less often, so that waiting leaves the cores to others.
+    The pauses grow, and a condition that takes long is asked less often, so that waiting leaves the
+    cores to others.
     """
     deadline = Deadline(timeout)
     while True:
@@ -58,13 +61,15 @@ def wait_until(condition, timeout=None, what=None, pause=0.005):
             return value
         if deadline.passed():
             name = what() if callable(what) else what
-            raise Timeout(f"not within {deadline.seconds:g} s: {name or 'the condition'} (last: {value!r})")
+            raise Timeout(f"not within {deadline.seconds:g} s: "
+                          f"{name or 'the condition'} (last: {value!r})")
         time.sleep(max(pause, min(took, 0.25)))
         pause = max(pause, min(pause * 1.5, _PAUSE_MAX))
 
 
 def never(condition, seconds, what=None):
-    """Call condition() for this time: it must not hold. PATIENCE does not multiply it, because every test that passes waits it out."""
+    """Call condition() for this time: it must not hold. PATIENCE does not multiply it, because
+    every test that passes waits it out."""
     try:
         wait_until(condition, seconds / PATIENCE, what)
     except Timeout:

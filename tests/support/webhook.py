@@ -11,7 +11,8 @@ SECRET = b"a secret of more than 16 bytes"
 
 
 class Receiver:
-    """Keeps what is posted. answers: what the next posts get: a status, or None: the connection ends."""
+    """Keeps what is posted. answers: what the next posts get: a status, or None: the connection
+    ends."""
 
     def __init__(self, port=0, secret=SECRET):
         self.batches, self.answers, self.delay, self.bad = [], [], 0, []
@@ -22,7 +23,8 @@ class Receiver:
             def do_POST(self):  # pylint: disable=invalid-name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
-                if self.headers["X-Ssecast-Signature"] != expected or self.headers["Content-Type"] != "application/json":
+                if (self.headers["X-Ssecast-Signature"] != expected
+                    or self.headers["Content-Type"] != "application/json"):
                     outer.bad.append(dict(self.headers))
                 outer.pending += 1
                 time.sleep(outer.delay)
@@ -65,7 +67,8 @@ class Receiver:
         last = 0
         for batch in self.batches:
             numbers = [m["number"] for m in batch["messages"]]
-            assert set(batch) == {"messages"} and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert (set(batch) == {"messages"}
+                    and numbers == list(range(numbers[0], numbers[0] + len(numbers))))
             assert numbers[0] <= last + 1
             last = max(last, numbers[-1])
         assert not self.bad

@@ -22,8 +22,8 @@ from .waiting import TIMEOUT
 _BROWSERS = "/usr/lib/*/webkit2gtk-*/MiniBrowser"
 
 # Its own sandbox needs user namespaces, which containers often lack. The pages are ours.
-_ENVIRONMENT = {"WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1", "LIBGL_ALWAYS_SOFTWARE": "1", "GSETTINGS_BACKEND": "memory",
-                "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"}
+_ENVIRONMENT = {"WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1", "LIBGL_ALWAYS_SOFTWARE": "1",
+                "GSETTINGS_BACKEND": "memory", "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"}
 
 
 class WebKit(Page):
@@ -37,14 +37,16 @@ class WebKit(Page):
         super().__init__()
         folder = pathlib.Path(folder)
         self._display, number = _start_display(display)
-        home = {name: str(folder) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")}
+        home = {name: str(folder) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME",
+                                               "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")}
         options = Options()
         options.binary_location = str(browsers[0])
         options.add_argument("--automation")
         options.set_capability("acceptInsecureCerts", True)  # of tls.py
         before = dict(os.environ)
         os.environ.update(_ENVIRONMENT, DISPLAY=f":{number}", **home)  # selenium passes on ours
-        # The constructor of webdriver.WebKitGTK differs between releases of selenium; its parts do not.
+        # The constructor of webdriver.WebKitGTK differs between releases of selenium; its parts do
+        # not.
         self._service = Service(driver, log_path=str(folder / "driver.log"))
         try:
             self._service.start()
@@ -86,8 +88,11 @@ class WebKit(Page):
 def _start_display(program):
     """The process of a new X server, and the number that it has chosen."""
     reader, writer = os.pipe()
-    process = subprocess.Popen([program, "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"], pass_fds=[writer],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [program, "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        pass_fds=[writer],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     os.close(writer)
     with open(reader) as lines:
         number = lines.readline().strip()

@@ -1,4 +1,5 @@
-"""What the web servers have in common: a folder, a free port, a configuration file around the repository's own."""
+"""What the web servers have in common: a folder, a free port, a configuration file around the
+repository's own."""
 
 import os
 import pathlib

@@ -1,4 +1,5 @@
-"""The worker as a test sees it: a program on a unix socket that web servers (or fcgi.py) connect to."""
+"""The worker as a test sees it: a program on a unix socket that web servers (or fcgi.py) connect
+to."""
 
 import socket
 
@@ -16,7 +17,8 @@ class Worker(processes.Program):
             options.setdefault("sync", broker.endpoint("sync"))
         options.setdefault("drain", "200ms")
         self.options = options
-        super().__init__(name, [processes.WORKER] + arguments(options), bench.folder, group=WEB_GROUP)
+        super().__init__(name, [processes.WORKER] + arguments(options), bench.folder,
+                         group=WEB_GROUP)
         bench.adopt(self)
 
     @property
@@ -64,13 +66,15 @@ class Worker(processes.Program):
 
 
 class PassedWorker(Worker):
-    """A worker of the hand-off. Its sockets come from systemd, and outlive it. They come in any order."""
+    """A worker of the hand-off. Its sockets come from systemd, and outlive it. They come in any
+    order."""
 
     sockets = None
 
     def start(self):
-        self.sockets = self.sockets or [("handoff", systemd.listen(self.options["handoff_listen"])),
-                                        ("ssecast-fcgi@1.socket", systemd.listen(self.options["listen"]))]
+        self.sockets = (self.sockets
+                        or [("handoff", systemd.listen(self.options["handoff_listen"])),
+                            ("ssecast-fcgi@1.socket", systemd.listen(self.options["listen"]))])
         options = {k: v for k, v in self.options.items() if k not in ("listen", "handoff_listen")}
         argv = systemd.passed_by_name(self.sockets, [processes.WORKER, *arguments(options)])
         processes.Program.start(self, argv=argv, pass_fds=[s.fileno() for _, s in self.sockets])

@@ -1,5 +1,5 @@
-// A peer for tests/bench: better-sse as its documentation shows it. GET opens a stream, the body of a POST is an event for all.
-// node server.mjs PORT
+// A peer for tests/bench: better-sse as its documentation shows it. GET opens a stream, the body of
+// a POST is an event for all. node server.mjs PORT
 import { createServer } from "node:http";
 import { createChannel, createSession } from "better-sse";
 

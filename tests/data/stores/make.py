@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Writes the stores of this folder that the current format can have: tests/data/stores/make.py, with PYTHONPATH=tests, after make.
+"""Writes the stores of this folder that the current format can have: tests/data/stores/make.py,
+with PYTHONPATH=tests, after make.
 
-Stores of older formats were written by the programs of their time and are kept. Each file is a data.mdb, compressed.
+Stores of older formats were written by the programs of their time and are kept. Each file is a
+data.mdb, compressed.
 """
 
 import gzip

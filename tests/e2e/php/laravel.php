@@ -1,5 +1,6 @@
 <?php
-// A Laravel application of one file, with Laravel's own BroadcastManager, Broadcaster, channels and requests.
+// A Laravel application of one file, with Laravel's own BroadcastManager, Broadcaster, channels and
+// requests.
 foreach (['Broadcasting', 'Container', 'Http', 'Support', 'Contracts'] as $part)
     require_once "Illuminate/$part/autoload.php";
 require_once __DIR__ . '/ssecast.php';
@@ -30,7 +31,8 @@ final class User
 $app = Container::setInstance(new Container());
 $app->instance('config', [
     'broadcasting.default' => 'ssecast',
-    'broadcasting.connections.ssecast' => ['driver' => 'ssecast', 'url' => getenv('SSECAST_URL'), 'secret_file' => getenv('SSECAST_SECRET_FILE')],
+    'broadcasting.connections.ssecast' => ['driver' => 'ssecast', 'url' => getenv('SSECAST_URL'),
+                                           'secret_file' => getenv('SSECAST_SECRET_FILE')],
 ]);
 $app->instance(Factory::class, new BroadcastManager($app));
 \App\Broadcasting\SsecastBroadcaster::register($app);
@@ -38,7 +40,8 @@ $broadcast = $app->make(Factory::class);
 
 // routes/channels.php
 $broadcast->channel('orders.{id}', fn(User $user, $id): bool => $user->id === (int) $id);
-$broadcast->channel('room.{id}', fn(User $user, $id) => $user->id < 100 ? ['id' => $user->id, 'name' => "user $user->id"] : false);
+$broadcast->channel('room.{id}', fn(User $user, $id) =>
+    $user->id < 100 ? ['id' => $user->id, 'name' => "user $user->id"] : false);
 
 $request = Request::capture();
 $id = (int) $request->header('X-Test-User'); // in place of Laravel's login
@@ -47,9 +50,12 @@ try {
     if ($request->input('action') === 'auth') {
         $answer = $broadcast->auth($request);
     } else {
-        $channels = array_map(fn(string $name) => $name === 'private' ? new PrivateChannel('orders.7') : ($name === 'presence'
-            ? new PresenceChannel('room.1') : $name), (array) $request->input('to'));
-        $broadcast->connection()->broadcast($channels, (string) $request->input('event'), json_decode((string) $request->input('payload'), true));
+        $channels = array_map(
+            fn(string $name) => $name === 'private' ? new PrivateChannel('orders.7')
+                : ($name === 'presence' ? new PresenceChannel('room.1') : $name),
+            (array) $request->input('to'));
+        $broadcast->connection()->broadcast($channels, (string) $request->input('event'),
+                                            json_decode((string) $request->input('payload'), true));
         $answer = 'published';
     }
 } catch (\Symfony\Component\HttpKernel\Exception\AccessDeniedHttpException $e) {

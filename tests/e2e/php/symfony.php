@@ -1,5 +1,6 @@
 <?php
-// A Symfony application: its container reads config/services.yaml, which looks for services in src/.
+// A Symfony application: its container reads config/services.yaml, which looks for services in
+// src/.
 foreach (['DependencyInjection', 'Config', 'Yaml', 'HttpFoundation'] as $part)
     require_once "Symfony/Component/$part/autoload.php";
 spl_autoload_register(function (string $class): void { // as Composer's, for "App\\": "src/"
@@ -23,10 +24,13 @@ $ssecast = $container->get(SsecastPublisher::class);
 
 $request = Request::createFromGlobals();
 if ($request->get('action') === 'login')
-    $response = $ssecast->authorize(new JsonResponse('in'), $request->get('user'), ['news'], $request->isSecure());
+    $response = $ssecast->authorize(new JsonResponse('in'), $request->get('user'), ['news'],
+                                    $request->isSecure());
 elseif ($request->get('action') === 'logout')
     $response = $ssecast->forget(new JsonResponse('out'), $request->isSecure());
 else
-    $response = new JsonResponse([$ssecast->publish('shipped', ['order' => 17], ['to' => ['sessions' => [$request->get('user')]]]),
+    $response = new JsonResponse([
+        $ssecast->publish('shipped', ['order' => 17],
+                          ['to' => ['sessions' => [$request->get('user')]]]),
         $ssecast->publishAll([['text' => 'a', 'to' => ['channels' => ['news']]]])]);
 $response->send();

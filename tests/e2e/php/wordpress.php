@@ -1,5 +1,6 @@
 <?php
-// What live-comments needs of WordPress, with the names and signatures of wp-includes (6.1): hooks, posts and comments.
+// What live-comments needs of WordPress, with the names and signatures of wp-includes (6.1): hooks,
+// posts and comments.
 define('ABSPATH', __DIR__ . '/');
 $in = json_decode(stream_get_contents(STDIN), true);
 define('SSECAST_URL', $in['url']);
