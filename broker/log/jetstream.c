@@ -101,6 +101,16 @@ static void copy_begin(const struct json_object *message, struct jetstream_reply
     memcpy(r->begin, bytes, r->begin_len);
 }
 
+/* A server alone is its own leader, or tells nothing of a cluster. */
+static bool has_no_leader(const struct json_object *o)
+{
+    struct json_fault ignored;
+    struct json_object cluster;
+    struct slice leader = {0};
+    return find_object(o, "cluster", &cluster) &&
+           (json_get_text(&cluster, "leader", &leader, &ignored) != 0 || !leader.len);
+}
+
 static void read_reply(const struct json_object *o, struct jetstream_reply *r)
 {
     struct json_object part;
@@ -116,6 +126,10 @@ static void read_reply(const struct json_object *o, struct jetstream_reply *r)
         copy_count(&part, "first_seq", &r->first);
         copy_count(&part, "last_seq", &r->last);
         copy_count(&part, "messages", &r->messages);
+        if (has_no_leader(o)) {
+            r->code = JETSTREAM_UNAVAILABLE;
+            snprintf(r->why, sizeof r->why, "it has no leader");
+        }
     }
     if (find_object(o, "config", &part)) {
         copy_count(&part, "num_replicas", &r->replicas);

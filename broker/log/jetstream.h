@@ -21,6 +21,8 @@
 #define JETSTREAM_NO_ACCOUNT 10039u  /* JetStream is not enabled for the account ... */
 #define JETSTREAM_NOT_ENABLED 10076u /* ... or for the server */
 
+#define JETSTREAM_UNAVAILABLE 503u /* a code, not an error's number */
+
 #define JETSTREAM_WHY_MAX 256u
 #define JETSTREAM_TIME_MAX 48u
 #define JETSTREAM_BEGIN_LEN 64u
@@ -45,6 +47,8 @@ void jetstream_put_consumer(struct buf *out, const char *stream, const char *del
 void jetstream_put_get(struct buf *out, uint64_t sequence);
 
 /* Any reply; missing fields are 0 or empty. */
+/* The state of a stream without a leader is an error too: a server tells it then after ten seconds,
+ * and may have less than the others. */
 struct jetstream_reply {
     uint64_t code;  /* of an error, like an HTTP status; 0: no error */
     uint64_t error; /* the error code of JetStream */

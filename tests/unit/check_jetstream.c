@@ -51,6 +51,26 @@ START_TEST(a_stream_s_state_and_settings_are_read)
 }
 END_TEST
 
+START_TEST(the_state_of_a_stream_without_a_leader_is_an_error)
+{
+    struct jetstream_reply r =
+        read_reply("{\"state\":{\"last_seq\":7},\"cluster\":{\"name\":\"test\",\"replicas\":["
+                   "{\"name\":\"nats2\",\"current\":false,\"active\":11077467358,\"lag\":85}]}}");
+    ck_assert_uint_eq(r.code, JETSTREAM_UNAVAILABLE);
+    ck_assert_str_eq(r.why, "it has no leader");
+
+    const char *const others[] = {
+        "{\"state\":{\"last_seq\":7},\"cluster\":{\"name\":\"test\",\"leader\":\"nats2\"}}",
+        "{\"state\":{\"last_seq\":7},\"cluster\":null}",
+        "{\"name\":\"a consumer\",\"cluster\":{\"name\":\"test\"}}",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert_uint_eq(read_reply(others[i]).code, 0);
+    ck_assert_uint_eq(read_reply("{\"state\":{},\"cluster\":{\"leader\":\"\"}}").code,
+                      JETSTREAM_UNAVAILABLE);
+}
+END_TEST
+
 START_TEST(a_message_begins_with_its_first_bytes)
 {
     struct jetstream_reply r =
@@ -152,6 +172,7 @@ int main(void)
     tcase_add_test(tests, an_acknowledgement_has_a_sequence);
     tcase_add_test(tests, an_error_has_a_code_a_number_and_a_reason);
     tcase_add_test(tests, a_stream_s_state_and_settings_are_read);
+    tcase_add_test(tests, the_state_of_a_stream_without_a_leader_is_an_error);
     tcase_add_test(tests, a_message_begins_with_its_first_bytes);
     tcase_add_test(tests, a_message_without_readable_data_begins_with_nothing);
     tcase_add_test(tests, what_is_no_object_is_refused);
