@@ -11,7 +11,7 @@ from support.fcgi import FastCgi
 from support.machines import Machines, can_make
 from support.nats import SERVER, NatsCluster
 from support.processes import run
-from support.waiting import wait_until
+from support.waiting import Timeout, wait_until
 from support.worker import Worker
 
 pytestmark = pytest.mark.skipif(not shutil.which(SERVER) or not can_make(),
@@ -51,6 +51,17 @@ def texts(stream):
     return [e.data if e.type == "m" else e.type for e in stream.events()]
 
 
+def state_of_all(nats, clients, streams):
+    """What the log, the brokers and the streams have, a line each."""
+    with nats.client() as client:
+        yield from client.batches()
+    for n, c in enumerate(clients):
+        events = [(e["seq"], e.get("data")) for e in c.history(since=0)["events"]]
+        yield f"broker{n}: head {c.ping()['head']}, {events}, {c.ask({'op': 'workers'})['workers']}"
+    for n, s in enumerate(streams):
+        yield f"stream of worker{n}: {[(e.id, e.type, e.data) for e in s.events()]}"
+
+
 @pytest.mark.parametrize("whom", ["the leader's machine", "another"])
 def test_a_machine_that_loses_the_network_does_no_harm(machines, nats, bench, whom):
     brokers = [start_broker(bench, nats, n) for n in range(3)]
@@ -83,8 +94,11 @@ def test_a_machine_that_loses_the_network_does_no_harm(machines, nats, bench, wh
         wait_until(lambda own=own: clients[alone].ask(
             {"op": "publish", "event": "m", "text": own, "id": own}
         )["ok"], timeout=40, what="it can store again")
-    for s in streams:
-        s.wait(lambda s=s: "alone 2" in texts(s), "the last event")
+    try:
+        for s in streams:
+            s.wait(lambda s=s: "alone 2" in texts(s), "the last event")
+    except Timeout as e:
+        raise AssertionError("\n".join([str(e), *state_of_all(nats, clients, streams)])) from None
     exact = ["alone", "alone 2", "before", "with 0", "with 1"]
     wrong = [texts(s) for s in streams if sorted(texts(s)) != exact]
     with nats.client() as client:
