@@ -101,7 +101,7 @@ static void copy_begin(const struct json_object *message, struct jetstream_reply
     memcpy(r->begin, bytes, r->begin_len);
 }
 
-/* A server alone is its own leader, or tells nothing of a cluster. */
+/* A server without a cluster names itself as the leader, or sends no `cluster`. */
 static bool has_no_leader(const struct json_object *o)
 {
     struct json_fault ignored;

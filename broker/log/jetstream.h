@@ -46,9 +46,9 @@ void jetstream_put_consumer(struct buf *out, const char *stream, const char *del
  * any server. */
 void jetstream_put_get(struct buf *out, uint64_t sequence);
 
-/* Any reply; missing fields are 0 or empty. */
-/* The state of a stream without a leader is an error too: a server tells it then after ten seconds,
- * and may have less than the others. */
+/* Any reply; missing fields are 0 or empty. While a stream has no leader, each server tells the
+ * state of its own copy, which may lack messages. Such a reply counts as an error:
+ * JETSTREAM_UNAVAILABLE. */
 struct jetstream_reply {
     uint64_t code;  /* of an error, like an HTTP status; 0: no error */
     uint64_t error; /* the error code of JetStream */
